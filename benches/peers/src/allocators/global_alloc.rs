@@ -1,0 +1,181 @@
+//! General allocators, called through `GlobalAlloc` with sized frees. None is the process's own, except that the
+//! process's own is the system's.
+
+use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
+use std::ptr::NonNull;
+
+use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
+
+use crate::allocator::Allocator;
+
+/// A general allocator that is a value without state, so that a block need not carry it.
+pub(crate) trait General: GlobalAlloc + Sync + Sized + 'static {
+    /// The allocator itself.
+    const ALLOCATOR: Self;
+    /// Its name in the tables.
+    const NAME: &'static str;
+
+    /// Gives back what it can.
+    fn purge();
+}
+
+/// A general allocator as a participant.
+pub(crate) struct Direct<G>(G);
+
+/// The C library's `malloc`.
+pub(crate) const fn glibc() -> Direct<System> {
+    Direct(System)
+}
+
+/// jemalloc, as built by `tikv-jemallocator`.
+pub(crate) const fn jemalloc() -> Direct<Jemalloc> {
+    Direct(Jemalloc)
+}
+
+/// mimalloc, as built by the `mimalloc` crate.
+pub(crate) const fn mimalloc() -> Direct<MiMalloc> {
+    Direct(MiMalloc)
+}
+
+/// snmalloc, as built by `snmalloc-rs`.
+#[cfg(feature = "snmalloc")]
+pub(crate) const fn snmalloc() -> Direct<snmalloc_rs::SnMalloc> {
+    Direct(snmalloc_rs::SnMalloc)
+}
+
+/// One block; it knows its length, as a `Vec` or a `Box` does.
+pub(crate) struct RawBlock<G: General> {
+    start: NonNull<u8>,
+    len: usize,
+    allocator: std::marker::PhantomData<G>,
+}
+
+// SAFETY: the block owns its memory alone, and a `GlobalAlloc` frees on any thread.
+unsafe impl<G: General> Send for RawBlock<G> {}
+
+/// The layout of a `Vec<u8>`: what peers are asked for in practice, and the least they can be asked for.
+#[inline(always)]
+const fn layout(len: usize) -> Layout {
+    // SAFETY: 1 is a power of two.
+    unsafe { Layout::from_size_align_unchecked(len, 1) }
+}
+
+impl<G: General> RawBlock<G> {
+    #[inline(always)]
+    fn new(start: *mut u8, len: usize) -> Self {
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout(len))
+        };
+        let allocator = std::marker::PhantomData;
+        RawBlock {
+            start,
+            len,
+            allocator,
+        }
+    }
+}
+
+impl<G: General> Drop for RawBlock<G> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: `start` came from this allocator with this very layout, and is freed once.
+        unsafe { G::ALLOCATOR.dealloc(self.start.as_ptr(), layout(self.len)) }
+    }
+}
+
+impl<G: General> Allocator for Direct<G> {
+    type Block = RawBlock<G>;
+
+    const NAME: &'static str = G::NAME;
+
+    #[inline(always)]
+    fn take(&self, len: usize) -> Self::Block {
+        // SAFETY: no workload asks for zero bytes.
+        let start = unsafe { self.0.alloc(layout(len)) };
+        RawBlock::new(start, len)
+    }
+
+    #[inline(always)]
+    fn take_zeroed(&self, len: usize) -> Self::Block {
+        // SAFETY: no workload asks for zero bytes.
+        let start = unsafe { self.0.alloc_zeroed(layout(len)) };
+        RawBlock::new(start, len)
+    }
+
+    #[inline(always)]
+    fn grow(&self, block: &mut Self::Block, old: usize, new: usize) -> bool {
+        let old_start = block.start.as_ptr();
+        // SAFETY: the block came from this allocator with a layout of `old` bytes; `new` is neither zero nor huge.
+        let start = unsafe { self.0.realloc(old_start, layout(old), new) };
+        // The old block went into the new one: it must not be freed again.
+        std::mem::forget(std::mem::replace(block, RawBlock::new(start, new)));
+        true
+    }
+
+    #[inline(always)]
+    fn start(block: &mut Self::Block) -> *mut u8 {
+        block.start.as_ptr()
+    }
+
+    fn purge(&self) {
+        G::purge();
+    }
+}
+
+impl General for System {
+    const ALLOCATOR: Self = System;
+    const NAME: &'static str = "glibc";
+
+    fn purge() {
+        trim_system_heap();
+    }
+}
+
+/// Asks the C library to give back the free parts of its heap, where it has a call for it.
+pub(crate) fn trim_system_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no condition; it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+impl General for Jemalloc {
+    const ALLOCATOR: Self = Jemalloc;
+    const NAME: &'static str = "jemalloc";
+
+    fn purge() {
+        control_jemalloc(c"thread.tcache.flush");
+        // 4096 is MALLCTL_ARENAS_ALL.
+        control_jemalloc(c"arena.4096.purge");
+    }
+}
+
+/// Calls one of jemalloc's controls that take and return nothing.
+fn control_jemalloc(name: &std::ffi::CStr) {
+    use std::ptr::null_mut;
+    // SAFETY: the name is a C string; null pointers and length 0 are how nothing is passed and nothing wanted.
+    let status =
+        unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
+    assert_eq!(status, 0, "jemalloc refused {name:?}");
+}
+
+impl General for MiMalloc {
+    const ALLOCATOR: Self = MiMalloc;
+    const NAME: &'static str = "mimalloc";
+
+    fn purge() {
+        // SAFETY: no condition; it may be called at any time.
+        unsafe { libmimalloc_sys::mi_collect(true) }
+    }
+}
+
+#[cfg(feature = "snmalloc")]
+impl General for snmalloc_rs::SnMalloc {
+    const ALLOCATOR: Self = snmalloc_rs::SnMalloc;
+    const NAME: &'static str = "snmalloc";
+
+    /// It has no such call.
+    fn purge() {}
+}

@@ -1,0 +1,52 @@
+# One command for each habit. `just` alone lists them; CI runs the same steps through `.ci/run`.
+
+_default:
+    @just --list --unsorted
+
+# everything CI runs, in the same order
+ci:
+    .ci/run
+
+# unit, integration and documentation tests
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# formatting and clippy, warnings are errors
+lint:
+    .ci/run fmt lint
+
+# rewrite the sources in the project's format
+fmt:
+    cargo fmt
+
+# the crate's documentation, warnings are errors
+doc:
+    .ci/run doc
+
+# all loom models
+loom:
+    .ci/run loom
+
+# the criterion benchmarks, with plots in target/criterion
+bench *ARGS:
+    cargo bench {{ ARGS }}
+
+# the other allocators, in interleaved rounds
+peers *ARGS:
+    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}
+
+# resident over live bytes for each allocator, each in a process of its own
+footprint *ARGS:
+    cargo run --release --manifest-path benches/peers/Cargo.toml --bin footprint -- {{ ARGS }}
+
+# instruction counts of the hot paths, compared with the figures kept in the repository
+instructions:
+    .ci/run instructions
+
+# one fuzz target for a number of seconds: `just fuzz TARGET 600`
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+
+# the tests under AddressSanitizer (nightly)
+asan:
+    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test --lib --tests --target x86_64-unknown-linux-gnu

@@ -1,0 +1,93 @@
+//! The constructors' one implementation, over whatever pool.
+
+use super::Buffer;
+use crate::error::AllocError;
+use crate::memory::{Fill, MAX_LEN, Source};
+
+#[inline(always)]
+pub(super) fn alloc(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
+    Ok(Buffer::new(source.take(len, Fill::Zero)?, len))
+}
+
+#[inline(always)]
+pub(super) fn alloc_unsafe(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
+    Ok(Buffer::new(source.take(len, Fill::Stale)?, len))
+}
+
+pub(super) fn alloc_unsafe_slow(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
+    Ok(Buffer::new(source.take_mapping(len, Fill::Stale)?, len))
+}
+
+#[inline(always)]
+pub(super) fn with_capacity(source: impl Source, capacity: usize) -> Result<Buffer, AllocError> {
+    Ok(Buffer::new(source.take(capacity, Fill::Reserve)?, 0))
+}
+
+#[inline(always)]
+pub(super) fn copy_from_slice(source: impl Source, bytes: &[u8]) -> Result<Buffer, AllocError> {
+    let mut buffer = alloc_unsafe(source, bytes.len())?;
+    buffer.copy_from_slice(bytes);
+    Ok(buffer)
+}
+
+pub(super) fn alloc_filled(
+    source: impl Source,
+    len: usize,
+    pattern: impl AsRef<[u8]>,
+) -> Result<Buffer, AllocError> {
+    let pattern = pattern.as_ref();
+    if pattern.iter().all(|byte| *byte == 0) {
+        return alloc(source, len);
+    }
+    let mut buffer = alloc_unsafe(source, len)?;
+    if let [byte] = pattern {
+        buffer.fill(*byte);
+        return Ok(buffer);
+    }
+    let first = pattern.len().min(len);
+    buffer[..first].copy_from_slice(&pattern[..first]);
+    // What is filled already is copied behind itself, twice as much each time: whole patterns, so the
+    // next copy goes on where this one ends.
+    let mut filled = first;
+    while filled < len {
+        let more = filled.min(len - filled);
+        buffer.copy_within(..more, filled);
+        filled += more;
+    }
+    Ok(buffer)
+}
+
+pub(super) fn concat<T: AsRef<[u8]>>(
+    source: impl Source,
+    parts: &[T],
+) -> Result<Buffer, AllocError> {
+    let mut len = 0usize;
+    for part in parts {
+        len = len.saturating_add(part.as_ref().len());
+    }
+    concat_to_len(source, parts, len)
+}
+
+pub(super) fn concat_to_len<T: AsRef<[u8]>>(
+    source: impl Source,
+    parts: &[T],
+    len: usize,
+) -> Result<Buffer, AllocError> {
+    if len > MAX_LEN {
+        return Err(AllocError::TooLarge {
+            requested: len,
+            maximum: MAX_LEN,
+        });
+    }
+    let mut buffer = alloc_unsafe(source, len)?;
+    let mut rest = &mut buffer[..];
+    for part in parts {
+        // A part that changes its mind about its length between two calls is cut or leaves zeros behind.
+        let part = part.as_ref();
+        let (here, behind) = rest.split_at_mut(part.len().min(rest.len()));
+        here.copy_from_slice(&part[..here.len()]);
+        rest = behind;
+    }
+    rest.fill(0);
+    Ok(buffer)
+}

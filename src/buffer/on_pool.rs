@@ -1,0 +1,264 @@
+//! The constructors on a pool of one's own.
+
+use super::Buffer;
+use super::build;
+use super::resize::fail;
+use crate::error::AllocError;
+use crate::pool::Pool;
+
+impl Pool {
+    /// A buffer of `len` zeros, as Node's `Buffer.alloc`.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// let buffer = pool.alloc(100);
+    /// assert_eq!(buffer, [0; 100]);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_alloc`](Self::try_alloc) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
+    #[inline]
+    pub fn alloc(&self, len: usize) -> Buffer {
+        build::alloc(self, len).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`alloc`](Self::alloc).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    #[inline]
+    pub fn try_alloc(&self, len: usize) -> Result<Buffer, AllocError> {
+        build::alloc(self, len)
+    }
+
+    /// A buffer of `len` bytes filled with `pattern`, repeated and cut, as Node's `Buffer.alloc(size, fill)`. An empty
+    /// pattern means zeros.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// let buffer = pool.alloc_filled(5, "é");
+    /// assert_eq!(buffer, [0xc3, 0xa9, 0xc3, 0xa9, 0xc3]);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_alloc_filled`](Self::try_alloc_filled) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in `len`.
+    pub fn alloc_filled(&self, len: usize, pattern: impl AsRef<[u8]>) -> Buffer {
+        build::alloc_filled(self, len, pattern).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`alloc_filled`](Self::alloc_filled).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    pub fn try_alloc_filled(
+        &self,
+        len: usize,
+        pattern: impl AsRef<[u8]>,
+    ) -> Result<Buffer, AllocError> {
+        build::alloc_filled(self, len, pattern)
+    }
+
+    /// A buffer of `len` stale bytes: whatever earlier buffers of this pool left there, as Node's
+    /// `Buffer.allocUnsafe`.
+    ///
+    /// It is a safe function: the bytes are initialised, and reading them is no undefined behaviour. But they
+    /// may be somebody's secrets: overwrite them all before they are sent anywhere, or use `alloc`, or a pool
+    /// with `zero_on_free`.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// let mut buffer = pool.alloc_unsafe(5);
+    /// buffer.copy_from_slice(b"hello");
+    /// assert_eq!(buffer, b"hello");
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_alloc_unsafe`](Self::try_alloc_unsafe) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
+    #[inline]
+    pub fn alloc_unsafe(&self, len: usize) -> Buffer {
+        build::alloc_unsafe(self, len).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`alloc_unsafe`](Self::alloc_unsafe).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    #[inline]
+    pub fn try_alloc_unsafe(&self, len: usize) -> Result<Buffer, AllocError> {
+        build::alloc_unsafe(self, len)
+    }
+
+    /// As `alloc_unsafe`, but always a mapping of its own, never a slot, as Node's `Buffer.allocUnsafeSlow`: for
+    /// small buffers that live long and would keep a slab from emptying.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// assert!(!pool.alloc_unsafe_slow(10).is_pooled());
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_alloc_unsafe_slow`](Self::try_alloc_unsafe_slow) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Constant. May make system calls (`mmap`, `madvise`).
+    pub fn alloc_unsafe_slow(&self, len: usize) -> Buffer {
+        build::alloc_unsafe_slow(self, len).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`alloc_unsafe_slow`](Self::alloc_unsafe_slow).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    pub fn try_alloc_unsafe_slow(&self, len: usize) -> Result<Buffer, AllocError> {
+        build::alloc_unsafe_slow(self, len)
+    }
+
+    /// An empty buffer with room for `capacity` bytes at least.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// let mut buffer = pool.with_capacity(100);
+    /// buffer.extend_from_slice(b"abc");
+    /// assert_eq!(buffer, b"abc");
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_with_capacity`](Self::try_with_capacity) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Constant.
+    #[inline]
+    pub fn with_capacity(&self, capacity: usize) -> Buffer {
+        build::with_capacity(self, capacity).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`with_capacity`](Self::with_capacity).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    #[inline]
+    pub fn try_with_capacity(&self, capacity: usize) -> Result<Buffer, AllocError> {
+        build::with_capacity(self, capacity)
+    }
+
+    /// A buffer with a copy of `bytes`, as Node's `Buffer.from(buffer)`.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// assert_eq!(pool.copy_from_slice(b"abc"), b"abc");
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_copy_from_slice`](Self::try_copy_from_slice) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the length.
+    #[inline]
+    pub fn copy_from_slice(&self, bytes: &[u8]) -> Buffer {
+        build::copy_from_slice(self, bytes).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`copy_from_slice`](Self::copy_from_slice).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    #[inline]
+    pub fn try_copy_from_slice(&self, bytes: &[u8]) -> Result<Buffer, AllocError> {
+        build::copy_from_slice(self, bytes)
+    }
+
+    /// A buffer with the parts one after the other, as Node's `Buffer.concat(list)`.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// assert_eq!(pool.concat(&["ab", "c"]), b"abc");
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_concat`](Self::try_concat) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the length.
+    pub fn concat<T: AsRef<[u8]>>(&self, parts: &[T]) -> Buffer {
+        build::concat(self, parts).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`concat`](Self::concat).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    pub fn try_concat<T: AsRef<[u8]>>(&self, parts: &[T]) -> Result<Buffer, AllocError> {
+        build::concat(self, parts)
+    }
+
+    /// A buffer of `len` bytes: the parts one after the other, cut at `len`; zeros behind them if they are
+    /// shorter, never stale bytes. As Node's `Buffer.concat(list, totalLength)`.
+    ///
+    /// ```
+    /// # let pool = slabuf::Pool::builder().build()?;
+    /// assert_eq!(pool.concat_to_len(&["ab", "c"], 2), b"ab");
+    /// assert_eq!(pool.concat_to_len(&["ab", "c"], 5), b"abc\0\0");
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_concat_to_len`](Self::try_concat_to_len) returns the error instead.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in `len`.
+    pub fn concat_to_len<T: AsRef<[u8]>>(&self, parts: &[T], len: usize) -> Buffer {
+        build::concat_to_len(self, parts, len).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// As [`concat_to_len`](Self::concat_to_len).
+    ///
+    /// # Errors
+    ///
+    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    pub fn try_concat_to_len<T: AsRef<[u8]>>(
+        &self,
+        parts: &[T],
+        len: usize,
+    ) -> Result<Buffer, AllocError> {
+        build::concat_to_len(self, parts, len)
+    }
+}

@@ -1,0 +1,252 @@
+//! Making buffers longer and shorter.
+
+use super::Buffer;
+use crate::error::AllocError;
+use crate::handle::Place;
+use crate::large::Large;
+use crate::memory::{self, Fill, MAX_LEN};
+
+/// Reports a failure of a function that has a `try_` twin.
+#[cold]
+#[inline(never)]
+pub(super) fn fail(error: &AllocError) -> ! {
+    panic!("{error}")
+}
+
+impl Buffer {
+    /// Drops the bytes from `len` on. Does nothing if there are no more than that. The memory stays.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"abcdef");
+    /// buffer.truncate(3);
+    /// assert_eq!(buffer, b"abc");
+    /// ```
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Drops all bytes. The memory stays.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"abcdef");
+    /// buffer.clear();
+    /// assert!(buffer.is_empty());
+    /// ```
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Sets the length. Bytes that come into view are stale, as with
+    /// [`alloc_unsafe`](Self::alloc_unsafe): initialised, but left over from earlier use.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::with_capacity(16);
+    /// buffer.spare_capacity_mut()[..3].copy_from_slice(b"abc");
+    /// buffer.set_len(3);
+    /// assert_eq!(buffer, b"abc");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `len` is above the capacity.
+    pub fn set_len(&mut self, len: usize) {
+        let capacity = self.capacity();
+        assert!(
+            len <= capacity,
+            "cannot set the length to {len} bytes: the capacity is {capacity}"
+        );
+        self.expose(len);
+        self.len = len;
+    }
+
+    /// The memory behind the last byte, up to the capacity: stale bytes, to be written before
+    /// [`set_len`](Self::set_len) makes them part of the buffer.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::with_capacity(100);
+    /// assert!(buffer.spare_capacity_mut().len() >= 100);
+    /// ```
+    pub fn spare_capacity_mut(&mut self) -> &mut [u8] {
+        let capacity = self.capacity();
+        self.expose(capacity);
+        // SAFETY: `len` is within the memory.
+        let end = unsafe { self.start.add(self.len) };
+        // SAFETY: from `len` up to the capacity the memory is this buffer's alone, and initialised.
+        unsafe { std::slice::from_raw_parts_mut(end.as_ptr(), capacity - self.len) }
+    }
+
+    /// Makes the buffer `len` bytes long: cuts it, or adds bytes of the value `byte`.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"ab");
+    /// buffer.resize(4, b'-');
+    /// assert_eq!(buffer, b"ab--");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; see [`try_resize`](Self::try_resize).
+    pub fn resize(&mut self, len: usize, byte: u8) {
+        self.try_resize(len, byte)
+            .unwrap_or_else(|error| fail(&error));
+    }
+
+    /// As [`resize`](Self::resize).
+    ///
+    /// # Errors
+    ///
+    /// If the memory cannot be had. The buffer is as it was.
+    pub fn try_resize(&mut self, len: usize, byte: u8) -> Result<(), AllocError> {
+        if len <= self.len {
+            self.truncate(len);
+            return Ok(());
+        }
+        if byte == 0 {
+            return self.try_grow(len);
+        }
+        let old = self.len;
+        self.try_reserve(len - old)?;
+        self.set_len(len);
+        self[old..].fill(byte);
+        Ok(())
+    }
+
+    /// Makes the buffer `len` bytes long if it is shorter; new bytes are zero.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"ab");
+    /// buffer.grow(4);
+    /// assert_eq!(buffer, b"ab\0\0");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; see [`try_grow`](Self::try_grow).
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the new bytes for small buffers. Large ones are made longer by `mremap(2)`, without a
+    /// copy, and their new bytes come zeroed from the system.
+    pub fn grow(&mut self, len: usize) {
+        self.try_grow(len).unwrap_or_else(|error| fail(&error));
+    }
+
+    /// As [`grow`](Self::grow).
+    ///
+    /// # Errors
+    ///
+    /// If the memory cannot be had. The buffer is as it was.
+    pub fn try_grow(&mut self, len: usize) -> Result<(), AllocError> {
+        if len <= self.len {
+            return Ok(());
+        }
+        let old = self.len;
+        self.try_reserve(len - old)?;
+        let stale_end = match self.handle.place() {
+            Place::Large(large) => Large::of(large).dirty().saturating_sub(self.offset()),
+            Place::Slot => len,
+        };
+        self.set_len(len);
+        let stale_end = stale_end.clamp(old, len);
+        self[old..stale_end].fill(0);
+        Ok(())
+    }
+
+    /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
+    /// cheap.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"ab");
+    /// buffer.reserve(1000);
+    /// assert!(buffer.capacity() >= 1002);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; see [`try_reserve`](Self::try_reserve).
+    #[inline]
+    pub fn reserve(&mut self, additional: usize) {
+        self.try_reserve(additional)
+            .unwrap_or_else(|error| fail(&error));
+    }
+
+    /// As [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    ///
+    /// If the memory cannot be had. The buffer is as it was.
+    #[inline]
+    pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
+        if additional <= self.capacity() - self.len {
+            return Ok(());
+        }
+        self.make_room(additional)
+    }
+
+    /// Appends bytes.
+    ///
+    /// ```
+    /// let mut buffer = slabuf::Buffer::from(b"ab");
+    /// buffer.extend_from_slice(b"cd");
+    /// assert_eq!(buffer, b"abcd");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the memory cannot be had; [`try_reserve`](Self::try_reserve) before it rules that out.
+    #[inline]
+    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        let old = self.len;
+        self.set_len(old + bytes.len());
+        self[old..].copy_from_slice(bytes);
+    }
+
+    #[cold]
+    fn make_room(&mut self, additional: usize) -> Result<(), AllocError> {
+        let need = self.len.checked_add(additional).filter(|n| *n <= MAX_LEN);
+        let Some(need) = need else {
+            return Err(AllocError::TooLarge {
+                requested: self.len.saturating_add(additional),
+                maximum: MAX_LEN,
+            });
+        };
+        let generous = need.max(self.capacity().saturating_mul(2)).min(MAX_LEN);
+        let grown = self.make_capacity(generous, need);
+        // A pool near its limit, or a system short of memory, may have what is needed and no more.
+        grown.or_else(|error| match generous == need {
+            true => Err(error),
+            false => self.make_capacity(need, need),
+        })
+    }
+
+    /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
+    fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
+        let core = self.memory().core();
+        if let Place::Large(large) = self.handle.place() {
+            let offset = self.offset();
+            if memory::grow_large(core, large, offset + capacity, offset + need) {
+                // SAFETY: the mapping starts elsewhere now, the offset within it is the same.
+                self.start = unsafe { Large::of(large).base().add(offset) };
+                return Ok(());
+            }
+        }
+        let memory =
+            memory::take_from(core, capacity, Fill::Reserve).map_err(|error| match error {
+                AllocError::OutOfMemory { .. } => AllocError::OutOfMemory { requested: need },
+                AllocError::LimitExceeded { limit, .. } => AllocError::LimitExceeded {
+                    requested: need,
+                    limit,
+                },
+                other => other,
+            })?;
+        if let Place::Large(large) = memory.handle.place() {
+            memory::ask(core, large, need);
+        }
+        let mut moved = Buffer::new(memory, 0);
+        moved.set_len(self.len);
+        moved.copy_from_slice(self);
+        *self = moved;
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Settings of a pool and their validation.
+
+use crate::error::ConfigError;
+use crate::os::Os;
+use crate::size_class::{DEFAULT_SLAB_SIZE, MAX_SLAB_SIZE, MIN_SLAB_SIZE};
+use std::time::Duration;
+
+/// Bytes of freed memory a pool keeps for reuse unless told otherwise.
+pub(crate) const DEFAULT_CACHE_LIMIT: usize = 64 << 20;
+/// How long a pool keeps them unless told otherwise.
+pub(crate) const DEFAULT_DECAY: Duration = Duration::from_secs(10);
+/// Bytes of freed large mappings each thread keeps to itself, at most.
+const KEPT_BYTES: usize = 1 << 20;
+/// Log2 of the region size where no limit asks for less.
+pub(crate) const DEFAULT_REGION_SHIFT: u32 = 21;
+
+/// Settings, validated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Config {
+    pub(crate) os: Os,
+    pub(crate) slab_size: usize,
+    pub(crate) region_shift: u32,
+    /// `usize::MAX` where there is none.
+    pub(crate) limit: usize,
+    pub(crate) zero_on_free: bool,
+    pub(crate) zero_fill: bool,
+    pub(crate) cache_limit: usize,
+    /// Of `cache_limit`, what a thread may keep to itself; it does not age.
+    pub(crate) kept_limit: usize,
+    pub(crate) decay_ms: u64,
+    pub(crate) huge_pages: bool,
+    pub(crate) guard_pages: bool,
+}
+
+/// Settings as given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) os: Option<Os>,
+    pub(crate) slab_size: usize,
+    pub(crate) limit: Option<usize>,
+    pub(crate) zero_on_free: bool,
+    pub(crate) zero_fill: bool,
+    pub(crate) cache_limit: Option<usize>,
+    pub(crate) decay: Duration,
+    pub(crate) huge_pages: bool,
+    pub(crate) guard_pages: bool,
+}
+
+impl Settings {
+    pub(crate) const DEFAULT: Self = Self {
+        os: None,
+        slab_size: DEFAULT_SLAB_SIZE,
+        limit: None,
+        zero_on_free: false,
+        zero_fill: false,
+        cache_limit: None,
+        decay: DEFAULT_DECAY,
+        huge_pages: true,
+        guard_pages: false,
+    };
+
+    pub(crate) fn validate(self) -> Result<Config, ConfigError> {
+        let slab_size = self.slab_size;
+        let in_range = (MIN_SLAB_SIZE..=MAX_SLAB_SIZE).contains(&slab_size);
+        if !in_range || !slab_size.is_power_of_two() {
+            return Err(ConfigError::SlabSize {
+                given: slab_size,
+                minimum: MIN_SLAB_SIZE,
+                maximum: MAX_SLAB_SIZE,
+            });
+        }
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let minimum = 4 * slab_size;
+        if limit < minimum {
+            return Err(ConfigError::Limit {
+                given: limit,
+                minimum,
+            });
+        }
+        let cache_limit = self.cache_limit.unwrap_or(DEFAULT_CACHE_LIMIT.min(limit));
+        if cache_limit > limit {
+            return Err(ConfigError::CacheLimit {
+                given: cache_limit,
+                limit,
+            });
+        }
+        let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
+        let kept_limit = if decay_ms == 0 {
+            0
+        } else {
+            KEPT_BYTES.min(cache_limit / 8)
+        };
+        Ok(Config {
+            os: self.os.unwrap_or_else(Os::native),
+            slab_size,
+            region_shift: region_shift(slab_size, limit),
+            limit,
+            zero_on_free: self.zero_on_free,
+            zero_fill: self.zero_fill,
+            cache_limit,
+            kept_limit,
+            decay_ms,
+            huge_pages: self.huge_pages,
+            guard_pages: self.guard_pages,
+        })
+    }
+}
+
+/// At least sixteen slabs and 2 MiB; under a small limit at most a sixteenth of it, so that a pool of
+/// small limit can use nearly all of it, but never less than four slabs.
+fn region_shift(slab_size: usize, limit: usize) -> u32 {
+    let slab_shift = slab_size.trailing_zeros();
+    let mut shift = DEFAULT_REGION_SHIFT.max(slab_shift + 4);
+    while shift > slab_shift + 2 && (1 << shift) > limit / 16 {
+        shift -= 1;
+    }
+    shift
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Result<Config, ConfigError> {
+        let mut settings = Settings::DEFAULT;
+        change(&mut settings);
+        settings.validate()
+    }
+
+    #[test]
+    fn slab_sizes_are_powers_of_two_within_bounds() {
+        for shift in 12..=20 {
+            assert!(with(|s| s.slab_size = 1 << shift).is_ok());
+        }
+        for given in [
+            0,
+            1,
+            2048,
+            4095,
+            4097,
+            8191,
+            8193,
+            3 << 12,
+            2 << 20,
+            usize::MAX,
+        ] {
+            let error = with(|s| s.slab_size = given).unwrap_err();
+            assert!(matches!(error, ConfigError::SlabSize { given: g, .. } if g == given));
+        }
+    }
+
+    #[test]
+    fn small_limits_use_small_regions() {
+        assert_eq!(with(|_| ()).unwrap().region_shift, 21);
+        assert_eq!(with(|s| s.limit = Some(8 << 20)).unwrap().region_shift, 19);
+        assert_eq!(with(|s| s.limit = Some(32 << 10)).unwrap().region_shift, 15);
+        let error = with(|s| s.limit = Some((32 << 10) - 1)).unwrap_err();
+        assert_eq!(
+            error,
+            ConfigError::Limit {
+                given: 32_767,
+                minimum: 32_768
+            }
+        );
+    }
+
+    #[test]
+    fn a_cache_within_the_limit() {
+        assert_eq!(
+            with(|s| s.limit = Some(1 << 20)).unwrap().cache_limit,
+            1 << 20
+        );
+        let error = with(|s| {
+            s.limit = Some(1 << 20);
+            s.cache_limit = Some(2 << 20);
+        });
+        assert!(error.unwrap_err().to_string().contains("2097152"));
+    }
+}

@@ -1,0 +1,366 @@
+//! What the threads of one pool share, and how long it lives.
+//!
+//! # Life
+//!
+//! `references` counts whatever may still lead somebody here: one for all handles together, one for
+//! each local cache, each region, each mapping of a large buffer. Buffers hold none: a slot's region and
+//! a large buffer's mapping do it for them, so taking and dropping a buffer counts nothing. When the
+//! last handle goes the pool is *closed*: it gives back what it can, keeps no caches any more, and is
+//! freed with its last region, mapping or local cache.
+//!
+//! # Safety
+//!
+//! A `Core` is made by [`Core::create`] and freed by [`Core::release`] alone. Every function that may
+//! let go of a region or a mapping is called by somebody who holds a reference of another kind.
+
+use crate::config::Config;
+use crate::depot::{Depot, Exchange, Refill};
+use crate::error::Refused;
+use crate::heap::try_box;
+use crate::large::{Evicted, Large, MapOptions, MappingCache};
+use crate::magazine::{Block, Magazines};
+use crate::mapping::{Mapper, unmapping_fragments};
+use crate::region::{EmptyRegions, Keep, Regions};
+use crate::registry;
+use crate::size_class::ClassTable;
+use crate::slab::{EmptySlab, EmptySlabs, Geometry};
+use crate::sync::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    fence, lock,
+};
+use std::ptr::NonNull;
+
+/// A pool, without its handles.
+pub(crate) struct Core {
+    pub(crate) id: u64,
+    pub(crate) config: Config,
+    pub(crate) table: &'static ClassTable,
+    pub(crate) mapper: Mapper,
+    pub(crate) regions: Regions,
+    pub(crate) depot: Depot,
+    pub(crate) mappings: MappingCache,
+    locals: Mutex<Locals>,
+    /// Raised to call every thread to its slow path, where it gives up what it holds.
+    epoch: AtomicU32,
+    closed: AtomicBool,
+    handles: AtomicUsize,
+    references: AtomicUsize,
+    /// See [`Magazines::large_live`]: the part of threads that have no local cache (any more).
+    large_live: AtomicU64,
+}
+
+/// The figures of every thread that has a local cache of the pool.
+#[derive(Debug, Default)]
+pub(crate) struct Locals(Vec<NonNull<Magazines>>);
+
+// SAFETY: the figures are atomics, and a thread takes its own out before they go.
+unsafe impl Send for Locals {}
+
+impl Locals {
+    /// Each thread's figures.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Magazines> {
+        // SAFETY: registered figures are valid until `unregister`, which needs the lock we are under.
+        self.0.iter().map(|magazines| unsafe { magazines.as_ref() })
+    }
+}
+
+impl Core {
+    /// A pool with one handle and one reference, on behalf of the handles.
+    pub(crate) fn create(id: u64, config: Config) -> Result<NonNull<Core>, Refused> {
+        let geometry = Geometry::new(config.slab_size, config.region_shift);
+        let table = ClassTable::of_slab_size(config.slab_size);
+        let core = try_box(Self {
+            id,
+            config,
+            table,
+            mapper: Mapper::new(config.os, config.limit),
+            regions: Regions::new(geometry),
+            depot: Depot::new(geometry, table),
+            mappings: MappingCache::new(),
+            locals: Mutex::new(Locals::default()),
+            epoch: AtomicU32::new(0),
+            closed: AtomicBool::new(false),
+            handles: AtomicUsize::new(1),
+            references: AtomicUsize::new(1),
+            large_live: AtomicU64::new(0),
+        })?;
+        match registry::register(core.cast()) {
+            Ok(()) => Ok(core),
+            Err(refused) => {
+                Self::release(core);
+                Err(refused)
+            }
+        }
+    }
+
+    /// The pool behind a pointer that a holder of a reference has.
+    pub(crate) fn of<'a>(core: NonNull<Core>) -> &'a Core {
+        // SAFETY: the holder's reference keeps it alive.
+        unsafe { core.as_ref() }
+    }
+
+    fn as_owner(&self) -> *const () {
+        std::ptr::from_ref(self).cast()
+    }
+
+    /// The core that an owner pointer of a region or a large buffer names.
+    pub(crate) fn from_owner(owner: *const ()) -> NonNull<Core> {
+        NonNull::new(owner.cast_mut().cast()).expect("regions and mappings name their pool")
+    }
+
+    /// Counts one more reference. Relaxed: whoever calls holds one already.
+    pub(crate) fn retain(&self) {
+        self.references.fetch_add(1, Relaxed);
+    }
+
+    /// Counts one reference less, and frees the pool after the last.
+    pub(crate) fn release(core: NonNull<Core>) {
+        // Release: pairs with the fence below, so that the one who frees sees all that others did.
+        if Self::of(core).references.fetch_sub(1, Release) != 1 {
+            return;
+        }
+        // Acquire: pairs with the Release of every other `release`.
+        fence(Acquire);
+        registry::unregister(core.cast());
+        // SAFETY: that was the last reference, and `create` made it as a box.
+        drop(unsafe { Box::from_raw(core.as_ptr()) });
+    }
+
+    pub(crate) fn add_handle(&self) {
+        self.handles.fetch_add(1, Relaxed);
+    }
+
+    /// Takes a handle off; `true` if it was the last, and the pool is closed now. The caller then flushes
+    /// its own local cache, calls [`trim`](Self::trim) and releases the handles' reference.
+    pub(crate) fn remove_handle(&self) -> bool {
+        // AcqRel: the last handle's thread sees what was done through the others.
+        if self.handles.fetch_sub(1, AcqRel) != 1 {
+            return false;
+        }
+        // Release: pairs with the Acquire in `is_closed`.
+        self.closed.store(true, Release);
+        self.call_threads();
+        true
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `remove_handle`.
+        self.closed.load(Acquire)
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        // Acquire: pairs with the Release in `call_threads`.
+        self.epoch.load(Acquire)
+    }
+
+    /// Calls every thread to flush its local cache at its next drop or miss.
+    pub(crate) fn call_threads(&self) {
+        let locals = lock(&self.locals);
+        // Release: pairs with the Acquire in `epoch`.
+        self.epoch.fetch_add(1, Release);
+        for magazines in locals.iter() {
+            magazines.call_owner(self.table);
+        }
+    }
+
+    /// The registered threads' figures, which stay registered while the guard lives.
+    pub(crate) fn locals(&self) -> MutexGuard<'_, Locals> {
+        lock(&self.locals)
+    }
+
+    pub(crate) fn register(&self, magazines: &Magazines) -> Result<(), Refused> {
+        let mut locals = lock(&self.locals);
+        locals.0.try_reserve(1).map_err(|_| Refused::System)?;
+        locals.0.push(NonNull::from(magazines));
+        Ok(())
+    }
+
+    /// Takes a thread's figures out and adds them to the pool's own, in one step for who sums them up.
+    pub(crate) fn unregister(&self, magazines: &Magazines) {
+        let mut locals = lock(&self.locals);
+        locals.0.retain(|other| *other != NonNull::from(magazines));
+        self.count_large_live(magazines.large_live.load(Relaxed));
+    }
+
+    /// Adds to the lengths of live large buffers; wraps, to take away.
+    pub(crate) fn count_large_live(&self, asked: u64) {
+        self.large_live.fetch_add(asked, Relaxed);
+    }
+
+    pub(crate) fn large_live(&self) -> u64 {
+        self.large_live.load(Relaxed)
+    }
+
+    /// Bytes of large mappings that a thread may keep to itself.
+    #[inline]
+    pub(crate) fn kept_limit(&self) -> usize {
+        self.config.kept_limit
+    }
+
+    fn keep(&self) -> Keep {
+        if self.is_closed() {
+            return Keep::NOTHING;
+        }
+        let cached = self.mappings.resident();
+        Keep {
+            bytes: self.config.cache_limit.saturating_sub(cached),
+            decay_ms: self.config.decay_ms,
+        }
+    }
+
+    /// A block with slots of the class in it for an empty one, which stays the caller's on refusal.
+    pub(crate) fn refill(
+        &self,
+        class: usize,
+        block: NonNull<Block>,
+    ) -> Result<NonNull<Block>, Refused> {
+        match self.depot.refill(class, block) {
+            Refill::Block(block) => Ok(block),
+            Refill::NeedsSlab(block) => {
+                let slab = self.take_slab()?;
+                self.depot.refill_from(class, slab, block);
+                Ok(block)
+            }
+        }
+    }
+
+    /// A slot for a thread without magazines.
+    pub(crate) fn take_slot(&self, class: usize) -> Result<NonNull<u8>, Refused> {
+        if let Some(slot) = self.depot.take_one(class) {
+            return Ok(slot);
+        }
+        let slab = self.take_slab()?;
+        self.depot.take_one_from(class, slab).ok_or(Refused::System)
+    }
+
+    fn take_slab(&self) -> Result<EmptySlab, Refused> {
+        if let Some(slab) = self.regions.take() {
+            return Ok(slab);
+        }
+        self.retain();
+        let slab = self.regions.take_new(&self.mapper, self.as_owner());
+        if slab.is_err() {
+            self.references.fetch_sub(1, Relaxed);
+        }
+        slab
+    }
+
+    /// An empty block for a full one.
+    pub(crate) fn exchange_full(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
+        match self.depot.exchange_full(class, block) {
+            Exchange::Empty(block) => block,
+            Exchange::Emptied(block, slabs) => {
+                self.give_slabs(slabs);
+                block
+            }
+            Exchange::NeedsEmpty(block) => {
+                let Ok(empty) = Block::allocate() else {
+                    self.flush(class, block);
+                    return block;
+                };
+                self.depot.keep_full(class, block);
+                empty
+            }
+        }
+    }
+
+    /// Puts the slots of a block back into their slabs.
+    pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) {
+        self.give_slabs(self.depot.flush(class, block));
+    }
+
+    /// Puts a slot back into its slab, for a thread without magazines.
+    pub(crate) fn give_slot(&self, class: usize, slot: NonNull<u8>) {
+        self.give_slabs(self.depot.give_one(class, slot));
+        if self.is_closed() {
+            self.give_slabs(self.depot.sweep_most(class));
+        }
+    }
+
+    fn give_slabs(&self, slabs: EmptySlabs) {
+        if !slabs.is_empty() {
+            let now_ms = self.mapper.now_ms();
+            let spare = self.regions.give(slabs, self.keep(), now_ms);
+            self.unmap_regions(spare);
+            let (bytes, decay_ms) = (self.config.cache_limit, self.config.decay_ms);
+            let evicted = self.mappings.release(bytes, decay_ms, now_ms);
+            self.unmap_mappings(evicted, 0);
+        }
+    }
+
+    fn unmap_regions(&self, regions: EmptyRegions) {
+        let count = self.regions.unmap(&self.mapper, regions);
+        // Not the last references: the caller holds one of another kind.
+        self.references.fetch_sub(count, Release);
+    }
+
+    /// A mapping of at least `len` bytes: a cached one, or a new one.
+    pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<Large>, Refused> {
+        if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
+            return Ok(large);
+        }
+        let options = MapOptions {
+            huge_pages: self.config.huge_pages,
+            guard_pages: self.config.guard_pages,
+        };
+        self.retain();
+        let large = Large::map(&self.mapper, len, options, self.as_owner());
+        if large.is_err() {
+            self.references.fetch_sub(1, Relaxed);
+        }
+        large
+    }
+
+    /// Caches a freed mapping, or gives it back.
+    pub(crate) fn give_large(&self, large: NonNull<Large>) {
+        let (bytes, decay_ms) = if self.is_closed() {
+            (0, 0)
+        } else {
+            let regions = self.regions.all_empty_bytes();
+            let bytes = self.config.cache_limit.saturating_sub(regions);
+            (bytes, self.config.decay_ms)
+        };
+        let now_ms = self.mapper.now_ms();
+        let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
+        self.unmap_mappings(evicted, 0);
+    }
+
+    /// Unmaps what was evicted. What had better stay mapped, or has to, is purged and kept.
+    fn unmap_mappings(&self, mut evicted: Evicted, leaving: usize) {
+        while let Some(large) = evicted.pop() {
+            let keep = if unmapping_fragments(Large::of(large).capacity(), leaving) {
+                Err(large)
+            } else {
+                // SAFETY: evicted, so nobody else's.
+                unsafe { Large::unmap(large, &self.mapper) }
+            };
+            match keep {
+                // Not the last reference: the caller holds one of another kind.
+                Ok(()) => drop(self.references.fetch_sub(1, Release)),
+                Err(large) => {
+                    Large::of(large).purge(&self.mapper);
+                    self.mappings.keep(large);
+                }
+            }
+        }
+    }
+
+    /// Gives back everything that no buffer and no thread's local cache holds.
+    pub(crate) fn relieve(&self) {
+        let (evicted, count) = self.mappings.drain();
+        self.unmap_mappings(evicted.sorted(), count);
+        for class in 0..self.table.count() {
+            let slabs = self.depot.drain(class);
+            let spare = self
+                .regions
+                .give(slabs, Keep::NOTHING, self.mapper.now_ms());
+            self.unmap_regions(spare);
+        }
+    }
+
+    /// Gives back the memory of empty slabs whose region stays. Returns the bytes.
+    pub(crate) fn purge(&self) -> usize {
+        self.regions.purge(&self.mapper)
+    }
+}

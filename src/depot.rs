@@ -1,0 +1,401 @@
+//! The depot: per class, full magazines on their way between threads, and the slabs that still have
+//! free slots.
+//!
+//! Each class has a lock of its own. A thread whose magazine is empty gets a full one for it; failing
+//! that its magazine is filled from one slab that has slots free. A thread whose magazine is full gets
+//! an empty one for it; what is over the depot's bound goes back into the slabs' bitmaps.
+//!
+//! # Listed slabs
+//!
+//! A slab with free slots is in its class' list, last come first served. A slab that becomes empty stays
+//! listed, as an *idle* one, until it is used again or until idle slabs are many: then one sweep takes
+//! them all out and hands them to the caller, who gives them to the regions. So a slab at the edge
+//! between empty and partial does not wander, and the list needs one link a slab.
+//!
+//! # Safety
+//!
+//! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
+
+use crate::magazine::Block;
+use crate::size_class::{ClassTable, MAX_CLASSES};
+use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, header};
+use crate::sync::{Mutex, lock};
+use std::ptr::NonNull;
+
+/// Bytes in full magazines that the depot keeps for each class, unless one magazine is larger.
+const FULL_BYTES: u32 = 1 << 20;
+/// Full magazines that the depot keeps for each class, at most.
+const MAX_FULL: u32 = 16;
+/// Idle slabs a class keeps, beside one in eight of its listed ones.
+const MIN_IDLE: u32 = 2;
+
+/// How a class' memory is spread, in slabs and slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClassCounts {
+    pub(crate) partial: u64,
+    pub(crate) full: u64,
+    /// Empty, but still the class' own.
+    pub(crate) idle: u64,
+    /// Slots out of the slabs: with buffers, in magazines, or in the depot's.
+    pub(crate) slots_out: u64,
+    /// Those of them in the depot's full magazines.
+    pub(crate) slots_in_depot: u64,
+}
+
+/// A list of blocks.
+#[derive(Debug, Default)]
+struct Blocks {
+    first: Option<NonNull<Block>>,
+    count: u32,
+}
+
+impl Blocks {
+    fn push(&mut self, block: NonNull<Block>) {
+        Block::of(block).set_next(self.first);
+        self.first = Some(block);
+        self.count += 1;
+    }
+
+    fn pop(&mut self) -> Option<NonNull<Block>> {
+        let block = self.first?;
+        self.first = Block::of(block).next();
+        Block::of(block).set_next(None);
+        self.count -= 1;
+        Some(block)
+    }
+}
+
+#[derive(Debug, Default)]
+struct ClassState {
+    full: Blocks,
+    slots_in_depot: u32,
+    empty: Blocks,
+    /// Slabs with free slots, idle ones among them.
+    listed: Option<NonNull<SlabHeader>>,
+    listed_count: u32,
+    idle: u32,
+    full_slabs: u32,
+    slots_out: u64,
+}
+
+// SAFETY: the blocks are the depot's own and the slabs are touched under this lock.
+unsafe impl Send for ClassState {}
+
+/// Classes apart by two cache lines (processors fetch them in pairs), so that threads that work on
+/// different classes do not slow each other down.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Class(Mutex<ClassState>);
+
+/// What a thread with an empty block gets.
+#[derive(Debug)]
+pub(crate) enum Refill {
+    /// A block with slots in it.
+    Block(NonNull<Block>),
+    /// The block it came with: there is no slot, an empty slab is needed.
+    NeedsSlab(NonNull<Block>),
+}
+
+/// What a thread with a full block gets.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// Another block, an empty one.
+    Empty(NonNull<Block>),
+    /// Its own block, emptied into the slabs because the depot is full, and slabs that are spare now.
+    Emptied(NonNull<Block>, EmptySlabs),
+    /// Its own block, still full: the depot would take it but has no empty one to give.
+    NeedsEmpty(NonNull<Block>),
+}
+
+/// The depot of one pool.
+pub(crate) struct Depot {
+    geometry: Geometry,
+    table: &'static ClassTable,
+    classes: [Class; MAX_CLASSES],
+}
+
+impl Depot {
+    pub(crate) fn new(geometry: Geometry, table: &'static ClassTable) -> Self {
+        Self {
+            geometry,
+            table,
+            classes: std::array::from_fn(|_| Class::default()),
+        }
+    }
+
+    fn class(&self, class: usize) -> crate::sync::MutexGuard<'_, ClassState> {
+        lock(&self.classes[class].0)
+    }
+
+    fn slab(&self, class: usize, at: NonNull<SlabHeader>) -> Slab<'_> {
+        Slab::new(&self.geometry, self.table.get(class), at)
+    }
+
+    fn max_full(&self, class: usize) -> u32 {
+        let class = self.table.get(class);
+        (FULL_BYTES / (class.slot_size * class.magazine_capacity)).clamp(1, MAX_FULL)
+    }
+
+    /// Exchanges an empty block for a full one, or fills it from a listed slab.
+    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> Refill {
+        let mut state = self.class(class);
+        if let Some(full) = state.full.pop() {
+            state.slots_in_depot -= Block::of(full).height();
+            state.empty.push(block);
+            return Refill::Block(full);
+        }
+        if state.listed.is_none() {
+            return Refill::NeedsSlab(block);
+        }
+        self.fill(&mut state, class, block);
+        Refill::Block(block)
+    }
+
+    /// Makes an empty slab the class' own and fills the block from it.
+    pub(crate) fn refill_from(&self, class: usize, slab: EmptySlab, block: NonNull<Block>) {
+        let mut state = self.class(class);
+        self.adopt(&mut state, class, slab.0);
+        self.fill(&mut state, class, block);
+    }
+
+    /// One slot, for a thread that has no magazines (any more).
+    pub(crate) fn take_one(&self, class: usize) -> Option<NonNull<u8>> {
+        let mut state = self.class(class);
+        if let Some(full) = state.full.pop() {
+            let slot = Block::of(full).pop();
+            state.slots_in_depot -= 1;
+            let list = if Block::of(full).height() > 0 {
+                &mut state.full
+            } else {
+                &mut state.empty
+            };
+            list.push(full);
+            return slot;
+        }
+        self.take_one_listed(&mut state, class)
+    }
+
+    /// One slot from an empty slab, which becomes the class' own.
+    pub(crate) fn take_one_from(&self, class: usize, slab: EmptySlab) -> Option<NonNull<u8>> {
+        let mut state = self.class(class);
+        self.adopt(&mut state, class, slab.0);
+        self.take_one_listed(&mut state, class)
+    }
+
+    /// Exchanges a full block for an empty one.
+    pub(crate) fn exchange_full(&self, class: usize, block: NonNull<Block>) -> Exchange {
+        let mut state = self.class(class);
+        if state.full.count >= self.max_full(class) {
+            self.give_all(&mut state, class, block);
+            return Exchange::Emptied(block, self.sweep_if_many(&mut state, class));
+        }
+        let Some(empty) = state.empty.pop() else {
+            return Exchange::NeedsEmpty(block);
+        };
+        state.slots_in_depot += Block::of(block).height();
+        state.full.push(block);
+        Exchange::Empty(empty)
+    }
+
+    /// Puts every slot of a block back into its slab.
+    pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) -> EmptySlabs {
+        let mut state = self.class(class);
+        self.give_all(&mut state, class, block);
+        self.sweep_if_many(&mut state, class)
+    }
+
+    /// Puts one slot back into its slab.
+    pub(crate) fn give_one(&self, class: usize, slot: NonNull<u8>) -> EmptySlabs {
+        let mut state = self.class(class);
+        self.give_slot(&mut state, class, slot);
+        self.sweep_if_many(&mut state, class)
+    }
+
+    /// Keeps a full block whose thread brought no use for an empty one.
+    pub(crate) fn keep_full(&self, class: usize, block: NonNull<Block>) {
+        let mut state = self.class(class);
+        state.slots_in_depot += Block::of(block).height();
+        state.full.push(block);
+    }
+
+    /// Empties the class' magazines into the slabs, takes out every idle slab, and frees its blocks.
+    pub(crate) fn drain(&self, class: usize) -> EmptySlabs {
+        let mut state = self.class(class);
+        while let Some(block) = state.full.pop() {
+            state.slots_in_depot -= Block::of(block).height();
+            self.give_all(&mut state, class, block);
+            state.empty.push(block);
+        }
+        let slabs = self.sweep(&mut state, class);
+        let blocks = std::mem::take(&mut state.empty);
+        drop(state);
+        free_blocks(blocks);
+        slabs
+    }
+
+    /// Takes out the idle slabs once they are one in eight of the listed ones, the last one in any case.
+    pub(crate) fn sweep_most(&self, class: usize) -> EmptySlabs {
+        let mut state = self.class(class);
+        if state.idle > state.listed_count / 8 {
+            self.sweep(&mut state, class)
+        } else {
+            EmptySlabs::default()
+        }
+    }
+
+    pub(crate) fn counts(&self, class: usize) -> ClassCounts {
+        let state = self.class(class);
+        ClassCounts {
+            partial: u64::from(state.listed_count - state.idle),
+            full: u64::from(state.full_slabs),
+            idle: u64::from(state.idle),
+            slots_out: state.slots_out,
+            slots_in_depot: u64::from(state.slots_in_depot),
+        }
+    }
+
+    fn adopt(&self, state: &mut ClassState, class: usize, at: NonNull<SlabHeader>) {
+        self.slab(class, at).assign(class);
+        state.idle += 1;
+        state.list(at);
+    }
+
+    /// Fills an empty block from the first listed slab, and from further ones only while they are in use
+    /// already and the block is less than half full. Slots will leave the magazine in address order.
+    fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
+        let block = Block::of(block);
+        let capacity = self.table.get(class).magazine_capacity;
+        loop {
+            let want = capacity - block.height();
+            self.take_listed(state, class, want, |slot| block.push(slot));
+            let enough = 2 * block.height() >= capacity;
+            let in_use = |at| !self.slab(class, at).is_empty();
+            if enough || !state.listed.is_some_and(in_use) {
+                break;
+            }
+        }
+        block.reverse();
+    }
+
+    fn take_one_listed(&self, state: &mut ClassState, class: usize) -> Option<NonNull<u8>> {
+        let mut one = None;
+        self.take_listed(state, class, 1, |slot| one = Some(slot));
+        one
+    }
+
+    /// Takes slots from the first listed slab, if there is one.
+    fn take_listed(
+        &self,
+        state: &mut ClassState,
+        class: usize,
+        want: u32,
+        each: impl FnMut(NonNull<u8>),
+    ) {
+        let Some(at) = state.listed else { return };
+        let slab = self.slab(class, at);
+        if slab.is_empty() {
+            state.idle -= 1;
+        }
+        state.slots_out += u64::from(slab.take(want, each));
+        if slab.is_full() {
+            state.full_slabs += 1;
+            state.unlist_first();
+        }
+    }
+
+    fn give_slot(&self, state: &mut ClassState, class: usize, slot: NonNull<u8>) {
+        let at = self.geometry.header_of(slot);
+        let slab = self.slab(class, at);
+        debug_assert_eq!(header(at).class(), class);
+        if slab.is_full() {
+            state.full_slabs -= 1;
+            state.list(at);
+        }
+        slab.give(slot);
+        state.slots_out -= 1;
+        if slab.is_empty() {
+            state.idle += 1;
+        }
+    }
+
+    fn give_all(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
+        while let Some(slot) = Block::of(block).pop() {
+            self.give_slot(state, class, slot);
+        }
+    }
+
+    fn sweep_if_many(&self, state: &mut ClassState, class: usize) -> EmptySlabs {
+        if state.idle > MIN_IDLE + state.listed_count / 8 {
+            self.sweep(state, class)
+        } else {
+            EmptySlabs::default()
+        }
+    }
+
+    /// Takes every idle slab out of the list. The order of the others stays.
+    fn sweep(&self, state: &mut ClassState, class: usize) -> EmptySlabs {
+        let mut swept = EmptySlabs::default();
+        if state.idle == 0 {
+            return swept;
+        }
+        let mut next = state.listed;
+        let mut kept: Option<NonNull<SlabHeader>> = None;
+        while let Some(at) = next {
+            next = header(at).next();
+            let slab = self.slab(class, at);
+            if !slab.is_empty() {
+                kept = Some(at);
+                continue;
+            }
+            match kept {
+                Some(kept) => header(kept).set_next(next),
+                None => state.listed = next,
+            }
+            state.listed_count -= 1;
+            state.idle -= 1;
+            swept.push(slab.unassign(at));
+        }
+        swept
+    }
+}
+
+impl Drop for Depot {
+    fn drop(&mut self) {
+        for class in 0..self.table.count() {
+            let mut state = self.class(class);
+            debug_assert_eq!(
+                state.slots_out, 0,
+                "a pool is freed after its last slot came home"
+            );
+            let blocks = std::mem::take(&mut state.empty);
+            drop(state);
+            free_blocks(blocks);
+        }
+    }
+}
+
+fn free_blocks(mut blocks: Blocks) {
+    while let Some(block) = blocks.pop() {
+        // SAFETY: the depot's own blocks, taken out of its list, and empty.
+        unsafe { Block::free(block) };
+    }
+}
+
+impl ClassState {
+    fn list(&mut self, at: NonNull<SlabHeader>) {
+        debug_assert!(!header(at).is_listed());
+        header(at).set_next(self.listed);
+        header(at).set_listed(true);
+        self.listed = Some(at);
+        self.listed_count += 1;
+    }
+
+    fn unlist_first(&mut self) {
+        if let Some(at) = self.listed {
+            self.listed = header(at).next();
+            header(at).set_next(None);
+            header(at).set_listed(false);
+            self.listed_count -= 1;
+        }
+    }
+}

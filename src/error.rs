@@ -1,0 +1,170 @@
+//! What can go wrong, with the figures a reader of a log needs.
+
+use std::fmt;
+
+/// Why a buffer could not be had.
+///
+/// Nothing is lost when one of these comes back: the pool works on, and a buffer that was to grow is
+/// as it was.
+///
+/// ```
+/// use slabuf::{AllocError, Pool};
+///
+/// let pool = Pool::builder().limit(1 << 20).build()?;
+/// let error = pool.try_alloc(2 << 20).unwrap_err();
+/// assert_eq!(error, AllocError::LimitExceeded { requested: 2 << 20, limit: 1 << 20 });
+/// assert!(error.to_string().contains("2097152"));
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AllocError {
+    /// The pool would map more than its limit, also after its caches gave up what they held.
+    LimitExceeded {
+        /// Bytes asked for.
+        requested: usize,
+        /// The pool's limit in bytes.
+        limit: usize,
+    },
+    /// No address space is that large.
+    TooLarge {
+        /// Bytes asked for.
+        requested: usize,
+        /// The largest length in bytes that can be asked for.
+        maximum: usize,
+    },
+    /// The operating system refused.
+    OutOfMemory {
+        /// Bytes asked for.
+        requested: usize,
+    },
+}
+
+impl fmt::Display for AllocError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LimitExceeded { requested, limit } => write!(
+                f,
+                "cannot allocate a buffer of {requested} bytes: the pool's limit is {limit} bytes"
+            ),
+            Self::TooLarge { requested, maximum } => write!(
+                f,
+                "cannot allocate a buffer of {requested} bytes: at most {maximum} bytes can be asked for"
+            ),
+            Self::OutOfMemory { requested } => write!(
+                f,
+                "cannot allocate a buffer of {requested} bytes: the operating system refused"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AllocError {}
+
+/// Why a pool could not be built.
+///
+/// ```
+/// use slabuf::Pool;
+///
+/// let error = Pool::builder().slab_size(3000).build().unwrap_err();
+/// assert!(error.to_string().contains("3000"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `slab_size` is no power of two from one page (4096) to 1 MiB.
+    SlabSize {
+        /// Bytes asked for.
+        given: usize,
+        /// The least size in bytes.
+        minimum: usize,
+        /// The largest size in bytes.
+        maximum: usize,
+    },
+    /// `limit` leaves no room for a single region.
+    Limit {
+        /// Bytes asked for.
+        given: usize,
+        /// The least limit in bytes for this slab size.
+        minimum: usize,
+    },
+    /// `cache_limit` is above `limit`: a cache cannot hold more than the pool may map.
+    CacheLimit {
+        /// Bytes asked for.
+        given: usize,
+        /// The pool's limit in bytes.
+        limit: usize,
+    },
+    /// There is no memory for the pool's own structures.
+    OutOfMemory,
+    /// So many pools were built in this process that their numbers ran out.
+    TooManyPools {
+        /// How many pools one process can build.
+        maximum: u64,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SlabSize {
+                given,
+                minimum,
+                maximum,
+            } => write!(
+                f,
+                "slab_size must be a power of two from {minimum} to {maximum} bytes, not {given}"
+            ),
+            Self::Limit { given, minimum } => {
+                write!(f, "limit must be at least {minimum} bytes, not {given}")
+            }
+            Self::CacheLimit { given, limit } => write!(
+                f,
+                "cache_limit must not be above the limit of {limit} bytes: it is {given}"
+            ),
+            Self::OutOfMemory => f.write_str("there is no memory for the pool's own structures"),
+            Self::TooManyPools { maximum } => {
+                write!(f, "one process can build at most {maximum} pools")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Why the layers below said no. The pool turns it into an [`AllocError`] that names the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The pool's limit.
+    Limit,
+    /// The operating system, or the heap that holds the pool's own structures.
+    System,
+}
+
+impl Refused {
+    pub(crate) fn into_error(self, requested: usize, limit: usize) -> AllocError {
+        match self {
+            Self::Limit => AllocError::LimitExceeded { requested, limit },
+            Self::System => AllocError::OutOfMemory { requested },
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_value_and_the_limit() {
+        let error = Refused::Limit.into_error(70_000, 65_536);
+        assert!(error.to_string().contains("70000"));
+        assert!(error.to_string().contains("65536"));
+        let error = Refused::System.into_error(70_000, 65_536);
+        assert!(error.to_string().contains("70000"));
+        let error = ConfigError::Limit {
+            given: 5,
+            minimum: 32_768,
+        };
+        assert!(error.to_string().contains("32768"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Where a buffer's memory belongs, in one word.
+//!
+//! A large buffer's word is the address of its descriptor, which is a multiple of 64. A slot's word is
+//! made of bits:
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 0 | `SLOT`: this is a slot's word |
+//! | 1 | `ADVANCED`: the buffer's pointer has moved past the slot's start |
+//! | 2..8 | size class |
+//! | 8..25 | slot size in units of 16 bytes |
+//! | 25..30 | log2 of the region size |
+//! | 30..64 | the pool's number; 0 is the global pool |
+
+use crate::large::Large;
+use crate::size_class::ClassTable;
+use std::ptr::{self, NonNull};
+
+const _: () = assert!(usize::BITS == 64, "a handle needs 64 bits");
+
+const SLOT: usize = 1;
+const ADVANCED: usize = 1 << 1;
+const CLASS_SHIFT: u32 = 2;
+const CLASS_MASK: usize = (1 << 6) - 1;
+/// A slot size is a multiple of 16 below 2^21: shifted by this its bits are 8 to 25.
+const SIZE_SHIFT: u32 = 4;
+const SIZE_MASK: usize = ((1 << 17) - 1) << 4;
+const REGION_SHIFT: u32 = 25;
+const REGION_MASK: usize = (1 << 5) - 1;
+const ID_SHIFT: u32 = 30;
+/// Pools are numbered below this.
+pub(crate) const MAX_POOLS: u64 = 1 << (64 - ID_SHIFT);
+
+/// See the module's table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handle(*mut Large);
+
+/// What a handle names.
+pub(crate) enum Place {
+    Slot,
+    Large(NonNull<Large>),
+}
+
+impl Handle {
+    #[inline(always)]
+    pub(crate) const fn slot(
+        pool_id: u64,
+        region_shift: u32,
+        table: &ClassTable,
+        class: usize,
+    ) -> Self {
+        let size = table.get(class).slot_size as usize;
+        Self(ptr::without_provenance_mut(
+            SLOT | class << CLASS_SHIFT
+                | size << SIZE_SHIFT
+                | (region_shift as usize) << REGION_SHIFT
+                | (pool_id as usize) << ID_SHIFT,
+        ))
+    }
+
+    pub(crate) fn large(large: NonNull<Large>) -> Self {
+        Self(large.as_ptr())
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(self) -> Place {
+        match NonNull::new(self.0) {
+            Some(large) if self.bits() & SLOT == 0 => Place::Large(large),
+            _ => Place::Slot,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_slot(self) -> bool {
+        self.bits() & SLOT != 0
+    }
+
+    /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
+    #[inline(always)]
+    pub(crate) fn is_global_slot_start(self) -> bool {
+        self.bits() & (SLOT | ADVANCED | !0 << ID_SHIFT) == SLOT
+    }
+
+    #[inline(always)]
+    fn bits(self) -> usize {
+        self.0.addr()
+    }
+
+    #[inline(always)]
+    pub(crate) fn class(self) -> usize {
+        self.bits() >> CLASS_SHIFT & CLASS_MASK
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot_size(self) -> usize {
+        self.bits() >> SIZE_SHIFT & SIZE_MASK
+    }
+
+    pub(crate) fn region_shift(self) -> u32 {
+        (self.bits() >> REGION_SHIFT & REGION_MASK) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn pool_id(self) -> u64 {
+        (self.bits() >> ID_SHIFT) as u64
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_advanced(self) -> bool {
+        self.is_slot() && self.bits() & ADVANCED != 0
+    }
+
+    pub(crate) fn advanced(self) -> Self {
+        if self.is_slot() {
+            Self(self.0.map_addr(|bits| bits | ADVANCED))
+        } else {
+            self
+        }
+    }
+
+    pub(crate) fn at_start(self) -> Self {
+        if self.is_slot() {
+            Self(self.0.map_addr(|bits| bits & !ADVANCED))
+        } else {
+            self
+        }
+    }
+
+    /// As a number, for foreign code to keep.
+    pub(crate) fn expose(self) -> usize {
+        self.0.expose_provenance()
+    }
+
+    pub(crate) fn from_exposed(bits: usize) -> Self {
+        Self(ptr::with_exposed_provenance_mut(bits))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_comes_back() {
+        for shift in 12..=20 {
+            let table = ClassTable::of_slab_size(1 << shift);
+            for class in 0..table.count() {
+                for id in [0, 1, 77, MAX_POOLS - 1] {
+                    let handle = Handle::slot(id, shift + 4, table, class);
+                    assert!(handle.is_slot() && !handle.is_advanced());
+                    assert_eq!(handle.is_global_slot_start(), id == 0);
+                    assert!(!handle.advanced().is_global_slot_start());
+                    for handle in [handle, handle.advanced()] {
+                        assert_eq!(handle.class(), class);
+                        assert_eq!(handle.slot_size(), table.get(class).slot_size as usize);
+                        assert_eq!(handle.region_shift(), shift + 4);
+                        assert_eq!(handle.pool_id(), id);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(unsafe_code)]
+#![cfg_attr(all(test, loom), allow(dead_code, unused_imports))]
+
+// The modules in reading order, lowest layer first. Each imports from layers below its own alone.
+// `unsafe` is allowed in those that need it; each has a section on Safety.
+
+// Layer 0: no state.
+mod error;
+mod heap;
+mod size_class;
+mod sync;
+
+// Layer 1: the system, and settings.
+mod config;
+#[allow(unsafe_code)]
+mod os;
+mod registry;
+#[allow(unsafe_code)]
+pub mod system;
+
+// Layer 2: a mapping, a slab, a magazine.
+#[allow(unsafe_code)]
+mod magazine;
+#[allow(unsafe_code)]
+mod mapping;
+#[allow(unsafe_code)]
+mod slab;
+
+// Layer 3: regions of slabs, and large buffers.
+#[allow(unsafe_code)]
+mod large;
+#[allow(unsafe_code)]
+mod region;
+
+// Layer 4: what threads exchange.
+#[allow(unsafe_code)]
+mod depot;
+mod handle;
+
+// Layer 5: what the threads of one pool share.
+#[allow(unsafe_code)]
+mod core;
+
+// Layer 6: what a thread has for itself.
+#[allow(unsafe_code)]
+mod local;
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod thread;
+
+// Layer 7: pools, their figures, and the memory of one buffer.
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod memory;
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod pool;
+#[cfg(not(all(test, loom)))]
+mod usage;
+
+// Layer 8: buffers.
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod buffer;
+#[cfg(not(all(test, loom)))]
+mod interop;
+
+pub use error::{AllocError, ConfigError};
+#[cfg(not(all(test, loom)))]
+pub use {
+    buffer::Buffer,
+    pool::{Pool, PoolBuilder},
+    usage::{MemoryUsage, PoolUsage, memory_usage},
+};
+
+/// Faults on demand, for tests and fuzz targets. No part of the public interface.
+#[cfg(any(test, feature = "fake-os"))]
+#[doc(hidden)]
+pub mod fake_os {
+    pub use crate::os::fake::{Call, FakeOs, Fault};
+}

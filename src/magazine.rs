@@ -1,0 +1,348 @@
+//! Magazines: small stacks of free slots, each owned by one thread.
+//!
+//! # Two counters instead of a top
+//!
+//! A magazine's height is `pushed - popped`. A take changes only `popped`, a drop only `pushed`. With a
+//! single top, a take and the drop that follows it each wait for the other's store, twice the time of
+//! a store-to-load round trip for each pair; with two counters the round trips overlap. (Measured on a
+//! Zen 4 core, pair of take and drop through addresses the compiler formed differently: 2.5 ns
+//! against 5.)
+//!
+//! Both counters, and every other figure here that other threads read, are atomics that only the owner
+//! writes, with plain relaxed loads and stores: on the usual machines the same instructions as for
+//! ordinary integers. Other threads read them to derive the pool's figures; what they see is exact once
+//! the owner is quiet.
+//!
+//! # Loaded and previous
+//!
+//! As Bonwick has it, a thread holds two blocks of slots for each class, and goes to the depot only
+//! when both are empty or both are full. Blocks are exchanged whole, never copied.
+//!
+//! # Safety
+//!
+//! A [`Block`] belongs to one magazine, or to the depot; whoever owns it has a raw pointer to it and
+//! nobody else does. The array is as long as the tallest magazine, and the height is checked against
+//! the capacity before a slot is stored.
+
+use crate::error::Refused;
+use crate::heap::try_box;
+use crate::size_class::{ClassTable, MAGAZINE_SLOTS, MAX_CLASSES};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+/// The storage of one magazine.
+pub(crate) struct Block {
+    /// Filled from 0 up to the height.
+    slots: [Cell<*mut u8>; MAGAZINE_SLOTS],
+    /// The height while no magazine has the block loaded.
+    height: Cell<u32>,
+    /// The next block of the depot's list that this one is in.
+    next: Cell<Option<NonNull<Block>>>,
+}
+
+impl Block {
+    /// A new empty block from the heap; it is freed by [`Block::free`].
+    pub(crate) fn allocate() -> Result<NonNull<Block>, Refused> {
+        try_box(Self {
+            slots: [const { Cell::new(ptr::null_mut()) }; MAGAZINE_SLOTS],
+            height: Cell::new(0),
+            next: Cell::new(None),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The block came from [`Block::allocate`], is empty, and nobody uses it again.
+    pub(crate) unsafe fn free(block: NonNull<Block>) {
+        debug_assert_eq!(
+            Self::of(block).height.get(),
+            0,
+            "slots freed with their block"
+        );
+        // SAFETY: `try_box` made it with the layout of a box of this type.
+        drop(unsafe { Box::from_raw(block.as_ptr()) });
+    }
+
+    /// The block behind a pointer its owner holds.
+    pub(crate) fn of<'a>(block: NonNull<Block>) -> &'a Block {
+        // SAFETY: a pointer to a block is held by its one owner and is valid until `free`.
+        unsafe { block.as_ref() }
+    }
+
+    pub(crate) fn height(&self) -> u32 {
+        self.height.get()
+    }
+
+    pub(crate) fn next(&self) -> Option<NonNull<Block>> {
+        self.next.get()
+    }
+
+    pub(crate) fn set_next(&self, next: Option<NonNull<Block>>) {
+        self.next.set(next);
+    }
+
+    pub(crate) fn push(&self, slot: NonNull<u8>) {
+        let height = self.height.get();
+        self.slots[height as usize].set(slot.as_ptr());
+        self.height.set(height + 1);
+    }
+
+    pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
+        let height = self.height.get().checked_sub(1)?;
+        self.height.set(height);
+        NonNull::new(self.slots[height as usize].get())
+    }
+
+    /// Turns the stack over, so that what was pushed first is popped first.
+    pub(crate) fn reverse(&self) {
+        let slots = &self.slots[..self.height.get() as usize];
+        for low in 0..slots.len() / 2 {
+            slots[low].swap(&slots[slots.len() - 1 - low]);
+        }
+    }
+}
+
+/// What the fast path touches, 32 bytes.
+#[repr(C, align(32))]
+pub(crate) struct Magazine {
+    pushed: AtomicU32,
+    popped: AtomicU32,
+    /// Slots the loaded block may hold. 0 until the first use, and set to 0 from outside to call the
+    /// owner to its slow path at its next drop.
+    capacity: AtomicU32,
+    /// Slots in the previous block: none, or as many as it may hold, or fewer after a partial fill.
+    previous_height: AtomicU32,
+    loaded: AtomicPtr<Block>,
+    previous: AtomicPtr<Block>,
+}
+
+impl Magazine {
+    pub(crate) const fn new() -> Self {
+        Self {
+            pushed: AtomicU32::new(0),
+            popped: AtomicU32::new(0),
+            capacity: AtomicU32::new(0),
+            previous_height: AtomicU32::new(0),
+            loaded: AtomicPtr::new(ptr::null_mut()),
+            previous: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Takes the slot on top, if there is one.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Option<NonNull<u8>> {
+        let popped = self.popped.load(Relaxed);
+        let height = self.pushed.load(Relaxed).wrapping_sub(popped);
+        if height == 0 {
+            return None;
+        }
+        let block = self.loaded.load(Relaxed);
+        // SAFETY: a height above 0 means that a block is loaded, and only the owner is here.
+        let slots = unsafe { &(*block).slots };
+        // SAFETY: the height never passes the capacity, which is at most the array's length.
+        let slot = unsafe { slots.get_unchecked(height as usize - 1) }.get();
+        self.popped.store(popped.wrapping_add(1), Relaxed);
+        // SAFETY: below the height are slots that were pushed, none of them null.
+        Some(unsafe { NonNull::new_unchecked(slot) })
+    }
+
+    /// Puts a slot on top, if there is room.
+    #[inline(always)]
+    pub(crate) fn give(&self, slot: NonNull<u8>) -> bool {
+        let pushed = self.pushed.load(Relaxed);
+        let height = pushed.wrapping_sub(self.popped.load(Relaxed));
+        if height >= self.capacity.load(Relaxed) {
+            return false;
+        }
+        let block = self.loaded.load(Relaxed);
+        // SAFETY: a capacity above 0 means that a block is loaded, and only the owner is here.
+        let slots = unsafe { &(*block).slots };
+        // SAFETY: the height is below the capacity, which is at most the array's length.
+        unsafe { slots.get_unchecked(height as usize) }.set(slot.as_ptr());
+        self.pushed.store(pushed.wrapping_add(1), Relaxed);
+        true
+    }
+
+    pub(crate) fn height(&self) -> u32 {
+        let popped = self.popped.load(Relaxed);
+        self.pushed.load(Relaxed).wrapping_sub(popped)
+    }
+
+    pub(crate) fn previous_height(&self) -> u32 {
+        self.previous_height.load(Relaxed)
+    }
+
+    pub(crate) fn has_blocks(&self) -> bool {
+        !self.previous.load(Relaxed).is_null()
+    }
+
+    /// Installs two blocks in a magazine that has none.
+    pub(crate) fn install(&self, loaded: NonNull<Block>, previous: NonNull<Block>) {
+        debug_assert!(!self.has_blocks());
+        self.load(loaded);
+        self.previous_height
+            .store(Block::of(previous).height(), Relaxed);
+        self.previous.store(previous.as_ptr(), Relaxed);
+    }
+
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        self.capacity.store(capacity, Relaxed);
+    }
+
+    fn load(&self, block: NonNull<Block>) {
+        self.popped.store(0, Relaxed);
+        self.pushed.store(Block::of(block).height(), Relaxed);
+        self.loaded.store(block.as_ptr(), Relaxed);
+    }
+
+    fn unload(&self) -> Option<NonNull<Block>> {
+        let block = NonNull::new(self.loaded.load(Relaxed))?;
+        Block::of(block).height.set(self.height());
+        Some(block)
+    }
+
+    /// Loads the previous block and makes the loaded one the previous.
+    pub(crate) fn swap(&self) {
+        if let Some(previous) = NonNull::new(self.previous.load(Relaxed))
+            && let Some(loaded) = self.unload()
+        {
+            self.load(previous);
+            self.previous_height
+                .store(Block::of(loaded).height(), Relaxed);
+            self.previous.store(loaded.as_ptr(), Relaxed);
+        }
+    }
+
+    /// Loads what `exchange` gives for the loaded block.
+    pub(crate) fn exchange_loaded<E>(
+        &self,
+        exchange: impl FnOnce(NonNull<Block>) -> Result<NonNull<Block>, E>,
+    ) -> Option<Result<(), E>> {
+        let block = self.unload()?;
+        Some(exchange(block).map(|block| self.load(block)))
+    }
+
+    /// Takes both blocks out; the magazine has none afterwards and holds nothing.
+    pub(crate) fn uninstall(&self) -> [Option<NonNull<Block>>; 2] {
+        let loaded = self.unload();
+        let previous = NonNull::new(self.previous.load(Relaxed));
+        self.capacity.store(0, Relaxed);
+        self.popped.store(0, Relaxed);
+        self.pushed.store(0, Relaxed);
+        self.previous_height.store(0, Relaxed);
+        self.loaded.store(ptr::null_mut(), Relaxed);
+        self.previous.store(ptr::null_mut(), Relaxed);
+        [loaded, previous]
+    }
+}
+
+/// A thread's magazines for one pool, and the figures it keeps for the pool's sums.
+pub(crate) struct Magazines {
+    by_class: [Magazine; MAX_CLASSES],
+    /// Lengths asked for of large buffers taken by this thread, less those dropped by it. It wraps: only
+    /// the sum over all threads means something.
+    pub(crate) large_live: AtomicU64,
+    /// Bytes mapped in the mappings this thread keeps to itself.
+    pub(crate) large_kept: AtomicU64,
+}
+
+impl Magazines {
+    pub(crate) const fn new() -> Self {
+        Self {
+            by_class: [const { Magazine::new() }; MAX_CLASSES],
+            large_live: AtomicU64::new(0),
+            large_kept: AtomicU64::new(0),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, class: usize) -> &Magazine {
+        &self.by_class[class & (MAX_CLASSES - 1)]
+    }
+
+    /// Slots of a class held here.
+    pub(crate) fn slots(&self, class: usize) -> u64 {
+        let magazine = self.get(class);
+        u64::from(magazine.height()) + u64::from(magazine.previous_height())
+    }
+
+    /// Calls the owner to its slow path: every drop goes there from now on, until it has looked.
+    pub(crate) fn call_owner(&self, table: &ClassTable) {
+        for class in 0..table.count() {
+            self.get(class).set_capacity(0);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn slot(number: usize) -> NonNull<u8> {
+        NonNull::new(ptr::without_provenance_mut(16 * (number + 1))).unwrap()
+    }
+
+    fn magazine(capacity: u32) -> Magazine {
+        let magazine = Magazine::new();
+        magazine.install(Block::allocate().unwrap(), Block::allocate().unwrap());
+        magazine.set_capacity(capacity);
+        magazine
+    }
+
+    fn free(magazine: &Magazine) {
+        for block in magazine.uninstall().into_iter().flatten() {
+            while Block::of(block).pop().is_some() {}
+            // SAFETY: allocated above, emptied, and out of the magazine.
+            unsafe { Block::free(block) };
+        }
+    }
+
+    #[test]
+    fn last_in_first_out_between_empty_and_full() {
+        let magazine = magazine(3);
+        assert!(magazine.take().is_none());
+        for round in 0..10 {
+            assert!((0..3).all(|n| magazine.give(slot(n + round))));
+            assert!(!magazine.give(slot(99)));
+            for n in (0..3).rev() {
+                assert_eq!(magazine.take(), Some(slot(n + round)));
+            }
+            assert!(magazine.take().is_none());
+        }
+        free(&magazine);
+    }
+
+    #[test]
+    fn swapping_keeps_every_slot() {
+        let magazine = magazine(2);
+        assert!(magazine.give(slot(0)) && magazine.give(slot(1)));
+        magazine.swap();
+        assert_eq!((magazine.height(), magazine.previous_height()), (0, 2));
+        assert!(magazine.give(slot(2)));
+        magazine.swap();
+        assert_eq!((magazine.height(), magazine.previous_height()), (2, 1));
+        assert_eq!(magazine.take(), Some(slot(1)));
+        free(&magazine);
+    }
+
+    #[test]
+    fn counters_wrap_without_harm() {
+        let magazine = magazine(2);
+        magazine.pushed.store(u32::MAX, Relaxed);
+        magazine.popped.store(u32::MAX, Relaxed);
+        assert!(magazine.give(slot(5)) && magazine.give(slot(6)));
+        assert!(!magazine.give(slot(7)));
+        assert_eq!(magazine.take(), Some(slot(6)));
+        assert_eq!(magazine.take(), Some(slot(5)));
+        assert!(magazine.take().is_none());
+        free(&magazine);
+    }
+
+    #[test]
+    fn a_new_magazine_refuses_both() {
+        let magazine = Magazine::new();
+        assert!(magazine.take().is_none());
+        assert!(!magazine.give(slot(0)));
+    }
+}

@@ -1,0 +1,255 @@
+//! An owned mapping, and the one place that counts mapped bytes.
+//!
+//! Every byte the crate maps passes through [`Mapper`]: the count rises before the system is asked and
+//! falls after it took the bytes back, so it never says less than is mapped, and the limit is never
+//! exceeded, not even for a moment by two threads at once.
+//!
+//! # Safety
+//!
+//! A [`Mapping`] owns its range: it is neither `Copy` nor `Clone`, only `Mapper` makes and unmakes it.
+//! The system's primitives are called for such ranges and no others.
+
+use crate::error::Refused;
+use crate::os::Os;
+use crate::sync::{AtomicUsize, Ordering};
+use std::ptr::NonNull;
+
+/// Mappings of this process, over all pools. Not part of any model: it steers a heuristic.
+static LIVE_MAPPINGS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Above this many mappings, small ones are purged and kept rather than unmapped: unmapping every
+/// second one would cut the address space into more areas than the kernel allows a process (65,530).
+const MANY_MAPPINGS: usize = 16 << 10;
+
+/// Whether a mapping of `len` bytes is better kept, without its memory, than unmapped, when `leaving`
+/// mappings are about to be unmapped together.
+pub(crate) fn unmapping_fragments(len: usize, leaving: usize) -> bool {
+    let live = LIVE_MAPPINGS.load(std::sync::atomic::Ordering::Relaxed);
+    len < 1 << 20 && live.saturating_sub(leaving) > MANY_MAPPINGS
+}
+
+/// A range of mapped bytes.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    /// Usable bytes.
+    len: usize,
+    /// Bytes behind them that fault on every access; counted as mapped.
+    guard: usize,
+}
+
+impl Mapping {
+    /// Forgets that the range is owned; [`from_base`](Self::from_base) remembers.
+    pub(crate) fn into_base(self) -> NonNull<u8> {
+        debug_assert_eq!(self.guard, 0, "a guard would be forgotten");
+        self.base
+    }
+
+    /// # Safety
+    ///
+    /// `base` came from [`into_base`](Self::into_base) of a mapping of `len` bytes, once.
+    pub(crate) unsafe fn from_base(base: NonNull<u8>, len: usize) -> Self {
+        Self {
+            base,
+            len,
+            guard: 0,
+        }
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Every byte the system holds for it, the guard included.
+    pub(crate) fn footprint(&self) -> usize {
+        self.len + self.guard
+    }
+
+    /// Whether it can be made longer by the system.
+    pub(crate) fn can_remap(&self) -> bool {
+        self.guard == 0
+    }
+}
+
+/// Maps and unmaps for one pool, within its limit.
+#[derive(Debug)]
+pub(crate) struct Mapper {
+    os: Os,
+    page_size: usize,
+    limit: usize,
+    mapped: AtomicUsize,
+}
+
+impl Mapper {
+    pub(crate) fn new(os: Os, limit: usize) -> Self {
+        Self {
+            os,
+            page_size: os.page_size(),
+            limit,
+            mapped: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes mapped now.
+    pub(crate) fn mapped(&self) -> usize {
+        self.mapped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn page_size(&self) -> usize {
+        self.page_size
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.os.now_ms()
+    }
+
+    /// Counts `bytes` as mapped if the limit allows. Relaxed: the count orders nothing else.
+    fn reserve(&self, bytes: usize) -> Result<(), Refused> {
+        self.mapped
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mapped| {
+                mapped.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            })
+            .map(drop)
+            .map_err(|_| Refused::Limit)
+    }
+
+    fn release(&self, bytes: usize) {
+        self.mapped.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`, and a guard page behind them if
+    /// asked for.
+    pub(crate) fn map(&self, len: usize, align: usize, guarded: bool) -> Result<Mapping, Refused> {
+        let guard = if guarded { self.page_size } else { 0 };
+        let footprint = len.checked_add(guard).ok_or(Refused::System)?;
+        self.reserve(footprint)?;
+        let Ok(base) = self.os.map(footprint, align) else {
+            self.release(footprint);
+            return Err(Refused::System);
+        };
+        LIVE_MAPPINGS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mapping = Mapping { base, len, guard };
+        if guarded && self.protect_guard(&mapping).is_err() {
+            // A guard that was asked for and cannot be had is a failure, not a risk to take.
+            let _ = self.unmap(mapping);
+            return Err(Refused::System);
+        }
+        Ok(mapping)
+    }
+
+    fn protect_guard(&self, mapping: &Mapping) -> Result<(), Refused> {
+        // SAFETY: the guard begins `len` bytes into the mapping, which is `len + guard` long.
+        let guard = unsafe { mapping.base.add(mapping.len) };
+        // SAFETY: whole pages at the end of the mapping, which nobody has touched.
+        unsafe { self.os.protect(guard, mapping.guard) }.map_err(|_| Refused::System)
+    }
+
+    /// Gives the mapping back to the system, or to the caller if the system refuses.
+    pub(crate) fn unmap(&self, mapping: Mapping) -> Result<(), Mapping> {
+        // SAFETY: the mapping is owned and, on success, gone.
+        if unsafe { self.os.unmap(mapping.base, mapping.footprint()) }.is_err() {
+            return Err(mapping);
+        }
+        LIVE_MAPPINGS.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.release(mapping.footprint());
+        Ok(())
+    }
+
+    /// Makes the mapping `new_len` bytes long (whole pages, more than now). It may move; bytes stay,
+    /// new ones are zero. On refusal it is as it was.
+    pub(crate) fn grow(&self, mapping: &mut Mapping, new_len: usize) -> Result<(), Refused> {
+        debug_assert!(mapping.can_remap() && new_len > mapping.len);
+        let more = new_len - mapping.len;
+        self.reserve(more)?;
+        // SAFETY: the mapping is owned and whole (no guard), and its old address is replaced below.
+        match unsafe { self.os.remap(mapping.base, mapping.len, new_len) } {
+            Ok(base) => {
+                mapping.base = base;
+                mapping.len = new_len;
+                Ok(())
+            }
+            Err(_) => {
+                self.release(more);
+                Err(Refused::System)
+            }
+        }
+    }
+
+    /// Gives back the memory of the whole pages within `start..start + len` of the mapping and keeps
+    /// the range, which reads as zero afterwards. `false`: the system refused, nothing has changed.
+    pub(crate) fn purge(&self, mapping: &Mapping, start: usize, len: usize) -> bool {
+        let end = start.saturating_add(len).min(mapping.len);
+        let start = start.next_multiple_of(self.page_size);
+        let end = end - end % self.page_size;
+        if start >= end {
+            return true;
+        }
+        // SAFETY: `start` is below `end`, which is within the mapping.
+        let base = unsafe { mapping.base.add(start) };
+        // SAFETY: whole pages of an owned mapping; the caller has nobody else use them.
+        unsafe { self.os.purge(base, end - start) }.is_ok()
+    }
+
+    /// Asks for huge pages. Advice: a refusal costs speed, nothing else.
+    pub(crate) fn advise_huge(&self, mapping: &Mapping) {
+        // SAFETY: the range is the mapping's usable part, which is whole pages.
+        let _ = unsafe { self.os.advise_huge(mapping.base, mapping.len) };
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::os::fake::{Call, FakeOs, Fault};
+
+    #[test]
+    fn counts_what_is_mapped_and_stops_at_the_limit() {
+        let fake = FakeOs::leaked();
+        let mapper = Mapper::new(Os::Fake(fake), 64 << 10);
+        let mut mapping = mapper.map(32 << 10, 4096, false).unwrap();
+        assert_eq!(
+            mapper.map(36 << 10, 4096, false).unwrap_err(),
+            Refused::Limit
+        );
+        assert_eq!(
+            mapper.grow(&mut mapping, 68 << 10).unwrap_err(),
+            Refused::Limit
+        );
+        mapper.grow(&mut mapping, 64 << 10).unwrap();
+        assert_eq!((mapper.mapped(), fake.mapped()), (64 << 10, 64 << 10));
+        mapper.unmap(mapping).unwrap();
+        assert_eq!((mapper.mapped(), fake.mapped()), (0, 0));
+    }
+
+    #[test]
+    fn a_refusal_changes_nothing() {
+        let fake = FakeOs::leaked();
+        let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+        let mut mapping = mapper.map(8192, 4096, false).unwrap();
+        for call in [
+            Call::Map,
+            Call::Remap,
+            Call::Unmap,
+            Call::Purge,
+            Call::Protect,
+        ] {
+            fake.set_fault(Some(Fault {
+                call: Some(call),
+                first: 0,
+                count: 1,
+            }));
+            match call {
+                Call::Map | Call::Protect => assert!(mapper.map(4096, 4096, true).is_err()),
+                Call::Remap => assert!(mapper.grow(&mut mapping, 12_288).is_err()),
+                Call::Purge => assert!(!mapper.purge(&mapping, 0, 8192)),
+                _ => mapping = mapper.unmap(mapping).unwrap_err(),
+            }
+            assert_eq!((mapper.mapped(), fake.mapped()), (8192, 8192), "{call:?}");
+        }
+        mapper.unmap(mapping).unwrap();
+    }
+}

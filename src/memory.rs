@@ -1,0 +1,365 @@
+//! The memory of one buffer: taking it, giving it back, making it longer.
+//!
+//! Routes by length: up to one slab a slot, above that a mapping.
+//!
+//! # Safety
+//!
+//! A [`Memory`] owns its slot or its mapping. All of its bytes are initialised: the system zeroes what it
+//! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
+//! of undefined behaviour.
+
+use crate::config::DEFAULT_REGION_SHIFT;
+use crate::core::Core;
+use crate::error::{AllocError, Refused};
+use crate::handle::{Handle, Place};
+use crate::large::Large;
+use crate::local::LocalCache;
+use crate::pool::{Pool, no_pool};
+use crate::region::owner_of;
+use crate::size_class::{ClassTable, DEFAULT_SLAB_SIZE, GRANULE};
+use crate::thread::{GLOBAL_ID, THREAD, Thread};
+use std::ptr::NonNull;
+
+/// The largest length that can be asked for, in bytes: nothing larger has an address.
+pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
+/// From this length on the stale part of a mapping is purged rather than overwritten with zeros.
+const PURGE_BYTES: usize = 32 << 20;
+
+/// What the bytes of a new buffer are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// Zero.
+    Zero,
+    /// Left over from earlier use.
+    Stale,
+    /// As with `Stale`, and none of them is in view yet.
+    Reserve,
+}
+
+/// Start and owner of a buffer's memory.
+pub(crate) struct Memory {
+    pub(crate) start: NonNull<u8>,
+    pub(crate) handle: Handle,
+}
+
+/// Where memory comes from.
+pub(crate) trait Source: Copy {
+    /// Memory for `len` bytes, which are zero if asked for.
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError>;
+
+    /// The same, in a mapping of its own whatever the length.
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError>;
+}
+
+/// The global pool, by name rather than by reference: its tables are constants.
+#[derive(Clone, Copy)]
+pub(crate) struct Global;
+
+impl Source for Global {
+    #[inline(always)]
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+        if len <= DEFAULT_SLAB_SIZE {
+            let table = ClassTable::default_size();
+            let class = table.class_of(len);
+            if let Some(start) = THREAD.with(|thread| thread.global.take(class)) {
+                if fill == Fill::Zero {
+                    zero(start, len);
+                }
+                let handle = Handle::slot(GLOBAL_ID, DEFAULT_REGION_SHIFT, table, class);
+                return Ok(Memory { start, handle });
+            }
+        }
+        take_from_global(len, fill)
+    }
+
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+        let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+        pool.take_mapping(len, fill)
+    }
+}
+
+impl Source for &Pool {
+    #[inline(always)]
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+        let core = Core::of(self.core());
+        if len <= core.table.slab_size {
+            let class = core.table.class_of(len);
+            let found = THREAD.with(|thread| thread.find(core.id)?.take(class));
+            if let Some(start) = found {
+                return Ok(slot_memory(core, class, start, len, fill));
+            }
+        }
+        take_slow(self.core(), len, fill)
+    }
+
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+        take_large(self.core(), len, fill)
+    }
+}
+
+#[inline(always)]
+fn slot_memory(core: &Core, class: usize, start: NonNull<u8>, len: usize, fill: Fill) -> Memory {
+    if core.config.zero_fill {
+        zero(start, core.table.get(class).slot_size as usize);
+    } else if fill == Fill::Zero {
+        zero(start, len);
+    }
+    let handle = Handle::slot(core.id, core.config.region_shift, core.table, class);
+    Memory { start, handle }
+}
+
+/// Memory from the pool at `core`, which the caller keeps alive.
+pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    take_slow(core, len, fill)
+}
+
+/// Makes a live large buffer at least `capacity` bytes long without a copy, on behalf of a request for
+/// `asked`. `false`: that cannot be done, and nothing has changed.
+pub(crate) fn grow_large(
+    at: NonNull<Core>,
+    large: NonNull<Large>,
+    capacity: usize,
+    asked: usize,
+) -> bool {
+    let core = Core::of(at);
+    let mapper = &core.mapper;
+    let grown = match Large::of(large).grow(mapper, capacity) {
+        Some(Err(Refused::Limit)) => {
+            THREAD.with(|thread| thread.flush(at));
+            core.relieve();
+            Large::of(large).grow(mapper, capacity)
+        }
+        first => first,
+    };
+    let grown = matches!(grown, Some(Ok(())));
+    if grown {
+        ask(at, large, asked);
+    }
+    grown
+}
+
+/// Sets the length that a live large buffer is counted with.
+pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
+    let more = (asked as u64).wrapping_sub(Large::of(large).asked.replace(asked) as u64);
+    THREAD.with(|thread| match local(thread, at) {
+        Some(cache) => cache.count_large_live(more),
+        None => Core::of(at).count_large_live(more),
+    });
+}
+
+#[cold]
+#[inline(never)]
+fn take_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+    take_slow(pool.core(), len, fill)
+}
+
+#[inline(never)]
+fn take_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    let core = Core::of(at);
+    if len > core.table.slab_size {
+        return take_large(at, len, fill);
+    }
+    let class = core.table.class_of(len);
+    let slot = THREAD.with(|thread| match thread.find_or_attach(at) {
+        Some(cache) => cache.take_slow(core, class),
+        None => core.take_slot(class),
+    });
+    let start = slot.map_err(|refused| refused.into_error(len, core.config.limit))?;
+    Ok(slot_memory(core, class, start, len, fill))
+}
+
+/// This thread's local cache of the pool, made if need be.
+#[inline(always)]
+fn local<'a>(thread: &'a Thread, at: NonNull<Core>) -> Option<&'a LocalCache> {
+    let core = Core::of(at);
+    match thread.find(core.id) {
+        Some(cache) if cache.is_of(at) => Some(cache),
+        _ => thread.find_or_attach(at),
+    }
+}
+
+#[inline(never)]
+fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    if len > MAX_LEN {
+        return Err(AllocError::TooLarge {
+            requested: len,
+            maximum: MAX_LEN,
+        });
+    }
+    let core = Core::of(at);
+    let large = THREAD.with(|thread| match local(thread, at) {
+        Some(cache) => {
+            let large = cache.take_large(core, len)?;
+            cache.count_large_live(len as u64);
+            Ok(large)
+        }
+        None => {
+            let large = core.take_large(len)?;
+            core.count_large_live(len as u64);
+            Ok(large)
+        }
+    });
+    let large = large.map_err(|refused: Refused| refused.into_error(len, core.config.limit))?;
+    let this = Large::of(large);
+    this.asked.set(len);
+    if core.config.zero_fill {
+        zero_large(core, this, this.capacity());
+    } else if fill == Fill::Zero {
+        zero_large(core, this, len);
+    }
+    if fill != Fill::Reserve {
+        this.expose(len);
+    }
+    Ok(Memory {
+        start: this.base(),
+        handle: Handle::large(large),
+    })
+}
+
+/// Zeroes the first `len` bytes of a large buffer, as far as they may be anything else.
+fn zero_large(core: &Core, large: &Large, len: usize) {
+    let stale = large.dirty().min(len);
+    if stale >= PURGE_BYTES && large.purge(&core.mapper) {
+        return;
+    }
+    // SAFETY: `dirty` is within the mapping, which the caller owns.
+    unsafe { large.base().write_bytes(0, stale) };
+    if large.dirty() <= len {
+        large.set_dirty(0);
+    }
+}
+
+/// Zeroes the start of a slot.
+#[inline(always)]
+fn zero(start: NonNull<u8>, len: usize) {
+    // A slot is a multiple of 16 bytes, and so may be zeroed in whole granules.
+    let len = len.next_multiple_of(GRANULE);
+    // SAFETY: the slot is the caller's, aligned to a granule and at least this long.
+    unsafe { start.write_bytes(0, len) };
+}
+
+impl Memory {
+    /// The pool this memory belongs to.
+    pub(crate) fn core(&self) -> NonNull<Core> {
+        let owner = match self.handle.place() {
+            Place::Large(large) => Large::of(large).owner(),
+            // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
+            Place::Slot => unsafe { owner_of(self.start, self.handle.region_shift()) },
+        };
+        Core::from_owner(owner)
+    }
+
+    /// The first byte of the slot or mapping, and how many bytes it has.
+    #[inline]
+    pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
+        match self.handle.place() {
+            Place::Large(large) => (Large::of(large).base(), Large::of(large).capacity()),
+            Place::Slot if self.handle.is_advanced() => {
+                (self.slot_start(), self.handle.slot_size())
+            }
+            Place::Slot => (self.start, self.handle.slot_size()),
+        }
+    }
+
+    /// The start of the slot that `start` has moved away from.
+    #[cold]
+    fn slot_start(&self) -> NonNull<u8> {
+        let core = Core::of(self.core());
+        let class = core.table.get(self.handle.class());
+        let offset = self.start.addr().get() & (core.table.slab_size - 1);
+        let past = offset - class.slot_of_offset(offset) * class.slot_size as usize;
+        // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see `Buffer::advance`).
+        unsafe { self.start.sub(past) }
+    }
+
+    /// Gives the memory back. What `self` points to is not used again.
+    #[inline(always)]
+    pub(crate) fn give(&self) {
+        if self.handle.is_global_slot_start() {
+            let class = self.handle.class();
+            if THREAD.with(|thread| thread.global.give(class, self.start)) {
+                return;
+            }
+        }
+        self.give_other();
+    }
+
+    #[inline(never)]
+    fn give_other(&self) {
+        match self.handle.place() {
+            Place::Large(large) => give_large(large),
+            Place::Slot => self.give_slot(),
+        }
+    }
+
+    fn give_slot(&self) {
+        let (slot, size) = self.extent();
+        let class = self.handle.class();
+        THREAD.with(|thread| {
+            if let Some(cache) = thread.find(self.handle.pool_id())
+                && let Some(core) = cache.core()
+            {
+                if core.config.zero_on_free {
+                    scrub(slot, size);
+                }
+                if cache.give(class, slot) {
+                    return;
+                }
+            }
+            give_slot_slow(thread, self.core(), class, slot, size);
+        });
+    }
+}
+
+#[cold]
+fn give_slot_slow(
+    thread: &Thread,
+    at: NonNull<Core>,
+    class: usize,
+    slot: NonNull<u8>,
+    size: usize,
+) {
+    let core = Core::of(at);
+    if core.config.zero_on_free {
+        scrub(slot, size);
+    }
+    // The slot may be what keeps the pool alive, and is about to go.
+    core.retain();
+    match thread.find_or_attach(at) {
+        Some(cache) => cache.give_slow(core, class, slot),
+        None => core.give_slot(class, slot),
+    }
+    Core::release(at);
+}
+
+/// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
+/// magazine or the mapping cache, so the compiler cannot take them for dead.
+fn scrub(start: NonNull<u8>, len: usize) {
+    // SAFETY: the caller owns the memory and gives it up.
+    unsafe { start.write_bytes(0, len) };
+}
+
+#[inline(never)]
+fn give_large(large: NonNull<Large>) {
+    let this = Large::of(large);
+    let at = Core::from_owner(this.owner());
+    let core = Core::of(at);
+    let asked = (this.asked.replace(0) as u64).wrapping_neg();
+    if core.config.zero_on_free {
+        zero_large(core, this, this.capacity());
+    }
+    THREAD.with(|thread| match local(thread, at) {
+        Some(cache) => {
+            cache.count_large_live(asked);
+            cache.give_large(core, large);
+        }
+        None => {
+            // The mapping may be what keeps the pool alive, and is about to go.
+            core.retain();
+            core.count_large_live(asked);
+            core.give_large(large);
+            Core::release(at);
+        }
+    });
+}

@@ -1,0 +1,192 @@
+//! The real system: memmap2 makes the mappings, libc does what memmap2 has no call for.
+//!
+//! # Safety
+//!
+//! Each function hands a range to the kernel under the contract of its twin in [`super`]; no memory
+//! is read or written here.
+
+use super::OsError;
+use memmap2::MmapOptions;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+fn last_error() -> OsError {
+    OsError(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+}
+
+fn check(result: libc::c_int) -> Result<(), OsError> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_error())
+    }
+}
+
+pub(super) fn page_size() -> usize {
+    static PAGE_SIZE: OnceLock<usize> = OnceLock::new();
+    *PAGE_SIZE.get_or_init(|| {
+        // SAFETY: sysconf reads no memory of ours.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(size).unwrap_or(4096)
+    })
+}
+
+fn map_anywhere(len: usize) -> Result<NonNull<u8>, OsError> {
+    let map = MmapOptions::new()
+        .len(len)
+        .map_anon()
+        .map_err(|error| OsError(error.raw_os_error().unwrap_or(0)))?;
+    // From here on the range is freed by `unmap`, which can report a refusal; memmap2's drop cannot.
+    let mut map = ManuallyDrop::new(map);
+    NonNull::new(map.as_mut_ptr()).ok_or(OsError(libc::ENOMEM))
+}
+
+/// Maps at a multiple of `align`: as the kernel likes if that fits, else with room to spare, which is
+/// cut off again.
+pub(super) fn map(len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
+    let base = map_anywhere(len)?;
+    if base.addr().get().is_multiple_of(align) {
+        return Ok(base);
+    }
+    // SAFETY: the mapping was made above and nobody has seen it.
+    unsafe { unmap(base, len) }?;
+    let padded = len
+        .checked_add(align - page_size())
+        .ok_or(OsError(libc::ENOMEM))?;
+    let base = map_anywhere(padded)?;
+    let head = base.addr().get().next_multiple_of(align) - base.addr().get();
+    // SAFETY: `head` is below `align`, so the aligned address lies within the padded mapping.
+    let aligned = unsafe { base.add(head) };
+    // SAFETY: `head + len` is at most `padded`, the end of the mapping.
+    let tail = unsafe { aligned.add(len) };
+    if let Err(error) = cut_off(base, head) {
+        // A cut can need one map area more than there may be; the whole goes without one, as a rule.
+        let _ = cut_off(base, padded);
+        return Err(error);
+    }
+    if let Err(error) = cut_off(tail, padded - head - len) {
+        let _ = cut_off(aligned, padded - head);
+        return Err(error);
+    }
+    Ok(aligned)
+}
+
+/// Gives back a part of a fresh mapping.
+fn cut_off(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    if len == 0 {
+        return Ok(());
+    }
+    // SAFETY: the range is part of a mapping that nobody has seen yet.
+    unsafe { unmap(base, len) }
+}
+
+pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller owns the range and gives it up.
+    check(unsafe { libc::munmap(base.as_ptr().cast(), len) })
+}
+
+/// MADV_DONTNEED, never MADV_FREE: a page that is freed lazily can change between two reads.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller owns the range; private anonymous pages read as zero afterwards (madvise(2)).
+    check(unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_DONTNEED) })
+}
+
+/// Elsewhere MADV_DONTNEED promises nothing: a new mapping in the old one's place does.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the caller owns the range, and gets it back zeroed at the same address.
+    let result = unsafe { libc::mmap(base.as_ptr().cast(), len, access, flags, -1, 0) };
+    if result == libc::MAP_FAILED {
+        Err(last_error())
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn remap(
+    base: NonNull<u8>,
+    len: usize,
+    new_len: usize,
+) -> Result<NonNull<u8>, OsError> {
+    let old = base.as_ptr().cast();
+    // SAFETY: the caller owns the mapping and uses the returned address from now on.
+    let new = unsafe { libc::mremap(old, len, new_len, libc::MREMAP_MAYMOVE) };
+    if new == libc::MAP_FAILED {
+        return Err(last_error());
+    }
+    NonNull::new(new.cast()).ok_or(OsError(libc::ENOMEM))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn remap(
+    _base: NonNull<u8>,
+    _len: usize,
+    _new_len: usize,
+) -> Result<NonNull<u8>, OsError> {
+    Err(OsError(libc::ENOSYS))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn advise_huge(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: advice about a range the caller owns; its contents do not change.
+    check(unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_HUGEPAGE) })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn advise_huge(_base: NonNull<u8>, _len: usize) -> Result<(), OsError> {
+    Err(OsError(libc::ENOSYS))
+}
+
+pub(super) unsafe fn protect(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: the caller owns the range and will not use it again.
+    check(unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_NONE) })
+}
+
+pub(super) fn now_ms() -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for the answer.
+    if unsafe { libc::clock_gettime(CLOCK, &mut time) } != 0 {
+        return 0;
+    }
+    (time.tv_sec as u64) * 1000 + (time.tv_nsec as u64) / 1_000_000
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_at_the_alignment_and_reads_as_zero() {
+        for align in [page_size(), 64 << 10, 2 << 20, 16 << 20] {
+            let base = map(align, align).unwrap();
+            assert!(base.addr().get().is_multiple_of(align));
+            // SAFETY: the first byte of the mapping just made.
+            assert_eq!(unsafe { base.read() }, 0);
+            // SAFETY: as above.
+            unsafe { base.write(7) };
+            // SAFETY: the mapping made above, which nobody else uses.
+            unsafe { purge(base, align) }.unwrap();
+            // SAFETY: as above; purging keeps the range.
+            assert_eq!(unsafe { base.read() }, 0);
+            // SAFETY: as above, and nobody uses it again.
+            unsafe { unmap(base, align) }.unwrap();
+        }
+    }
+
+    #[test]
+    fn refuses_what_no_address_space_holds() {
+        assert!(map(1 << 47, page_size()).is_err());
+    }
+}

@@ -1,0 +1,284 @@
+//! Pools: handles, building, trimming.
+
+use crate::config::Settings;
+use crate::core::Core;
+use crate::error::{AllocError, ConfigError};
+use crate::handle::MAX_POOLS;
+use crate::thread::{GLOBAL_ID, THREAD};
+use crate::usage::{self, PoolUsage};
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// An allocator of buffers with its own memory, counters and limit.
+///
+/// A `Pool` is a handle: cloning it is cheap and gives another handle to the same pool. There is one
+/// [global pool](Pool::global), which the constructors of [`Buffer`](crate::Buffer) use; others are
+/// [built](Pool::builder). Pools never share memory.
+///
+/// A pool may go before its buffers: when its last handle is dropped it gives back what it can at once,
+/// and the rest as its last buffers are dropped.
+///
+/// ```
+/// use slabuf::{AllocError, Pool};
+///
+/// let pool = Pool::builder().limit(4 << 20).build()?;
+/// let buffer = pool.try_alloc(1 << 20).unwrap();
+/// assert_eq!(pool.usage().large_live, 1 << 20);
+/// assert!(matches!(
+///     pool.try_alloc(4 << 20),
+///     Err(AllocError::LimitExceeded { requested: 4_194_304, .. })
+/// ));
+/// drop(pool);
+/// assert_eq!(buffer.len(), 1 << 20);
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
+pub struct Pool {
+    core: NonNull<Core>,
+}
+
+// SAFETY: what threads share of a pool is made for it (see `core`), and the rest is per thread.
+unsafe impl Send for Pool {}
+// SAFETY: as above.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// The pool that the constructors of [`Buffer`](crate::Buffer) use: slabs of 8 KiB, no limit, every
+    /// setting at its default. It lives as long as the process.
+    ///
+    /// ```
+    /// let buffer = slabuf::Pool::global().alloc(100);
+    /// assert_eq!(buffer, [0; 100]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If at its very first use there is no memory for the pool's own structures (some 30 KiB).
+    ///
+    /// # Complexity
+    ///
+    /// Constant. Makes no system call.
+    pub fn global() -> &'static Pool {
+        match Self::try_global() {
+            Ok(pool) => pool,
+            Err(_) => panic!("no memory for the global pool's own structures"),
+        }
+    }
+
+    pub(crate) fn try_global() -> Result<&'static Pool, ConfigError> {
+        static GLOBAL: OnceLock<Pool> = OnceLock::new();
+        if let Some(pool) = GLOBAL.get() {
+            return Ok(pool);
+        }
+        // Threads that come here at once each build one; one of them stays, the others are dropped.
+        let pool = Self::build(GLOBAL_ID, Settings::DEFAULT)?;
+        let _ = GLOBAL.set(pool);
+        GLOBAL.get().ok_or(ConfigError::OutOfMemory)
+    }
+
+    /// Settings for a new pool.
+    ///
+    /// ```
+    /// let pool = slabuf::Pool::builder().slab_size(64 << 10).build()?;
+    /// assert!(pool.alloc(40_000).is_pooled());
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder {
+            settings: Settings::DEFAULT,
+        }
+    }
+
+    fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
+        let config = settings.validate()?;
+        let core = Core::create(id, config).map_err(|_| ConfigError::OutOfMemory)?;
+        Ok(Pool { core })
+    }
+
+    #[inline(always)]
+    pub(crate) fn core(&self) -> NonNull<Core> {
+        self.core
+    }
+
+    /// The pool's figures, in bytes. See [`PoolUsage`].
+    ///
+    /// ```
+    /// let pool = slabuf::Pool::builder().build()?;
+    /// let small = pool.alloc(100);
+    /// let large = pool.alloc(100_001);
+    /// assert_eq!(pool.usage().array_buffers, 8192 + 100_001);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of threads that have used the pool. Takes the pool's locks one after the
+    /// other; makes no system call.
+    pub fn usage(&self) -> PoolUsage {
+        usage::of_pool(Core::of(self.core))
+    }
+
+    /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
+    /// thread's local cache, the depot, the mapping cache and all empty slabs. Other threads give up what
+    /// their local caches hold when they drop their next buffer of this pool.
+    ///
+    /// ```
+    /// let pool = slabuf::Pool::builder().build()?;
+    /// drop(pool.alloc(100));
+    /// assert!(pool.trim() > 0);
+    /// assert_eq!(pool.usage().external, 0);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of free slots, empty slabs and cached mappings. Makes system calls (`munmap`,
+    /// `madvise`), with no lock held.
+    pub fn trim(&self) -> usize {
+        let core = Core::of(self.core);
+        let before = core.mapper.mapped();
+        core.call_threads();
+        THREAD.with(|thread| thread.flush(self.core));
+        core.relieve();
+        let unmapped = before.saturating_sub(core.mapper.mapped());
+        unmapped + core.purge()
+    }
+}
+
+impl Clone for Pool {
+    fn clone(&self) -> Self {
+        Core::of(self.core).add_handle();
+        Self { core: self.core }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if Core::of(self.core).remove_handle() {
+            THREAD.with(|thread| thread.leave(self.core));
+            Core::of(self.core).relieve();
+            Core::release(self.core);
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = Core::of(self.core);
+        f.debug_struct("Pool")
+            .field("id", &core.id)
+            .field("config", &core.config)
+            .field("external", &core.mapper.mapped())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings for a new [`Pool`]. What is not set has its default.
+///
+/// ```
+/// use slabuf::Pool;
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder()
+///     .limit(256 << 20)
+///     .cache_limit(16 << 20)
+///     .decay(Duration::from_secs(1))
+///     .zero_on_free(true)
+///     .build()?;
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "settings do nothing until `build`"]
+pub struct PoolBuilder {
+    settings: Settings,
+}
+
+impl PoolBuilder {
+    /// Bytes in a slab: a power of two from 4096 to 1 MiB; 8192 if not set. Requests up to this length
+    /// are served from slabs, longer ones get mappings of their own.
+    pub fn slab_size(mut self, bytes: usize) -> Self {
+        self.settings.slab_size = bytes;
+        self
+    }
+
+    /// Bytes the pool may map, caches and its own headers included; at least four slabs, no limit if not
+    /// set. Before a request fails the caches give up what they hold.
+    pub fn limit(mut self, bytes: usize) -> Self {
+        self.settings.limit = Some(bytes);
+        self
+    }
+
+    /// Whether the whole of a buffer's memory is zeroed when the buffer is dropped, so that nothing of it
+    /// shows up in another; `false` if not set.
+    pub fn zero_on_free(mut self, on: bool) -> Self {
+        self.settings.zero_on_free = on;
+        self
+    }
+
+    /// Whether every constructor zeroes the whole of a buffer's memory, those named `unsafe` included, as
+    /// Node's `--zero-fill-buffers` does; `false` if not set.
+    pub fn zero_fill(mut self, on: bool) -> Self {
+        self.settings.zero_fill = on;
+        self
+    }
+
+    /// Bytes of freed mappings and empty regions that are kept for reuse; 64 MiB if not set, or the
+    /// limit if that is less. Of these a thread keeps up to an eighth to itself, 1 MiB at most.
+    pub fn cache_limit(mut self, bytes: usize) -> Self {
+        self.settings.cache_limit = Some(bytes);
+        self
+    }
+
+    /// How long freed mappings and empty regions are kept for reuse; 10 s if not set. The pool has no
+    /// thread of its own: it looks when a mapping or a slab comes back, and at [`Pool::trim`].
+    /// With [`Duration::ZERO`] none is kept.
+    pub fn decay(mut self, age: Duration) -> Self {
+        self.settings.decay = age;
+        self
+    }
+
+    /// Whether buffers of 2 MiB and more are aligned to, and advised for, transparent huge pages (see
+    /// `madvise(2)`, `MADV_HUGEPAGE`); `true` if not set.
+    pub fn huge_pages(mut self, on: bool) -> Self {
+        self.settings.huge_pages = on;
+        self
+    }
+
+    /// Whether a page that faults on every access follows each large buffer's mapping; `false` if not
+    /// set. Such buffers grow by copying.
+    pub fn guard_pages(mut self, on: bool) -> Self {
+        self.settings.guard_pages = on;
+        self
+    }
+
+    /// Heap-backed memory, and calls that fail by a plan, for tests.
+    #[cfg(any(test, feature = "fake-os"))]
+    #[doc(hidden)]
+    pub fn fake_os(mut self, fake: &'static crate::os::fake::FakeOs) -> Self {
+        self.settings.os = Some(crate::os::Os::Fake(fake));
+        self
+    }
+
+    /// Builds the pool. It maps nothing until its first buffer.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] that names the value and its bounds; or that there is no memory for the pool's
+    /// own structures.
+    pub fn build(self) -> Result<Pool, ConfigError> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(GLOBAL_ID + 1);
+        let id = NEXT_ID.fetch_add(1, Relaxed);
+        if id >= MAX_POOLS {
+            NEXT_ID.fetch_sub(1, Relaxed);
+            return Err(ConfigError::TooManyPools { maximum: MAX_POOLS });
+        }
+        Pool::build(id, self.settings)
+    }
+}
+
+/// A pool that could not be had, as the failure of a request.
+pub(crate) fn no_pool(requested: usize) -> AllocError {
+    AllocError::OutOfMemory { requested }
+}

@@ -1,0 +1,242 @@
+//! Length to size class to slot size: constant tables, no state.
+//!
+//! Slot sizes are multiples of 16, about four per doubling. Each is the largest that still cuts the
+//! slab into its number of slots, `floor16(slab_size / k)`, so that no slab has a tail to waste:
+//! what would be the tail is spread over the slots.
+
+/// Slot sizes are multiples of this, and every buffer is aligned to it, in bytes.
+pub(crate) const GRANULE: usize = 16;
+/// No slab size has more classes than this.
+pub(crate) const MAX_CLASSES: usize = 64;
+/// The least slab size, in bytes.
+pub(crate) const MIN_SLAB_SIZE: usize = 4096;
+/// The largest slab size, in bytes.
+pub(crate) const MAX_SLAB_SIZE: usize = 1 << 20;
+/// The slab size of the global pool, in bytes; 8 KiB as in Node.js.
+pub(crate) const DEFAULT_SLAB_SIZE: usize = 8192;
+/// Slots in a magazine, at most.
+pub(crate) const MAGAZINE_SLOTS: usize = 64;
+/// Bytes in a magazine, at most, unless one slot is larger.
+const MAGAZINE_BYTES: usize = 64 << 10;
+
+/// One class's figures.
+#[derive(Clone, Copy)]
+pub(crate) struct SizeClass {
+    /// Bytes in a slot.
+    pub(crate) slot_size: u32,
+    /// Slots in a slab.
+    pub(crate) slots: u32,
+    /// `ceil(2^44 / slot_size)`: turns the division of an offset by the slot size into a multiplication.
+    reciprocal: u64,
+    /// Slots a magazine of this class may hold.
+    pub(crate) magazine_capacity: u32,
+}
+
+impl SizeClass {
+    const NONE: Self = Self {
+        slot_size: 0,
+        slots: 0,
+        reciprocal: 0,
+        magazine_capacity: 0,
+    };
+
+    const fn new(slab_size: usize, slots: usize) -> Self {
+        let slot_size = slab_size / slots / GRANULE * GRANULE;
+        let by_bytes = MAGAZINE_BYTES / slot_size;
+        let capacity = if by_bytes > MAGAZINE_SLOTS {
+            MAGAZINE_SLOTS
+        } else if by_bytes == 0 {
+            1
+        } else {
+            by_bytes
+        };
+        Self {
+            slot_size: slot_size as u32,
+            slots: slots as u32,
+            reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
+            magazine_capacity: capacity as u32,
+        }
+    }
+
+    /// Which slot of its slab the byte at `offset` lies in.
+    pub(crate) const fn slot_of_offset(&self, offset: usize) -> usize {
+        ((offset as u64 * self.reciprocal) >> 44) as usize
+    }
+}
+
+/// The classes of one slab size.
+pub(crate) struct ClassTable {
+    pub(crate) slab_size: usize,
+    classes: [SizeClass; MAX_CLASSES],
+    count: usize,
+    /// The class of each length, by granule.
+    by_granule: &'static [u8],
+}
+
+impl ClassTable {
+    const fn new(slab_size: usize, by_granule: &'static [u8]) -> Self {
+        let (classes, count) = classes_of(slab_size);
+        Self {
+            slab_size,
+            classes,
+            count,
+            by_granule,
+        }
+    }
+
+    /// The class that serves `len`.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is above the slab size.
+    #[inline(always)]
+    pub(crate) const fn class_of(&self, len: usize) -> usize {
+        self.by_granule[len.div_ceil(GRANULE)] as usize
+    }
+
+    #[inline(always)]
+    pub(crate) const fn get(&self, class: usize) -> &SizeClass {
+        &self.classes[class]
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The table of a slab size that the configuration has accepted.
+    pub(crate) const fn of_slab_size(slab_size: usize) -> &'static ClassTable {
+        &TABLES[(slab_size / MIN_SLAB_SIZE).trailing_zeros() as usize]
+    }
+
+    /// The table of the default slab size, at an address the compiler knows.
+    #[inline(always)]
+    pub(crate) const fn default_size() -> &'static ClassTable {
+        &TABLES[(DEFAULT_SLAB_SIZE / MIN_SLAB_SIZE).trailing_zeros() as usize]
+    }
+}
+
+const fn classes_of(slab_size: usize) -> ([SizeClass; MAX_CLASSES], usize) {
+    let mut classes = [SizeClass::NONE; MAX_CLASSES];
+    let mut count = 0;
+    let mut base = GRANULE;
+    while base <= slab_size {
+        let mut quarter = 0;
+        while quarter < 4 {
+            let target = (base * (4 + quarter) / 4).next_multiple_of(GRANULE);
+            quarter += 1;
+            if target > slab_size {
+                break;
+            }
+            let class = SizeClass::new(slab_size, slab_size / target);
+            if count == 0 || classes[count - 1].slot_size < class.slot_size {
+                classes[count] = class;
+                count += 1;
+            }
+        }
+        base *= 2;
+    }
+    (classes, count)
+}
+
+/// `ENTRIES` is `slab_size / GRANULE + 1`.
+const fn granules_of<const ENTRIES: usize>() -> [u8; ENTRIES] {
+    let (classes, _) = classes_of((ENTRIES - 1) * GRANULE);
+    let mut table = [0; ENTRIES];
+    let mut class = 0;
+    let mut granule = 0;
+    while granule < ENTRIES {
+        if granule * GRANULE > classes[class].slot_size as usize {
+            class += 1;
+        }
+        table[granule] = class as u8;
+        granule += 1;
+    }
+    table
+}
+
+macro_rules! table {
+    ($slab_size:expr) => {{
+        static BY_GRANULE: [u8; $slab_size / GRANULE + 1] = granules_of();
+        ClassTable::new($slab_size, &BY_GRANULE)
+    }};
+}
+
+static TABLES: [ClassTable; 9] = [
+    table!(4 << 10),
+    table!(8 << 10),
+    table!(16 << 10),
+    table!(32 << 10),
+    table!(64 << 10),
+    table!(128 << 10),
+    table!(256 << 10),
+    table!(512 << 10),
+    table!(1 << 20),
+];
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn tables() -> impl Iterator<Item = &'static ClassTable> {
+        (12..=20).map(|shift| ClassTable::of_slab_size(1 << shift))
+    }
+
+    #[test]
+    fn every_length_fits_its_class_and_no_smaller_one() {
+        for table in tables() {
+            for len in 0..=table.slab_size {
+                let class = table.class_of(len);
+                assert!(len <= table.get(class).slot_size as usize);
+                assert!(class == 0 || len > table.get(class - 1).slot_size as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn slots_fill_the_slab_and_leave_no_tail_a_larger_slot_could_use() {
+        for table in tables() {
+            for class in (0..table.count()).map(|class| table.get(class)) {
+                let (size, slots) = (class.slot_size as usize, class.slots as usize);
+                assert_eq!(size % GRANULE, 0);
+                assert!(size * slots <= table.slab_size);
+                assert!((size + GRANULE) * slots > table.slab_size);
+            }
+        }
+    }
+
+    #[test]
+    fn an_offset_finds_its_slot() {
+        for table in tables() {
+            for class in (0..table.count()).map(|class| table.get(class)) {
+                for slot in 0..class.slots as usize {
+                    let start = slot * class.slot_size as usize;
+                    assert_eq!(class.slot_of_offset(start), slot);
+                    let last = start + class.slot_size as usize - 1;
+                    assert_eq!(class.slot_of_offset(last), slot);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn about_four_classes_per_doubling() {
+        for table in tables() {
+            let doublings = (table.slab_size / GRANULE).trailing_zeros() as usize;
+            assert!(table.count() <= 4 * doublings);
+            assert!(table.count() >= 2 * doublings);
+            let largest = table.get(table.count() - 1);
+            assert_eq!(largest.slot_size as usize, table.slab_size);
+        }
+    }
+
+    #[test]
+    fn magazines_are_bounded_in_bytes() {
+        for table in tables() {
+            for class in (0..table.count()).map(|class| table.get(class)) {
+                let bytes = class.magazine_capacity as usize * class.slot_size as usize;
+                assert!(bytes <= MAGAZINE_BYTES.max(class.slot_size as usize));
+                assert!((1..=MAGAZINE_SLOTS).contains(&(class.magazine_capacity as usize)));
+            }
+        }
+    }
+}

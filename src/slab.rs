@@ -1,0 +1,397 @@
+//! Slabs: where a slot's header is, which slots are free, which state the slab is in.
+//!
+//! A header is 16 bytes, apart from its slab, in an array at the start of the region: a region of 253
+//! slabs has all of them on one page, so that a region kept alive by a single buffer costs that page
+//! and the buffer's slab and no more.
+//!
+//! | bits of `link` | meaning |
+//! |---|---|
+//! | 0..48 | the next header of the list this slab is in, or null |
+//! | 48 | `LISTED`: in its class' list (only while it belongs to a class) |
+//! | 49 | `CLEAN`: empty, and purged since it was last used |
+//! | 56..64 | the size class it belongs to |
+//!
+//! `free` has a bit for each free slot where the slab has at most 64 of them. Where it has more, `free`
+//! is their number and the bits are in the slab's wide bitmap, further on in the region.
+//!
+//! Who may touch a header: the holder of the class' lock while the slab belongs to a class, the holder
+//! of the regions' lock while it is empty and in its region, the owner of the [`EmptySlab`] in between.
+//!
+//! # Safety
+//!
+//! Headers are found by masking a slot's address. That is sound because regions are aligned to their
+//! size, because every slot this crate hands out lies in a region, and because a region is unmapped
+//! only when all its slabs are empty. Pointers keep the provenance of the region's mapping throughout.
+
+use crate::size_class::{GRANULE, SizeClass};
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+/// Bytes at the start of a region for what `region.rs` keeps there. With 16 bytes a header and 253
+/// slabs that makes exactly one page.
+pub(crate) const REGION_HEAD: usize = 48;
+const HEADER: usize = size_of::<SlabHeader>();
+const NARROW: u32 = 64;
+
+const ADDRESS: usize = (1 << 48) - 1;
+const LISTED: usize = 1 << 48;
+const CLEAN: usize = 1 << 49;
+const CLASS_SHIFT: u32 = 56;
+
+/// See the module's table. All zero is a valid header: empty, in no list.
+#[repr(C)]
+pub(crate) struct SlabHeader {
+    free: Cell<u64>,
+    link: Cell<*mut SlabHeader>,
+}
+
+impl SlabHeader {
+    pub(crate) fn next(&self) -> Option<NonNull<SlabHeader>> {
+        NonNull::new(self.link.get().map_addr(|link| link & ADDRESS))
+    }
+
+    pub(crate) fn set_next(&self, next: Option<NonNull<SlabHeader>>) {
+        let tags = self.link.get().addr() & !ADDRESS;
+        let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
+        debug_assert_eq!(next.addr() & !ADDRESS, 0, "an address of more than 48 bits");
+        self.link.set(next.map_addr(|address| address | tags));
+    }
+
+    fn tag(&self, tag: usize) -> bool {
+        self.link.get().addr() & tag != 0
+    }
+
+    fn set_tag(&self, tag: usize, on: bool) {
+        let link = self.link.get();
+        self.link
+            .set(link.map_addr(|bits| if on { bits | tag } else { bits & !tag }));
+    }
+
+    pub(crate) fn is_listed(&self) -> bool {
+        self.tag(LISTED)
+    }
+
+    pub(crate) fn set_listed(&self, on: bool) {
+        self.set_tag(LISTED, on);
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.tag(CLEAN)
+    }
+
+    pub(crate) fn set_clean(&self, on: bool) {
+        self.set_tag(CLEAN, on);
+    }
+
+    pub(crate) fn class(&self) -> usize {
+        self.link.get().addr() >> CLASS_SHIFT
+    }
+}
+
+/// An empty slab on its way between its region and a class. Dropping one would lose the slab.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct EmptySlab(pub(crate) NonNull<SlabHeader>);
+
+/// Empty slabs on their way back to their regions.
+#[must_use]
+#[derive(Debug, Default)]
+pub(crate) struct EmptySlabs {
+    head: Option<NonNull<SlabHeader>>,
+}
+
+impl EmptySlabs {
+    pub(crate) fn push(&mut self, slab: EmptySlab) {
+        header(slab.0).set_next(self.head);
+        self.head = Some(slab.0);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<EmptySlab> {
+        let first = self.head?;
+        self.head = header(first).next();
+        header(first).set_next(None);
+        Some(EmptySlab(first))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+}
+
+/// The header behind a pointer that one of this module's functions or lists has given.
+pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a SlabHeader {
+    // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab or
+    // slot of it; the fields are cells, touched by one thread at a time (see the module's rule).
+    unsafe { at.as_ref() }
+}
+
+/// Where things are in a region.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    slab_shift: u32,
+    region_shift: u32,
+    /// Slabs at the start of a region that hold its headers and wide bitmaps.
+    reserved: u32,
+    wide_offset: u32,
+}
+
+impl Geometry {
+    pub(crate) fn new(slab_size: usize, region_shift: u32) -> Self {
+        let slabs = (1usize << region_shift) / slab_size;
+        let headers = REGION_HEAD + slabs * HEADER;
+        let wide = slabs * (slab_size / GRANULE / 8);
+        let reserved = (headers + wide).div_ceil(slab_size);
+        let wide_offset = REGION_HEAD + (slabs - reserved) * HEADER;
+        Self {
+            slab_shift: slab_size.trailing_zeros(),
+            region_shift,
+            reserved: reserved as u32,
+            wide_offset: wide_offset as u32,
+        }
+    }
+
+    pub(crate) fn slab_size(&self) -> usize {
+        1 << self.slab_shift
+    }
+
+    pub(crate) fn region_size(&self) -> usize {
+        1 << self.region_shift
+    }
+
+    /// Slabs in a region that can be handed out; they are numbered from 0.
+    pub(crate) fn slabs(&self) -> usize {
+        (1 << (self.region_shift - self.slab_shift)) - self.reserved as usize
+    }
+
+    /// The first byte of the region that `inside` points into.
+    pub(crate) fn region_of<T>(&self, inside: NonNull<T>) -> NonNull<u8> {
+        let mask = self.region_size() - 1;
+        let base = inside.as_ptr().cast::<u8>().map_addr(|a| a & !mask);
+        NonNull::new(base).expect("no region at address 0")
+    }
+
+    /// The header of slab `index` of the region at `region`.
+    pub(crate) fn header_at(&self, region: NonNull<u8>, index: usize) -> NonNull<SlabHeader> {
+        debug_assert!(index < self.slabs());
+        // SAFETY: the header array lies within the reserved slabs at the region's start.
+        unsafe { region.add(REGION_HEAD + index * HEADER) }.cast()
+    }
+
+    pub(crate) fn index_of(&self, header: NonNull<SlabHeader>) -> usize {
+        let offset = header.addr().get() & (self.region_size() - 1);
+        (offset - REGION_HEAD) / HEADER
+    }
+
+    /// Where slab `index` begins within its region.
+    pub(crate) fn slab_offset(&self, index: usize) -> usize {
+        (index + self.reserved as usize) << self.slab_shift
+    }
+
+    /// The header of the slab that `slot` lies in.
+    pub(crate) fn header_of(&self, slot: NonNull<u8>) -> NonNull<SlabHeader> {
+        let offset = slot.addr().get() & (self.region_size() - 1);
+        let index = (offset >> self.slab_shift) - self.reserved as usize;
+        self.header_at(self.region_of(slot), index)
+    }
+
+    fn wide(&self, region: NonNull<u8>, index: usize, slots: u32) -> &[Cell<u64>] {
+        let stride = self.slab_size() / GRANULE / 8;
+        let offset = self.wide_offset as usize + index * stride;
+        // SAFETY: the wide bitmaps follow the headers within the reserved slabs.
+        let first = unsafe { region.add(offset) }.cast::<Cell<u64>>();
+        // SAFETY: `slots` is at most `slab_size / GRANULE`, so the words are within this slab's stride,
+        // which no other slab's code touches; the mapping is zeroed, hence initialised.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), slots.div_ceil(64) as usize) }
+    }
+}
+
+/// A slab that belongs to a size class, seen by the holder of that class' lock.
+pub(crate) struct Slab<'a> {
+    header: &'a SlabHeader,
+    /// First byte of the slab's slots.
+    base: NonNull<u8>,
+    class: &'a SizeClass,
+    /// Empty where the header's own word is enough.
+    wide: &'a [Cell<u64>],
+}
+
+impl<'a> Slab<'a> {
+    pub(crate) fn new(
+        geometry: &'a Geometry,
+        class: &'a SizeClass,
+        at: NonNull<SlabHeader>,
+    ) -> Self {
+        let region = geometry.region_of(at);
+        let index = geometry.index_of(at);
+        // SAFETY: slab `index` lies within the region.
+        let base = unsafe { region.add(geometry.slab_offset(index)) };
+        let wide = if class.slots > NARROW {
+            geometry.wide(region, index, class.slots)
+        } else {
+            &[]
+        };
+        Self {
+            header: header(at),
+            base,
+            class,
+            wide,
+        }
+    }
+
+    /// Makes an empty slab this class' own, all slots free.
+    pub(crate) fn assign(&self, class_number: usize) {
+        let slots = self.class.slots;
+        let link = ptr::without_provenance_mut(class_number << CLASS_SHIFT);
+        self.header.link.set(link);
+        if self.wide.is_empty() {
+            self.header.free.set(ones(slots));
+            return;
+        }
+        self.header.free.set(u64::from(slots));
+        for (number, word) in self.wide.iter().enumerate() {
+            word.set(ones(slots - 64 * number as u32));
+        }
+    }
+
+    pub(crate) fn free_slots(&self) -> u32 {
+        if self.wide.is_empty() {
+            self.header.free.get().count_ones()
+        } else {
+            self.header.free.get() as u32
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.header.free.get() == 0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free_slots() == self.class.slots
+    }
+
+    /// Takes up to `want` slots, lowest address first, and returns how many.
+    pub(crate) fn take(&self, want: u32, mut each: impl FnMut(NonNull<u8>)) -> u32 {
+        if self.wide.is_empty() {
+            return self.take_from(&self.header.free, 0, want, &mut each);
+        }
+        let mut taken = 0;
+        for (number, word) in self.wide.iter().enumerate() {
+            if taken == want {
+                break;
+            }
+            taken += self.take_from(word, 64 * number, want - taken, &mut each);
+        }
+        self.header
+            .free
+            .set(self.header.free.get() - u64::from(taken));
+        taken
+    }
+
+    fn take_from(
+        &self,
+        word: &Cell<u64>,
+        first_slot: usize,
+        want: u32,
+        each: &mut impl FnMut(NonNull<u8>),
+    ) -> u32 {
+        let mut bits = word.get();
+        let mut taken = 0;
+        while taken < want && bits != 0 {
+            let slot = first_slot + bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            // SAFETY: a bit is set only for slots below `slots`, and they end within the slab.
+            each(unsafe { self.base.add(slot * self.class.slot_size as usize) });
+            taken += 1;
+        }
+        word.set(bits);
+        taken
+    }
+
+    /// Takes one slot back.
+    pub(crate) fn give(&self, slot: NonNull<u8>) {
+        let offset = slot.addr().get() - self.base.addr().get();
+        let number = self.class.slot_of_offset(offset);
+        debug_assert_eq!(number * self.class.slot_size as usize, offset);
+        let word = if self.wide.is_empty() {
+            &self.header.free
+        } else {
+            self.header.free.set(self.header.free.get() + 1);
+            &self.wide[number / 64]
+        };
+        let bit = 1 << (number % 64);
+        debug_assert_eq!(word.get() & bit, 0, "a slot that was free already");
+        word.set(word.get() | bit);
+    }
+
+    /// Makes an empty slab no class' own.
+    pub(crate) fn unassign(&self, at: NonNull<SlabHeader>) -> EmptySlab {
+        debug_assert!(self.is_empty());
+        self.header.free.set(0);
+        self.header.link.set(ptr::null_mut());
+        EmptySlab(at)
+    }
+}
+
+/// `count` ones from the lowest bit, 64 at most.
+fn ones(count: u32) -> u64 {
+    if count >= 64 {
+        u64::MAX
+    } else {
+        (1 << count) - 1
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::mapping::Mapper;
+    use crate::os::{Os, fake::FakeOs};
+    use crate::size_class::ClassTable;
+
+    #[test]
+    fn headers_of_a_default_region_fill_one_page() {
+        let geometry = Geometry::new(8192, 21);
+        assert_eq!(geometry.slabs(), 253);
+        assert_eq!(REGION_HEAD + 253 * HEADER, 4096);
+    }
+
+    #[test]
+    fn every_slot_of_every_class_goes_and_comes_back() {
+        for (slab_size, region_shift) in [(4096, 14), (8192, 15), (8192, 21), (1 << 20, 22)] {
+            let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
+            let geometry = Geometry::new(slab_size, region_shift);
+            let size = geometry.region_size();
+            let mapping = mapper.map(size, size, false).unwrap();
+            let table = ClassTable::of_slab_size(slab_size);
+            for number in 0..table.count() {
+                for index in [0, geometry.slabs() - 1] {
+                    let at = geometry.header_at(mapping.base(), index);
+                    exercise(&geometry, table.get(number), number, at);
+                }
+            }
+            mapper.unmap(mapping).unwrap();
+        }
+    }
+
+    fn exercise(geometry: &Geometry, class: &SizeClass, number: usize, at: NonNull<SlabHeader>) {
+        let slab = Slab::new(geometry, class, at);
+        slab.assign(number);
+        assert_eq!(header(at).class(), number);
+        assert!(slab.is_empty() && !slab.is_full());
+        let mut slots = Vec::new();
+        assert_eq!(slab.take(3, |slot| slots.push(slot)), 3.min(class.slots));
+        slab.take(u32::MAX, |slot| slots.push(slot));
+        assert!(slab.is_full());
+        assert_eq!(slots.len(), class.slots as usize);
+        assert!(slots.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(slots.iter().all(|slot| geometry.header_of(*slot) == at));
+        let last = slots[slots.len() - 1].addr().get() + class.slot_size as usize;
+        assert!(last <= slots[0].addr().get() + geometry.slab_size());
+        for slot in slots.iter().rev() {
+            assert!(!slab.is_empty());
+            slab.give(*slot);
+        }
+        let EmptySlab(back) = slab.unassign(at);
+        assert_eq!(back, at);
+    }
+}

@@ -1,0 +1,361 @@
+//! What the operating system says of its memory and of this process'.
+//!
+//! The figures are read afresh at each call: nothing is cached, and a figure that can't be had is 0,
+//! never an error. On Linux they come from `/proc` ([proc(5)]) and from the memory controller of
+//! cgroup v1 or v2 ([cgroup v2]), the same places [Node.js] looks at. On other Unix systems only
+//! [`total_memory`] is known, elsewhere nothing is.
+//!
+//! ```
+//! use slabuf::system;
+//!
+//! let (total, free) = (system::total_memory(), system::free_memory());
+//! println!("{} of {} MiB are free", free >> 20, total >> 20);
+//! println!("{} MiB of them are open to this process", system::available_memory() >> 20);
+//! ```
+//!
+//! # Safety
+//!
+//! Two functions of this module are unsafe inside and safe to call. `sysconf` calls the C function of
+//! that name, which takes a number and touches no memory of ours. `heap` looks up `mallinfo2` by
+//! name and calls it through a pointer of the type that glibc declares for it; it takes no arguments,
+//! returns a plain structure by value, and takes malloc's own locks.
+//!
+//! [proc(5)]: https://man7.org/linux/man-pages/man5/proc_meminfo.5.html
+//! [cgroup v2]: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory
+//! [Node.js]: https://nodejs.org/api/process.html#processconstrainedmemory
+
+#[cfg(any(target_os = "linux", target_os = "android", test))]
+mod parse;
+
+/// The physical memory of the machine, in bytes; 0 where it is unknown.
+///
+/// On Linux this is `MemTotal` of `/proc/meminfo`: what the kernel can use, which is a little less than
+/// what is built in. It is the figure of Node's [`os.totalmem()`]. Inside a container it is still the
+/// whole machine: see [`constrained_memory`] for the container's share.
+///
+/// # Example
+///
+/// ```
+/// use slabuf::system;
+///
+/// let total = system::total_memory();
+/// assert!(system::free_memory() <= total);
+/// ```
+///
+/// # Complexity
+///
+/// Constant. Makes three or four system calls (open, read, close), and one where there is no `/proc`.
+///
+/// [`os.totalmem()`]: https://nodejs.org/api/os.html#ostotalmem
+#[must_use]
+pub fn total_memory() -> u64 {
+    known(platform::total())
+}
+
+/// The memory that new allocations can have before the machine swaps, in bytes; 0 where it is unknown.
+///
+/// On Linux this is `MemAvailable` of `/proc/meminfo`, the kernel's estimate of free memory and caches that
+/// it can give up, as Node's [`os.freemem()`] has it; `MemFree` on kernels before 3.14, which make
+/// no such estimate. It is the whole machine's: see [`available_memory`] for what a cgroup leaves of it.
+///
+/// # Example
+///
+/// ```
+/// let free = slabuf::system::free_memory();
+/// println!("{} MiB free", free / (1 << 20));
+/// # assert!(free > 0 || !cfg!(target_os = "linux"));
+/// ```
+///
+/// # Complexity
+///
+/// Constant. Makes three or four system calls (open, read, close).
+///
+/// [`os.freemem()`]: https://nodejs.org/api/os.html#osfreemem
+#[must_use]
+pub fn free_memory() -> u64 {
+    known(platform::free())
+}
+
+/// The memory that this process can still have, in bytes; 0 where it is unknown.
+///
+/// This is [`free_memory`], or what this process' cgroup and its ancestors leave (limit less usage, the
+/// least of all levels) where that is smaller. It is the figure of Node's [`process.availableMemory()`].
+/// A cgroup's usage includes the page cache of the files its processes read, so the figure errs on
+/// the low side.
+///
+/// # Example
+///
+/// ```
+/// use slabuf::system;
+///
+/// // Never more than the machine has free; less in a container that is nearly full.
+/// let available = system::available_memory();
+/// let buffers = available / 2 / (200 << 20);
+/// println!("room for {buffers} buffers of 200 MiB");
+/// # assert!(available <= system::total_memory());
+/// ```
+///
+/// # Complexity
+///
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+///
+/// [`process.availableMemory()`]: https://nodejs.org/api/process.html#processavailablememory
+#[must_use]
+pub fn available_memory() -> u64 {
+    let free = free_memory();
+    platform::constraint().map_or(free, |constraint| free.min(constraint.headroom))
+}
+
+/// The limit that the operating system sets on this process' memory, in bytes; 0 where there is none, or
+/// it is unknown.
+///
+/// On Linux this is the least limit of this process' memory cgroup and its ancestors: `memory.max` and
+/// `memory.high` in cgroup v2, `memory.limit_in_bytes` in v1, under the mount points
+/// `/sys/fs/cgroup` and `/sys/fs/cgroup/memory`. `max`, and a limit above [`total_memory`],
+/// count as none; a limit of zero, which would read as none, is reported as 1. It is the figure of
+/// Node's [`process.constrainedMemory()`], which leaves the ancestors out. Elsewhere it is 0.
+///
+/// # Example
+///
+/// ```
+/// use slabuf::system;
+///
+/// match system::constrained_memory() {
+///     0 => println!("no limit but the machine's {} bytes", system::total_memory()),
+///     limit => println!("limited to {limit} bytes"),
+/// }
+/// # assert!(system::constrained_memory() <= system::total_memory());
+/// ```
+///
+/// # Complexity
+///
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+///
+/// [`process.constrainedMemory()`]: https://nodejs.org/api/process.html#processconstrainedmemory
+#[must_use]
+pub fn constrained_memory() -> u64 {
+    known(platform::constraint().map(|constraint| constraint.limit.max(1)))
+}
+
+/// The bytes of this process that are resident in memory (`/proc/self/statm`); 0 where it is unknown.
+///
+/// Allocates nothing on the heap. The kernel sums the figure from per-processor counters, so it can be off by some pages.
+pub(crate) fn rss() -> u64 {
+    known(platform::rss())
+}
+
+/// The figures of the process' malloc heap, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeapUsage {
+    /// Taken from the system.
+    pub(crate) total: u64,
+    /// In use by the program.
+    pub(crate) used: u64,
+}
+
+/// The figures of glibc's malloc: its arenas and what it mapped for single allocations; zeros elsewhere.
+///
+/// `mallinfo2` came with glibc 2.33. It is looked up when it is called for, so that a program still
+/// links and runs with an older one, and has zeros there. Locks each arena in turn and walks its free lists.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn heap() -> HeapUsage {
+    type Mallinfo2 = unsafe extern "C" fn() -> libc::mallinfo2;
+    // SAFETY: the name is a C string, and RTLD_DEFAULT is one of dlsym's own handles.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
+    if symbol.is_null() {
+        return HeapUsage::default();
+    }
+    // SAFETY: the symbol is not null, is as large as a function pointer, and names a function that
+    // malloc.h declares as `struct mallinfo2 mallinfo2(void)`.
+    let mallinfo2 = unsafe { std::mem::transmute::<*mut libc::c_void, Mallinfo2>(symbol) };
+    // SAFETY: it takes no arguments, may be called on any thread and only reads malloc's state.
+    let info = unsafe { mallinfo2() };
+    HeapUsage {
+        total: (info.arena as u64).saturating_add(info.hblkhd as u64),
+        used: (info.uordblks as u64).saturating_add(info.hblkhd as u64),
+    }
+}
+
+/// There is no such figure here.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn heap() -> HeapUsage {
+    HeapUsage::default()
+}
+
+/// 0 stands for what is not known.
+fn known(figure: Option<u64>) -> u64 {
+    figure.unwrap_or(0)
+}
+
+/// What limits this process, above all of the machine's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Constraint {
+    /// The least limit of all levels.
+    limit: u64,
+    /// The least of limit less usage of all levels.
+    headroom: u64,
+}
+
+/// A figure of the running system that is a whole number, at least 1.
+#[cfg(unix)]
+fn sysconf(name: libc::c_int) -> Option<u64> {
+    // SAFETY: sysconf takes any number, and answers -1 to one that it does not know.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|&value| value > 0)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod platform {
+    use super::{Constraint, parse, sysconf};
+    use std::fs::File;
+    use std::io::{ErrorKind, Read};
+
+    pub(super) fn total() -> Option<u64> {
+        meminfo("MemTotal")
+    }
+
+    pub(super) fn free() -> Option<u64> {
+        meminfo("MemAvailable").or_else(|| meminfo("MemFree"))
+    }
+
+    pub(super) fn rss() -> Option<u64> {
+        let mut text = [0; 256];
+        parse::statm(
+            head("/proc/self/statm", &mut text)?,
+            sysconf(libc::_SC_PAGESIZE)?,
+        )
+    }
+
+    pub(super) fn constraint() -> Option<Constraint> {
+        let cgroup = std::fs::read("/proc/self/cgroup").ok()?;
+        let read = |path: &str| std::fs::read_to_string(path).ok();
+        parse::constraint(&String::from_utf8_lossy(&cgroup), total()?, read)
+    }
+
+    /// One figure of `/proc/meminfo`. Those asked for stand in its first lines.
+    fn meminfo(key: &str) -> Option<u64> {
+        let mut text = [0; 512];
+        parse::meminfo(head("/proc/meminfo", &mut text)?, key)
+    }
+
+    /// The beginning of a text file, as much as `buffer` holds of it.
+    fn head<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+        let mut file = File::open(path).ok()?;
+        let mut len = 0;
+        while len < buffer.len() {
+            match file.read(&mut buffer[len..]) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        std::str::from_utf8(&buffer[..len]).ok()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod platform {
+    use super::Constraint;
+
+    #[cfg(unix)]
+    pub(super) fn total() -> Option<u64> {
+        super::sysconf(libc::_SC_PHYS_PAGES)?.checked_mul(super::sysconf(libc::_SC_PAGESIZE)?)
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn total() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn free() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn rss() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn constraint() -> Option<Constraint> {
+        None
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_in_order() {
+        let total = total_memory();
+        assert!(free_memory() <= total);
+        assert!(available_memory() <= total);
+        assert!(constrained_memory() <= total);
+        assert!(rss() <= total);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn linux_knows_the_machine_and_the_process() {
+        assert!(total_memory() >= 1 << 20);
+        assert_eq!(total_memory() % 1024, 0);
+        assert!(free_memory() > 0);
+        assert!(rss() >= 64 << 10, "a process of {} bytes", rss());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_total_is_what_sysconf_says() {
+        let pages = sysconf(libc::_SC_PHYS_PAGES).unwrap();
+        assert_eq!(total_memory(), pages * sysconf(libc::_SC_PAGESIZE).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn sysconf_refuses_a_name_it_does_not_know() {
+        assert_eq!(sysconf(libc::c_int::MAX), None);
+    }
+
+    /// Whether `step` holds in one of some tries: the other tests of this process take and give memory too.
+    #[cfg(target_os = "linux")]
+    fn holds_undisturbed(step: impl Fn() -> bool) -> bool {
+        (0..50).any(|_| step())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn rss_rises_and_falls_by_what_is_written() {
+        const LEN: u64 = 64 << 20;
+        const NEARLY: u64 = LEN / 10 * 9;
+        assert!(holds_undisturbed(|| {
+            let before = rss();
+            let filled = std::hint::black_box(vec![1_u8; LEN as usize]);
+            let during = rss();
+            drop(filled);
+            let after = rss();
+            during >= before + NEARLY && during <= before + 2 * LEN && after + NEARLY <= during
+        }));
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn the_heap_rises_and_falls_by_what_is_taken() {
+        const LEN: u64 = 64 << 20;
+        const NEARLY: u64 = LEN / 10 * 9;
+        assert!(heap().used > 0 && heap().total > 0);
+        assert!(holds_undisturbed(|| {
+            let before = heap();
+            let taken = std::hint::black_box(Vec::<u8>::with_capacity(LEN as usize));
+            let during = heap();
+            drop(taken);
+            let after = heap();
+            let rose = |from: u64, to: u64| to >= from + NEARLY && to <= from + 2 * LEN;
+            rose(before.used, during.used)
+                && rose(before.total, during.total)
+                && rose(after.used, during.used)
+                && [before, during, after]
+                    .iter()
+                    .all(|heap| heap.used <= heap.total)
+        }));
+    }
+}

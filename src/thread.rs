@@ -1,0 +1,209 @@
+//! The calling thread's local caches, found without a lock, and given back when the thread ends.
+//!
+//! [`THREAD`] needs no destructor, so it can be reached at any time, also from destructors of other
+//! thread-locals. A separate guard, registered with the thread's first local cache, flushes them all when
+//! the thread ends. What is taken or dropped after that goes straight to the depot.
+//!
+//! | status | meaning | next |
+//! |---|---|---|
+//! | `NEW` | no guard yet | `GUARDED`, with the first local cache |
+//! | `GUARDED` | the guard will flush | `ENDED`, when the guard has run |
+//! | `ENDED` | no local cache any more, ever | |
+//!
+//! The global pool's local cache is part of the thread-local itself, at an address the compiler knows.
+//! Other pools' are found through a table of eight by the pool's number, which is never used twice, and
+//! failing that through a list.
+//!
+//! # Safety
+//!
+//! Local caches of other pools are boxes that this thread made; the list and the table lead only to those
+//! that are attached, and nobody else has a pointer to them but for the figures (see `local`).
+
+use crate::core::Core;
+use crate::heap::try_box;
+use crate::local::LocalCache;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// The number of the global pool.
+pub(crate) const GLOBAL_ID: u64 = 0;
+const TABLE: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    New,
+    Guarded,
+    Ended,
+}
+
+struct Entry {
+    id: Cell<u64>,
+    cache: Cell<Option<NonNull<LocalCache>>>,
+}
+
+/// All that a thread knows.
+pub(crate) struct Thread {
+    /// Of the global pool; attached at its first use.
+    pub(crate) global: LocalCache,
+    table: [Entry; TABLE],
+    /// Local caches of other pools, linked through `next`.
+    others: Cell<Option<NonNull<LocalCache>>>,
+    status: Cell<Status>,
+}
+
+thread_local! {
+    pub(crate) static THREAD: Thread = const {
+        Thread {
+            global: LocalCache::new(),
+            table: [const {
+                Entry {
+                    id: Cell::new(GLOBAL_ID),
+                    cache: Cell::new(None),
+                }
+            }; TABLE],
+            others: Cell::new(None),
+            status: Cell::new(Status::New),
+        }
+    };
+    static GUARD: Guard = const { Guard };
+}
+
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        THREAD.with(Thread::end);
+    }
+}
+
+fn cache<'a>(at: NonNull<LocalCache>) -> &'a LocalCache {
+    // SAFETY: listed local caches are boxes of this thread, and live until `forget`.
+    unsafe { at.as_ref() }
+}
+
+impl Thread {
+    /// This thread's local cache of the pool numbered `id`, if the table has it.
+    #[inline(always)]
+    pub(crate) fn find(&self, id: u64) -> Option<&LocalCache> {
+        if id == GLOBAL_ID {
+            return Some(&self.global);
+        }
+        let entry = &self.table[id as usize % TABLE];
+        if entry.id.get() == id {
+            entry.cache.get().map(cache)
+        } else {
+            None
+        }
+    }
+
+    /// This thread's local cache of the pool, made if need be. `None` if there is to be none: the thread
+    /// is ending, the pool is closed, or there is no memory for one.
+    #[cold]
+    pub(crate) fn find_or_attach(&self, core: NonNull<Core>) -> Option<&LocalCache> {
+        let closed = Core::of(core).is_closed();
+        let found = if Core::of(core).id == GLOBAL_ID {
+            Some(&self.global).filter(|global| global.is_of(core))
+        } else {
+            self.others().map(cache).find(|cache| cache.is_of(core))
+        };
+        match found {
+            Some(cache) if closed => {
+                self.forget(cache);
+                None
+            }
+            Some(cache) => {
+                self.enter(core, cache);
+                Some(cache)
+            }
+            None if closed || !self.guard() => None,
+            None => self.attach(core),
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = NonNull<LocalCache>> {
+        std::iter::successors(self.others.get(), |at| cache(*at).next.get())
+    }
+
+    /// Makes sure that the guard will run. `false`: it has.
+    fn guard(&self) -> bool {
+        if self.status.get() == Status::New && GUARD.try_with(|_| ()).is_ok() {
+            self.status.set(Status::Guarded);
+        }
+        self.status.get() == Status::Guarded
+    }
+
+    fn attach(&self, core: NonNull<Core>) -> Option<&LocalCache> {
+        if Core::of(core).id == GLOBAL_ID {
+            self.global.attach(core).ok()?;
+            return Some(&self.global);
+        }
+        let new = try_box(LocalCache::new()).ok()?;
+        if cache(new).attach(core).is_err() {
+            // SAFETY: made by `try_box` above, and never shown to anybody.
+            drop(unsafe { Box::from_raw(new.as_ptr()) });
+            return None;
+        }
+        cache(new).next.set(self.others.replace(Some(new)));
+        self.enter(core, cache(new));
+        Some(cache(new))
+    }
+
+    fn enter(&self, core: NonNull<Core>, cache: &LocalCache) {
+        let id = Core::of(core).id;
+        if id != GLOBAL_ID {
+            let entry = &self.table[id as usize % TABLE];
+            entry.id.set(id);
+            entry.cache.set(Some(NonNull::from(cache)));
+        }
+    }
+
+    /// Detaches a local cache and frees it.
+    fn forget(&self, unwanted: &LocalCache) {
+        let unwanted = NonNull::from(unwanted);
+        for entry in &self.table {
+            if entry.cache.get() == Some(unwanted) {
+                entry.id.set(GLOBAL_ID);
+                entry.cache.set(None);
+            }
+        }
+        cache(unwanted).detach();
+        let next = cache(unwanted).next.get();
+        if self.others.get() == Some(unwanted) {
+            self.others.set(next);
+        } else if let Some(before) = self
+            .others()
+            .find(|at| cache(*at).next.get() == Some(unwanted))
+        {
+            cache(before).next.set(next);
+        } else {
+            // The global pool's is part of the thread-local.
+            return;
+        }
+        // SAFETY: made by `try_box` in `attach`; out of the table and the list, so nobody finds it.
+        drop(unsafe { Box::from_raw(unwanted.as_ptr()) });
+    }
+
+    /// Lets go of a pool, if this thread has a local cache of it.
+    pub(crate) fn leave(&self, core: NonNull<Core>) {
+        if let Some(at) = self.others().find(|at| cache(*at).is_of(core)) {
+            self.forget(cache(at));
+        }
+    }
+
+    /// Flushes this thread's local cache of the pool, if it has one.
+    pub(crate) fn flush(&self, core: NonNull<Core>) {
+        if self.global.is_of(core) {
+            self.global.flush();
+        } else if let Some(at) = self.others().find(|at| cache(*at).is_of(core)) {
+            cache(at).flush();
+        }
+    }
+
+    fn end(&self) {
+        self.status.set(Status::Ended);
+        self.global.detach();
+        while let Some(at) = self.others.get() {
+            self.forget(cache(at));
+        }
+    }
+}

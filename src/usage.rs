@@ -1,0 +1,136 @@
+//! Figures: what a pool holds, and what the process holds.
+
+use crate::core::Core;
+use crate::magazine::Magazines;
+use crate::registry;
+use crate::sync::Ordering::Relaxed;
+use crate::system;
+use std::fmt;
+
+/// What one pool holds. From [`Pool::usage`](crate::Pool::usage).
+///
+/// The figures are derived from the pool's structures when they are asked for. Each is exact when no other
+/// thread uses the pool meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolUsage {
+    /// Bytes mapped, caches and the pool's own headers included.
+    pub external: u64,
+    /// Bytes of slabs that are not empty, plus the lengths asked for of live large buffers. A slab counts
+    /// whole and once; slots in a thread's magazines keep their slab from being empty.
+    pub array_buffers: u64,
+    /// Bytes of slots that are with live buffers, plus the lengths asked for of live large buffers.
+    pub in_use: u64,
+    /// Bytes kept for reuse: free slots, empty slabs that were used, freed mappings.
+    pub cached: u64,
+    /// Slabs none of whose slots is out.
+    pub slabs_empty: u64,
+    /// Slabs some of whose slots are out.
+    pub slabs_partial: u64,
+    /// Slabs all of whose slots are out.
+    pub slabs_full: u64,
+    /// Lengths asked for of live large buffers, in bytes.
+    pub large_live: u64,
+    /// Bytes mapped in freed mappings that are kept for reuse.
+    pub large_cached: u64,
+}
+
+pub(crate) fn of_pool(core: &Core) -> PoolUsage {
+    // Threads that come and go wait until the sums are done, so that no part is counted twice or missed.
+    let locals = core.locals();
+    let mut usage = PoolUsage::default();
+    let (mut slots_free, mut idle) = (0, 0);
+    for number in 0..core.table.count() {
+        let counts = core.depot.counts(number);
+        let class = core.table.get(number);
+        let slot_size = u64::from(class.slot_size);
+        let in_magazines: u64 = locals.iter().map(|local| local.slots(number)).sum();
+        let free_out = counts.slots_in_depot + in_magazines;
+        let in_buffers = counts.slots_out.saturating_sub(free_out);
+        let slots = (counts.partial + counts.full) * u64::from(class.slots);
+        usage.in_use += in_buffers * slot_size;
+        usage.slabs_partial += counts.partial;
+        usage.slabs_full += counts.full;
+        idle += counts.idle;
+        slots_free += slots.saturating_sub(in_buffers) * slot_size;
+    }
+    let sum = |figure: fn(&Magazines) -> u64| locals.iter().map(figure).fold(0, u64::wrapping_add);
+    let live = sum(|local| local.large_live.load(Relaxed)).wrapping_add(core.large_live());
+    // A drop seen without its take, on another thread, would wrap.
+    usage.large_live = u64::try_from(live as i64).unwrap_or(0);
+    let kept = sum(|local| local.large_kept.load(Relaxed));
+    drop(locals);
+
+    let slab_size = core.config.slab_size as u64;
+    let in_regions = core.regions.slabs();
+    usage.slabs_empty = idle + in_regions.empty;
+    usage.large_cached = kept + core.mappings.footprint() as u64;
+    usage.in_use += usage.large_live;
+    usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
+    usage.cached = slots_free
+        + (idle + (in_regions.empty - in_regions.fresh)) * slab_size
+        + usage.large_cached;
+    usage.external = core.mapper.mapped() as u64;
+    // Equal or less, but for what other threads did while the sums were made.
+    usage.array_buffers = usage.array_buffers.min(usage.external);
+    usage
+}
+
+/// What the whole process holds, all pools together. From [`memory_usage`].
+///
+/// The five figures of Node's `process.memoryUsage()`, in bytes; `Display` prints them in the shape in
+/// which Node prints them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryUsage {
+    /// Physical memory of the process (`VmRSS`); 0 where the system does not tell.
+    pub rss: u64,
+    /// Bytes the process' own malloc heap has from the system (glibc's `mallinfo2`: `arena + hblkhd`); 0
+    /// where there is no such figure.
+    pub heap_total: u64,
+    /// Bytes in use in that heap (`uordblks + hblkhd`); 0 where there is no such figure.
+    pub heap_used: u64,
+    /// Bytes mapped by all pools: the sum of their [`PoolUsage::external`].
+    pub external: u64,
+    /// The sum of their [`PoolUsage::array_buffers`]; a part of `external`.
+    pub array_buffers: u64,
+}
+
+impl fmt::Display for MemoryUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{{")?;
+        writeln!(f, "  rss: {},", self.rss)?;
+        writeln!(f, "  heapTotal: {},", self.heap_total)?;
+        writeln!(f, "  heapUsed: {},", self.heap_used)?;
+        writeln!(f, "  external: {},", self.external)?;
+        writeln!(f, "  arrayBuffers: {}", self.array_buffers)?;
+        write!(f, "}}")
+    }
+}
+
+/// The process' memory, as Node's `process.memoryUsage()` gives it.
+///
+/// ```
+/// let before = slabuf::memory_usage();
+/// let buffer = slabuf::Buffer::alloc(1 << 20);
+/// let after = slabuf::memory_usage();
+/// assert_eq!(after.array_buffers - before.array_buffers, 1 << 20);
+/// println!("{after}");
+/// ```
+///
+/// # Complexity
+///
+/// Linear in the number of pools and of threads that use them. Makes system calls (reads `/proc`).
+pub fn memory_usage() -> MemoryUsage {
+    let mut sum = MemoryUsage::default();
+    for pool in registry::pools().iter() {
+        let usage = of_pool(Core::of(pool.cast()));
+        sum.external += usage.external;
+        sum.array_buffers += usage.array_buffers;
+    }
+    let heap = system::heap();
+    sum.heap_total = heap.total;
+    sum.heap_used = heap.used;
+    sum.rss = system::rss();
+    sum
+}

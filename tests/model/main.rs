@@ -1,0 +1,266 @@
+//! Sequences of operations on several live buffers, over pools with all kinds of settings, against `Vec<u8>`.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod steps;
+
+use bytes::{Buf, Bytes};
+use common::{address, assert_all_home, assert_apart, is_zero};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use slabuf::{AllocError, Buffer, Pool};
+use steps::{Make, Settings, Step, settings, steps};
+
+/// The real buffers, each with the bytes it should hold.
+struct Model {
+    settings: Settings,
+    pool: Pool,
+    live: Vec<(Buffer, Vec<u8>)>,
+    views: Vec<(Bytes, Vec<u8>)>,
+    turn: u8,
+}
+
+impl Model {
+    fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            pool: settings.build(),
+            live: Vec::new(),
+            views: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// A failure is right only where there is a limit. `None`: it failed, and nothing may have changed.
+    fn accept<T>(&self, outcome: Result<T, AllocError>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(AllocError::LimitExceeded { limit, .. }) if self.settings.limit == Some(limit) => {
+                None
+            }
+            Err(error) => panic!("{error:?} with {:?}", self.settings),
+        }
+    }
+
+    /// Bytes that differ from step to step.
+    fn fresh_bytes(&mut self, n: usize) -> Vec<u8> {
+        self.turn = self.turn.wrapping_add(37);
+        (0..n)
+            .map(|i| (i as u8).wrapping_mul(31) ^ self.turn)
+            .collect()
+    }
+
+    fn take(&mut self, make: Make, n: usize) {
+        let given = self.fresh_bytes(n);
+        let halves = [&given[..n / 2], &[], &given[n / 2..]];
+        let pool = &self.pool;
+        let (outcome, expected) = match make {
+            Make::Zeroed => (pool.try_alloc(n), Some(vec![0; n])),
+            Make::Filled(byte) => (pool.try_alloc_filled(n, [byte]), Some(vec![byte; n])),
+            Make::Stale => (pool.try_alloc_unsafe(n), None),
+            Make::StaleSlow => (pool.try_alloc_unsafe_slow(n), None),
+            Make::Room => (pool.try_with_capacity(n), Some(Vec::new())),
+            Make::Copied => (pool.try_copy_from_slice(&given), Some(given.clone())),
+            Make::Concat => (pool.try_concat(&halves), Some(given.clone())),
+            Make::ConcatToLen(len) => {
+                let mut cut = given.clone();
+                cut.resize(len, 0);
+                (pool.try_concat_to_len(&halves, len), Some(cut))
+            }
+        };
+        let Some(mut buffer) = self.accept(outcome) else {
+            return;
+        };
+        let small = buffer.len().max(n) <= self.settings.slab_size;
+        if matches!(make, Make::StaleSlow) {
+            assert!(!buffer.is_pooled());
+        } else if !matches!(make, Make::ConcatToLen(_)) {
+            assert_eq!(buffer.is_pooled(), small);
+        }
+        // All that ever was in the pool's memory may be stale, but not with these settings.
+        let no_stale_byte = self.settings.zero_fill || self.settings.zero_on_free;
+        let expected = expected.unwrap_or_else(|| {
+            assert!(buffer.len() == n && (!no_stale_byte || is_zero(&buffer)));
+            buffer.to_vec()
+        });
+        assert!(
+            !no_stale_byte || is_zero(buffer.spare_capacity_mut()),
+            "{make:?} {n}"
+        );
+        self.live.push((buffer, expected));
+    }
+
+    /// The live buffer that `at` chooses, out of the list.
+    fn pick(&mut self, at: &Index) -> Option<(Buffer, Vec<u8>)> {
+        let count = self.live.len();
+        (count > 0).then(|| self.live.swap_remove(at.index(count)))
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Take(make, n) => self.take(*make, *n),
+            Step::Trim => drop(self.pool.trim()),
+            Step::DropView(at) if !self.views.is_empty() => {
+                drop(self.views.swap_remove(at.index(self.views.len())));
+            }
+            Step::DropView(_) => {}
+            Step::Drop(at) => drop(self.pick(at)),
+            Step::DropElsewhere(at) => {
+                let picked = self.pick(at);
+                std::thread::spawn(move || drop(picked))
+                    .join()
+                    .expect("dropped");
+            }
+            Step::Freeze(at) => {
+                if let Some((buffer, expected)) = self.pick(at) {
+                    let view = buffer.freeze();
+                    let cut = view.len() / 3;
+                    self.views
+                        .push((view.slice(cut..), expected[cut..].to_vec()));
+                }
+            }
+            Step::Clone(at) => {
+                if let Some((buffer, expected)) = self.pick(at) {
+                    // `clone` panics at a limit; its contents are those of a copy.
+                    let copy = self.accept(self.pool.try_copy_from_slice(&buffer));
+                    self.live.extend(copy.map(|copy| (copy, expected.clone())));
+                    self.live.push((buffer, expected));
+                }
+            }
+            Step::Write(at, _)
+            | Step::WriteSpare(at, _)
+            | Step::Grow(at, _)
+            | Step::Resize(at, ..)
+            | Step::Reserve(at, _)
+            | Step::Extend(at, _)
+            | Step::Truncate(at, _)
+            | Step::SetLen(at, _)
+            | Step::Advance(at, _)
+            | Step::Clear(at)
+            | Step::Parts(at) => {
+                if let Some((buffer, expected)) = self.pick(at) {
+                    let changed = self.change(step, buffer, expected);
+                    self.live.push(changed);
+                }
+            }
+        }
+    }
+
+    /// One step that changes one buffer and its oracle in the same way.
+    fn change(
+        &mut self,
+        step: &Step,
+        mut buffer: Buffer,
+        mut expected: Vec<u8>,
+    ) -> (Buffer, Vec<u8>) {
+        match step {
+            Step::Write(_, byte) => {
+                let middle = buffer.len() / 2;
+                buffer[middle..].fill(*byte);
+                expected[middle..].fill(*byte);
+            }
+            Step::WriteSpare(_, byte) => buffer.spare_capacity_mut().fill(*byte),
+            Step::Grow(_, n) => {
+                if self.accept(buffer.try_grow(*n)).is_some() {
+                    expected.resize(expected.len().max(*n), 0);
+                }
+            }
+            Step::Resize(_, n, byte) => {
+                if self.accept(buffer.try_resize(*n, *byte)).is_some() {
+                    expected.resize(*n, *byte);
+                }
+            }
+            Step::Reserve(_, n) => {
+                if self.accept(buffer.try_reserve(*n)).is_some() {
+                    assert!(buffer.capacity() >= expected.len() + n);
+                }
+            }
+            Step::Extend(_, n) => {
+                let bytes = self.fresh_bytes(*n);
+                if self.accept(buffer.try_reserve(*n)).is_some() {
+                    buffer.extend_from_slice(&bytes);
+                    expected.extend_from_slice(&bytes);
+                }
+            }
+            Step::Truncate(_, to) => {
+                let len = to.index(buffer.len() + 1);
+                buffer.truncate(len);
+                expected.truncate(len);
+            }
+            Step::SetLen(_, to) => {
+                let len = to.index(buffer.capacity() + 1);
+                let shown = buffer.spare_capacity_mut().to_vec();
+                expected.extend_from_slice(&shown);
+                expected.truncate(len);
+                buffer.set_len(len);
+            }
+            Step::Advance(_, to) => {
+                let count = to.index(buffer.len() + 1);
+                buffer.advance(count);
+                expected.drain(..count);
+            }
+            Step::Clear(_) => {
+                buffer.clear();
+                expected.clear();
+            }
+            Step::Parts(_) => {
+                let (pointer, len, handle) = buffer.into_raw_parts();
+                // SAFETY: the three parts come from into_raw_parts just above and are used once.
+                buffer = unsafe { Buffer::from_raw_parts(pointer, len, handle) };
+            }
+            _ => unreachable!("not a change of one buffer: {step:?}"),
+        }
+        (buffer, expected)
+    }
+
+    /// What holds after every step.
+    fn check(&self) {
+        for (buffer, expected) in &self.live {
+            assert_eq!(buffer.len(), expected.len());
+            assert!(buffer[..] == expected[..], "contents of {buffer:?}");
+            assert!(buffer.capacity() >= buffer.len());
+            assert_eq!(buffer.is_empty(), expected.is_empty());
+        }
+        for (view, expected) in &self.views {
+            assert!(
+                view == expected,
+                "contents of a view of {} bytes",
+                expected.len()
+            );
+            for (buffer, _) in &self.live {
+                let (start, end) = (address(buffer), address(buffer) + buffer.capacity());
+                assert!(
+                    address(view) + view.len() <= start || end <= address(view) || view.is_empty()
+                );
+            }
+        }
+        assert_apart(self.live.iter().map(|(buffer, _)| buffer));
+        let usage = self.pool.usage();
+        assert!(usage.external >= usage.array_buffers, "{usage:?}");
+        assert!(
+            usage.external <= self.settings.limit.unwrap_or(usize::MAX) as u64,
+            "{usage:?}"
+        );
+        assert!(
+            usage.large_cached <= self.settings.cache_limit as u64,
+            "{usage:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+
+    /// Whatever is done, every buffer holds what a `Vec<u8>` would, shares no byte with another, and comes home.
+    #[test]
+    fn buffers_do_what_vectors_do(settings in settings(), steps in prop::collection::vec(steps(), 1..80)) {
+        let mut model = Model::new(settings);
+        for step in &steps {
+            model.apply(step);
+            model.check();
+        }
+        let Model { pool, live, views, .. } = model;
+        drop((live, views));
+        assert_all_home(&pool);
+    }
+}

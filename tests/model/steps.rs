@@ -1,0 +1,161 @@
+//! What a sequence is made of: steps and settings, and how they are generated.
+
+use std::time::Duration;
+
+use crate::common::{KIB, MIB, SLAB};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use slabuf::Pool;
+
+/// A way to make a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Make {
+    Zeroed,
+    Filled(u8),
+    Stale,
+    StaleSlow,
+    Room,
+    Copied,
+    Concat,
+    ConcatToLen(usize),
+}
+
+/// One step of a sequence. An [`Index`] chooses among what is live.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Take(Make, usize),
+    Write(Index, u8),
+    WriteSpare(Index, u8),
+    Grow(Index, usize),
+    Resize(Index, usize, u8),
+    Reserve(Index, usize),
+    Extend(Index, usize),
+    Truncate(Index, Index),
+    SetLen(Index, Index),
+    Advance(Index, Index),
+    Clear(Index),
+    Clone(Index),
+    Parts(Index),
+    Freeze(Index),
+    Drop(Index),
+    DropElsewhere(Index),
+    DropView(Index),
+    Trim,
+}
+
+/// Lengths around every border, and others.
+fn lengths() -> impl Strategy<Value = usize> {
+    let page = 4 * KIB;
+    let borders = vec![
+        0,
+        1,
+        16,
+        17,
+        128,
+        1000,
+        page,
+        SLAB,
+        SLAB + 1,
+        64 * KIB,
+        2 * MIB,
+    ];
+    prop_oneof![
+        4 => 0..=600usize,
+        3 => 0..=3 * SLAB,
+        3 => (select(borders), 0..3usize).prop_map(|(edge, step)| (edge + step).saturating_sub(1)),
+        1 => 0..=3 * MIB,
+    ]
+}
+
+pub(crate) fn steps() -> impl Strategy<Value = Step> {
+    let makes = prop_oneof![
+        Just(Make::Zeroed),
+        any::<u8>().prop_map(Make::Filled),
+        Just(Make::Stale),
+        Just(Make::StaleSlow),
+        Just(Make::Room),
+        Just(Make::Copied),
+        Just(Make::Concat),
+        lengths().prop_map(Make::ConcatToLen),
+    ];
+    let which = any::<Index>;
+    prop_oneof![
+        12 => (makes, lengths()).prop_map(|(make, n)| Step::Take(make, n)),
+        5 => (which(), any::<u8>()).prop_map(|(at, byte)| Step::Write(at, byte)),
+        3 => (which(), any::<u8>()).prop_map(|(at, byte)| Step::WriteSpare(at, byte)),
+        4 => (which(), lengths()).prop_map(|(at, n)| Step::Grow(at, n)),
+        3 => (which(), lengths(), any::<u8>()).prop_map(|(at, n, byte)| Step::Resize(at, n, byte)),
+        2 => (which(), lengths()).prop_map(|(at, n)| Step::Reserve(at, n)),
+        3 => (which(), lengths()).prop_map(|(at, n)| Step::Extend(at, n)),
+        2 => (which(), which()).prop_map(|(at, to)| Step::Truncate(at, to)),
+        2 => (which(), which()).prop_map(|(at, to)| Step::SetLen(at, to)),
+        2 => (which(), which()).prop_map(|(at, to)| Step::Advance(at, to)),
+        1 => which().prop_map(Step::Clear),
+        1 => which().prop_map(Step::Clone),
+        1 => which().prop_map(Step::Parts),
+        2 => which().prop_map(Step::Freeze),
+        7 => which().prop_map(Step::Drop),
+        1 => which().prop_map(Step::DropElsewhere),
+        2 => which().prop_map(Step::DropView),
+        1 => Just(Step::Trim),
+    ]
+}
+
+/// The settings of a pool that the model has to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) slab_size: usize,
+    pub(crate) limit: Option<usize>,
+    pub(crate) zero_on_free: bool,
+    pub(crate) zero_fill: bool,
+    pub(crate) cache_limit: usize,
+    pub(crate) decay: Duration,
+    pub(crate) huge_pages: bool,
+    pub(crate) guard_pages: bool,
+}
+
+pub(crate) fn settings() -> impl Strategy<Value = Settings> {
+    let slab_sizes = vec![4 * KIB, SLAB, SLAB, SLAB, 64 * KIB, MIB];
+    let limits = vec![None, None, Some(4 * MIB), Some(8 * MIB)];
+    let caches = vec![0, MIB, 4 * MIB];
+    let decays = vec![Duration::ZERO, Duration::from_secs(3600)];
+    let pages = (any::<bool>(), any::<bool>());
+    let zeroing = (any::<bool>(), any::<bool>());
+    (
+        select(slab_sizes),
+        select(limits),
+        zeroing,
+        select(caches),
+        select(decays),
+        pages,
+    )
+        .prop_map(
+            |(slab_size, limit, (zero_on_free, zero_fill), cache_limit, decay, pages)| Settings {
+                slab_size,
+                limit,
+                zero_on_free,
+                zero_fill,
+                cache_limit,
+                decay,
+                huge_pages: pages.0,
+                guard_pages: pages.1,
+            },
+        )
+}
+
+impl Settings {
+    pub(crate) fn build(&self) -> Pool {
+        let mut builder = Pool::builder()
+            .slab_size(self.slab_size)
+            .zero_on_free(self.zero_on_free)
+            .zero_fill(self.zero_fill)
+            .cache_limit(self.cache_limit)
+            .decay(self.decay)
+            .huge_pages(self.huge_pages)
+            .guard_pages(self.guard_pages);
+        if let Some(limit) = self.limit {
+            builder = builder.limit(limit);
+        }
+        builder.build().expect("generated settings are valid")
+    }
+}

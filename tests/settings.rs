@@ -1,0 +1,388 @@
+//! Every setting of a pool: what is refused, and an effect that can be seen.
+
+mod common;
+
+use std::time::Duration;
+
+use common::child;
+use common::constructors::CONSTRUCTORS;
+use common::{
+    KIB, MIB, SLAB, address, assert_all_home, assert_apart, boundary_lengths, fresh_pool,
+    holds_stamp, is_all, is_zero, slot_sizes, stamp,
+};
+use slabuf::{Buffer, ConfigError, Pool, PoolBuilder};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn build(builder: PoolBuilder) -> Pool {
+    builder.build().expect("these settings are valid")
+}
+
+// ---- slab_size ----
+
+/// A slab size that is no power of two from a page to 1 MiB is refused, and the message names it and the bounds.
+#[test]
+fn a_wrong_slab_size_is_refused() {
+    for given in [
+        0,
+        1,
+        2048,
+        3000,
+        4097,
+        8191,
+        8193,
+        12 * KIB,
+        2 * MIB,
+        usize::MAX,
+    ] {
+        let error = Pool::builder()
+            .slab_size(given)
+            .build()
+            .expect_err("refused");
+        assert!(
+            matches!(error, ConfigError::SlabSize { given: named, .. } if named == given),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        assert!(text.contains(&given.to_string()), "{text}");
+        assert!(text.contains("4096") && text.contains("1048576"), "{text}");
+    }
+}
+
+/// Every slab size from a page to 1 MiB works end to end: slots, border to large, counters, growth, way home.
+#[test]
+fn every_slab_size_works() {
+    let mut slab_size = 4 * KIB;
+    while slab_size <= MIB {
+        let pool = build(Pool::builder().slab_size(slab_size));
+        let first = pool.alloc(1);
+        assert_eq!(pool.usage().array_buffers, slab_size as u64);
+        drop(first);
+        let mut live = Vec::new();
+        for slot in slot_sizes(&pool, slab_size) {
+            for n in [slot - 1, slot, slot + 1] {
+                let mut buffer = pool.alloc(n);
+                assert!(is_zero(&buffer) && address(&buffer).is_multiple_of(16));
+                assert_eq!(buffer.is_pooled(), n <= slab_size, "{n} of {slab_size}");
+                stamp(&mut buffer, n as u64);
+                live.push(buffer);
+            }
+        }
+        assert_apart(&live);
+        for buffer in &mut live {
+            let n = buffer.len();
+            buffer.grow(n + slab_size);
+            assert!(holds_stamp(&buffer[..n], n as u64) && is_zero(&buffer[n..]));
+        }
+        drop(live);
+        assert_all_home(&pool);
+        slab_size *= 2;
+    }
+}
+
+/// The counter of slabs steps by the slab size.
+#[test]
+fn a_slab_costs_its_size_in_the_counters() {
+    for slab_size in [4 * KIB, 64 * KIB, MIB] {
+        let pool = build(Pool::builder().slab_size(slab_size));
+        for slabs in 1..=5 {
+            std::mem::forget(pool.alloc(slab_size));
+            assert_eq!(pool.usage().array_buffers, slabs * slab_size as u64);
+            assert_eq!(pool.usage().slabs_full, slabs);
+        }
+    }
+}
+
+// ---- limit ----
+
+/// A limit too small for one slab and its header is refused with the least that would do; that least works.
+#[test]
+fn a_limit_has_a_minimum() {
+    for slab_size in [4 * KIB, SLAB, MIB] {
+        let with_limit = |limit| Pool::builder().slab_size(slab_size).limit(limit).build();
+        let error = with_limit(0).expect_err("refused");
+        let ConfigError::Limit { given, minimum, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(given, 0);
+        assert!(error.to_string().contains(&minimum.to_string()), "{error}");
+        let error = with_limit(minimum - 1).expect_err("refused");
+        assert!(
+            error.to_string().contains(&(minimum - 1).to_string()),
+            "{error}"
+        );
+
+        let pool = with_limit(minimum).expect("the least that does");
+        let buffer = pool.alloc(10);
+        assert!(pool.usage().external <= minimum as u64);
+        drop(buffer);
+        assert_all_home(&pool);
+    }
+}
+
+// ---- zero_on_free, zero_fill ----
+
+/// Makes buffers of `n` bytes, fills them with a secret to the end of their capacity, and drops them.
+fn drop_secrets(pool: &Pool, n: usize) {
+    let mut secrets = [
+        pool.alloc_unsafe(n),
+        pool.alloc_unsafe_slow(n),
+        pool.alloc(n),
+    ];
+    for secret in &mut secrets {
+        secret.set_len(secret.capacity());
+        secret.fill(0x5E);
+    }
+}
+
+/// Without either setting a dropped secret is seen again: the tests below would notice.
+#[test]
+fn secrets_are_seen_without_these_settings() {
+    let pool = build(Pool::builder().decay(HOUR));
+    for n in [16, 100, SLAB] {
+        drop_secrets(&pool, n);
+        assert!(is_all(&pool.alloc_unsafe(n), 0x5E), "{n}");
+    }
+}
+
+/// With `zero_on_free`, no dropped, moved or cut-off byte is seen again, small or large.
+#[test]
+fn zero_on_free_leaves_no_secret() {
+    let pool = build(Pool::builder().zero_on_free(true).decay(HOUR));
+    for n in boundary_lengths(&pool) {
+        drop_secrets(&pool, n);
+        for constructor in [
+            Pool::alloc_unsafe,
+            Pool::alloc_unsafe_slow,
+            Pool::with_capacity,
+        ] {
+            let mut buffer = constructor(&pool, n);
+            buffer.set_len(buffer.capacity());
+            assert!(is_zero(&buffer), "{n}");
+        }
+        let mut moved = pool.alloc_filled(n, [0x5E]);
+        moved.grow(2 * n + 100);
+        drop(pool.alloc_filled(n, [0x5E]).freeze());
+        let mut buffer = pool.alloc_unsafe(n);
+        buffer.set_len(buffer.capacity());
+        assert!(is_zero(&buffer), "after growing from {n}");
+    }
+}
+
+/// With `zero_on_free`, what another thread dropped is not seen either.
+#[test]
+fn zero_on_free_holds_across_threads() {
+    let pool = build(Pool::builder().zero_on_free(true).decay(HOUR));
+    for n in [16, 1000, SLAB, SLAB + 1, MIB] {
+        let secrets: Vec<Buffer> = (0..100).map(|_| pool.alloc_filled(n, [0x5E])).collect();
+        std::thread::spawn(move || drop(secrets))
+            .join()
+            .expect("dropped");
+        let again: Vec<Buffer> = (0..100).map(|_| pool.alloc_unsafe(n)).collect();
+        assert!(again.iter().all(|buffer| is_zero(buffer)), "{n}");
+    }
+}
+
+/// With `zero_fill`, no constructor shows a stale byte, in its length or in its spare capacity. The same mode of
+/// Node's was without effect for six months.
+#[test]
+fn zero_fill_reaches_every_constructor() {
+    let pool = build(Pool::builder().zero_fill(true).decay(HOUR));
+    for n in boundary_lengths(&pool) {
+        for constructor in CONSTRUCTORS {
+            drop_secrets(&pool, n);
+            let plain = (constructor.on_pool)(&pool, n);
+            let twin = (constructor.try_on_pool)(&pool, n).expect("memory for the test");
+            for mut buffer in [plain, twin] {
+                constructor.check(&buffer, n);
+                buffer.set_len(buffer.capacity());
+                assert!(!buffer.contains(&0x5E), "{}({n})", constructor.name);
+            }
+        }
+    }
+}
+
+/// With `zero_fill`, the room that `reserve` makes shows no stale byte.
+#[test]
+fn zero_fill_reaches_reserved_room() {
+    let pool = build(Pool::builder().zero_fill(true).decay(HOUR));
+    for n in [10, 1000, SLAB, SLAB + 1, MIB] {
+        drop_secrets(&pool, 2 * n);
+        let mut buffer = pool.alloc_filled(n, [1]);
+        buffer.reserve(n);
+        assert!(is_zero(buffer.spare_capacity_mut()), "{n}");
+    }
+}
+
+// ---- cache_limit, decay ----
+
+/// A dropped mapping is counted as cached and comes back at the same address.
+#[test]
+fn a_cached_mapping_comes_back() {
+    let pool = build(Pool::builder().cache_limit(64 * MIB).decay(HOUR));
+    for n in [SLAB + 1, 100_001, MIB, 5 * MIB] {
+        let buffer = pool.alloc(n);
+        let before = address(&buffer);
+        let live = pool.usage();
+        assert_eq!((live.large_live, live.large_cached), (n as u64, 0));
+        drop(buffer);
+        let dropped = pool.usage();
+        assert_eq!(dropped.large_live, 0);
+        assert!(dropped.large_cached >= n as u64, "{dropped:?}");
+        assert_eq!(dropped.external, live.external, "still mapped");
+        assert_eq!(address(&pool.alloc_unsafe(n)), before);
+        assert!(pool.trim() >= n);
+        assert_eq!(pool.usage().large_cached, 0);
+    }
+}
+
+/// With `cache_limit(0)` every dropped mapping goes back at once.
+#[test]
+fn a_cache_of_nothing_keeps_nothing() {
+    let pool = build(Pool::builder().cache_limit(0).decay(HOUR));
+    for n in [SLAB + 1, MIB, 5 * MIB] {
+        let row: Vec<Buffer> = (0..8).map(|_| pool.alloc(n)).collect();
+        for buffer in row {
+            drop(buffer);
+            assert_eq!(pool.usage().large_cached, 0, "{n}");
+        }
+    }
+}
+
+/// A cache larger than the pool's limit is refused, and the message names both.
+#[test]
+fn a_cache_beyond_the_limit_is_refused() {
+    let with_cache = |bytes| Pool::builder().limit(8 * MIB).cache_limit(bytes).build();
+    let error = with_cache(8 * MIB + 1).expect_err("refused");
+    assert_eq!(
+        error,
+        ConfigError::CacheLimit {
+            given: 8 * MIB + 1,
+            limit: 8 * MIB
+        }
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("8388609") && text.contains("8388608"),
+        "{text}"
+    );
+    assert!(with_cache(8 * MIB).is_ok());
+}
+
+/// The cache keeps to its limit, however much is dropped.
+#[test]
+fn the_cache_keeps_to_its_limit() {
+    let limit = 4 * MIB;
+    let pool = build(Pool::builder().cache_limit(limit).decay(HOUR));
+    let mut most = 0;
+    for n in [SLAB + 1, 100_001, MIB, 3 * MIB, 5 * MIB] {
+        let row: Vec<Buffer> = (0..12).map(|_| pool.alloc(n)).collect();
+        for buffer in row {
+            drop(buffer);
+            most = most.max(pool.usage().large_cached);
+        }
+    }
+    assert!((1..=limit as u64).contains(&most), "{most} bytes cached");
+}
+
+/// With a decay of zero nothing grows old in the cache: nothing is kept.
+#[test]
+fn a_decay_of_zero_keeps_nothing() {
+    let pool = build(Pool::builder().cache_limit(64 * MIB).decay(Duration::ZERO));
+    for n in [SLAB + 1, MIB, 5 * MIB] {
+        let row: Vec<Buffer> = (0..8).map(|_| pool.alloc(n)).collect();
+        drop(row);
+        assert_eq!(pool.usage().large_cached, 0, "{n}");
+    }
+}
+
+// ---- huge_pages, guard_pages ----
+
+/// The lines of /proc/self/smaps about the mapping that holds `address`.
+#[cfg(target_os = "linux")]
+fn smaps_of(address: usize) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux tells its mappings");
+    let range = |line: &str| {
+        let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        Some(start..usize::from_str_radix(end, 16).ok()?)
+    };
+    let mut inside = false;
+    let block: Vec<&str> = smaps
+        .lines()
+        .filter(|line| {
+            inside = range(line).map_or(inside, |range| range.contains(&address));
+            inside
+        })
+        .collect();
+    block.join("\n")
+}
+
+/// A large buffer asks for huge pages when, and only when, it is told to.
+#[test]
+#[cfg(target_os = "linux")]
+fn huge_pages_are_asked_for() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        println!("left out: this kernel has no transparent huge pages");
+        return;
+    }
+    for wanted in [true, false] {
+        let pool = build(Pool::builder().huge_pages(wanted));
+        let buffer = pool.alloc(4 * MIB);
+        let block = smaps_of(address(&buffer) + 2 * MIB);
+        let flags = block.lines().find(|line| line.starts_with("VmFlags:"));
+        let flags = flags.expect("a mapping has flags");
+        let asked = flags.split_whitespace().any(|flag| flag == "hg");
+        assert_eq!(asked, wanted, "{block}");
+    }
+}
+
+/// With guard pages, reading past the end of a mapping kills the process; the page behind it is no one else's.
+#[test]
+#[cfg(target_os = "linux")]
+fn guard_pages_stop_reading_past_the_end() {
+    use std::os::unix::process::ExitStatusExt;
+
+    const NAME: &str = "guard_pages_stop_reading_past_the_end";
+    if child::is_child(NAME) {
+        let pool = build(Pool::builder().guard_pages(true));
+        let buffer = pool.alloc_filled(64 * KIB, [1]);
+        let end = address(&buffer) + buffer.capacity();
+        let guard = smaps_of(end);
+        assert!(
+            guard
+                .lines()
+                .next()
+                .is_some_and(|line| line.contains(" ---p ")),
+            "{guard}"
+        );
+        let past = buffer.as_ptr().wrapping_add(buffer.capacity());
+        println!("past the end");
+        // SAFETY: none: this read is out of bounds, and the guard page behind the buffer is to end the process.
+        let byte = unsafe { past.read_volatile() };
+        println!("read {byte}");
+        return;
+    }
+    let output = child::run(NAME);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("past the end"), "{stdout}");
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{stdout}");
+}
+
+/// Guard pages are no part of the buffer: capacity, counters of lengths, growth and reuse are as without them.
+#[test]
+fn guarded_buffers_work_like_others() {
+    let guarded = build(Pool::builder().guard_pages(true));
+    let plain = fresh_pool();
+    for n in boundary_lengths(&plain) {
+        let mut buffer = guarded.alloc(n);
+        assert_eq!(buffer.capacity(), plain.alloc(n).capacity(), "{n}");
+        buffer.set_len(buffer.capacity());
+        stamp(&mut buffer, 9);
+        let len = buffer.len();
+        buffer.grow(len + MIB);
+        assert!(holds_stamp(&buffer[..len], 9) && is_zero(&buffer[len..]));
+        assert!(guarded.usage().external >= guarded.usage().array_buffers);
+    }
+    assert_all_home(&guarded);
+}
