@@ -9,8 +9,6 @@ use std::time::Duration;
 pub(crate) const DEFAULT_CACHE_LIMIT: usize = 64 << 20;
 /// How long a pool keeps them unless told otherwise.
 pub(crate) const DEFAULT_DECAY: Duration = Duration::from_secs(10);
-/// Bytes of freed large mappings each thread keeps to itself, at most.
-const KEPT_BYTES: usize = 1 << 20;
 /// Log2 of the region size where no limit asks for less.
 pub(crate) const DEFAULT_REGION_SHIFT: u32 = 21;
 
@@ -25,8 +23,8 @@ pub(crate) struct Config {
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: usize,
-    /// Of `cache_limit`, what a thread may keep to itself; it does not age.
-    pub(crate) kept_limit: usize,
+    /// Of `cache_limit`, what all threads together may keep to themselves; it does not age.
+    pub(crate) lease_limit: usize,
     pub(crate) decay_ms: u64,
     pub(crate) huge_pages: bool,
     pub(crate) guard_pages: bool,
@@ -85,11 +83,7 @@ impl Settings {
             });
         }
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
-        let kept_limit = if decay_ms == 0 {
-            0
-        } else {
-            KEPT_BYTES.min(cache_limit / 8)
-        };
+        let lease_limit = if decay_ms == 0 { 0 } else { cache_limit / 2 };
         Ok(Config {
             os: self.os.unwrap_or_else(Os::native),
             slab_size,
@@ -98,7 +92,7 @@ impl Settings {
             zero_on_free: self.zero_on_free,
             zero_fill: self.zero_fill,
             cache_limit,
-            kept_limit,
+            lease_limit,
             decay_ms,
             huge_pages: self.huge_pages,
             guard_pages: self.guard_pages,

@@ -16,6 +16,7 @@
 use crate::config::Config;
 use crate::depot::{Depot, Exchange, Refill};
 use crate::error::Refused;
+use crate::handle::Prefix;
 use crate::heap::try_box;
 use crate::large::{Evicted, Large, MapOptions, MappingCache};
 use crate::magazine::{Block, Magazines};
@@ -35,6 +36,7 @@ use std::ptr::NonNull;
 pub(crate) struct Core {
     pub(crate) id: u64,
     pub(crate) config: Config,
+    pub(crate) prefix: Prefix,
     pub(crate) table: &'static ClassTable,
     pub(crate) mapper: Mapper,
     pub(crate) regions: Regions,
@@ -46,6 +48,8 @@ pub(crate) struct Core {
     closed: AtomicBool,
     handles: AtomicUsize,
     references: AtomicUsize,
+    /// Bytes of mappings that threads may keep to themselves, over all threads.
+    leased: AtomicUsize,
     /// See [`Magazines::large_live`]: the part of threads that have no local cache (any more).
     large_live: AtomicU64,
 }
@@ -73,6 +77,8 @@ impl Core {
         let core = try_box(Self {
             id,
             config,
+            prefix: Prefix::new(id, config.region_shift)
+                .with_flags(config.zero_on_free, config.zero_fill),
             table,
             mapper: Mapper::new(config.os, config.limit),
             regions: Regions::new(geometry),
@@ -83,6 +89,7 @@ impl Core {
             closed: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
             references: AtomicUsize::new(1),
+            leased: AtomicUsize::new(0),
             large_live: AtomicU64::new(0),
         })?;
         match registry::register(core.cast()) {
@@ -100,13 +107,9 @@ impl Core {
         unsafe { core.as_ref() }
     }
 
-    fn as_owner(&self) -> *const () {
-        std::ptr::from_ref(self).cast()
-    }
-
-    /// The core that an owner pointer of a region or a large buffer names.
-    pub(crate) fn from_owner(owner: *const ()) -> NonNull<Core> {
-        NonNull::new(owner.cast_mut().cast()).expect("regions and mappings name their pool")
+    /// The pool as regions and large buffers know it.
+    fn as_owner(&self) -> NonNull<()> {
+        NonNull::from(self).cast()
     }
 
     /// Counts one more reference. Relaxed: whoever calls holds one already.
@@ -192,19 +195,32 @@ impl Core {
         self.large_live.load(Relaxed)
     }
 
-    /// Bytes of large mappings that a thread may keep to itself.
-    #[inline]
-    pub(crate) fn kept_limit(&self) -> usize {
-        self.config.kept_limit
+    /// Lets a thread keep so many more bytes of mappings to itself, if all threads together then keep no
+    /// more than they may. Relaxed: the sum orders nothing else.
+    pub(crate) fn lease(&self, bytes: usize) -> bool {
+        let lease = |leased: usize| {
+            let sum = leased.checked_add(bytes)?;
+            (sum <= self.config.lease_limit && !self.is_closed()).then_some(sum)
+        };
+        self.leased.fetch_update(Relaxed, Relaxed, lease).is_ok()
     }
 
-    fn keep(&self) -> Keep {
+    pub(crate) fn end_lease(&self, bytes: usize) {
+        self.leased.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Bytes that caches may hold, beside what threads have leased.
+    fn cache_limit(&self) -> usize {
         if self.is_closed() {
-            return Keep::NOTHING;
+            return 0;
         }
-        let cached = self.mappings.resident();
+        let leased = self.leased.load(Relaxed);
+        self.config.cache_limit.saturating_sub(leased)
+    }
+
+    fn keep_regions(&self) -> Keep {
         Keep {
-            bytes: self.config.cache_limit.saturating_sub(cached),
+            bytes: self.cache_limit().saturating_sub(self.mappings.resident()),
             decay_ms: self.config.decay_ms,
         }
     }
@@ -281,10 +297,10 @@ impl Core {
     fn give_slabs(&self, slabs: EmptySlabs) {
         if !slabs.is_empty() {
             let now_ms = self.mapper.now_ms();
-            let spare = self.regions.give(slabs, self.keep(), now_ms);
+            let spare = self.regions.give(slabs, self.keep_regions(), now_ms);
             self.unmap_regions(spare);
-            let (bytes, decay_ms) = (self.config.cache_limit, self.config.decay_ms);
-            let evicted = self.mappings.release(bytes, decay_ms, now_ms);
+            let decay_ms = self.config.decay_ms;
+            let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
             self.unmap_mappings(evicted, 0);
         }
     }
@@ -297,7 +313,7 @@ impl Core {
 
     /// A mapping of at least `len` bytes: a cached one, or a new one.
     pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<Large>, Refused> {
-        if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
+        if let Some(large) = self.mappings.take(len) {
             return Ok(large);
         }
         let options = MapOptions {
@@ -314,13 +330,9 @@ impl Core {
 
     /// Caches a freed mapping, or gives it back.
     pub(crate) fn give_large(&self, large: NonNull<Large>) {
-        let (bytes, decay_ms) = if self.is_closed() {
-            (0, 0)
-        } else {
-            let regions = self.regions.all_empty_bytes();
-            let bytes = self.config.cache_limit.saturating_sub(regions);
-            (bytes, self.config.decay_ms)
-        };
+        let regions = self.regions.all_empty_bytes();
+        let bytes = self.cache_limit().saturating_sub(regions);
+        let decay_ms = self.config.decay_ms;
         let now_ms = self.mapper.now_ms();
         let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
         self.unmap_mappings(evicted, 0);

@@ -10,10 +10,13 @@
 //! | 2..8 | size class |
 //! | 8..25 | slot size in units of 16 bytes |
 //! | 25..30 | log2 of the region size |
-//! | 30..64 | the pool's number; 0 is the global pool |
+//! | 30 | `SCRUB`: the pool zeroes what is dropped |
+//! | 31 | `ZERO_FILL`: the pool zeroes what is taken |
+//! | 32..64 | the pool's number; 0 is the global pool |
+//!
+//! The bits from 25 on are the same for all of a pool's slots: its [`Prefix`].
 
 use crate::large::Large;
-use crate::size_class::ClassTable;
 use std::ptr::{self, NonNull};
 
 const _: () = assert!(usize::BITS == 64, "a handle needs 64 bits");
@@ -27,9 +30,37 @@ const SIZE_SHIFT: u32 = 4;
 const SIZE_MASK: usize = ((1 << 17) - 1) << 4;
 const REGION_SHIFT: u32 = 25;
 const REGION_MASK: usize = (1 << 5) - 1;
-const ID_SHIFT: u32 = 30;
+const SCRUB: usize = 1 << 30;
+const ZERO_FILL: usize = 1 << 31;
+const ID_SHIFT: u32 = 32;
 /// Pools are numbered below this.
 pub(crate) const MAX_POOLS: u64 = 1 << (64 - ID_SHIFT);
+
+/// What the handles of a pool's slots have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix(usize);
+
+impl Prefix {
+    pub(crate) const fn new(pool_id: u64, region_shift: u32) -> Self {
+        Self((region_shift as usize) << REGION_SHIFT | (pool_id as usize) << ID_SHIFT)
+    }
+
+    pub(crate) fn with_flags(self, scrub: bool, zero_fill: bool) -> Self {
+        let scrub = if scrub { SCRUB } else { 0 };
+        let zero_fill = if zero_fill { ZERO_FILL } else { 0 };
+        Self(self.0 | scrub | zero_fill)
+    }
+
+    #[inline(always)]
+    pub(crate) fn pool_id(self) -> u64 {
+        (self.0 >> ID_SHIFT) as u64
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_zero_fill(self) -> bool {
+        self.0 & ZERO_FILL != 0
+    }
+}
 
 /// See the module's table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,19 +74,25 @@ pub(crate) enum Place {
 
 impl Handle {
     #[inline(always)]
-    pub(crate) const fn slot(
-        pool_id: u64,
-        region_shift: u32,
-        table: &ClassTable,
-        class: usize,
-    ) -> Self {
-        let size = table.get(class).slot_size as usize;
+    pub(crate) const fn slot(prefix: Prefix, class: usize, slot_size: usize) -> Self {
         Self(ptr::without_provenance_mut(
-            SLOT | class << CLASS_SHIFT
-                | size << SIZE_SHIFT
-                | (region_shift as usize) << REGION_SHIFT
-                | (pool_id as usize) << ID_SHIFT,
+            SLOT | class << CLASS_SHIFT | slot_size << SIZE_SHIFT | prefix.0,
         ))
+    }
+
+    /// A slot's handle as a number.
+    pub(crate) fn to_word(self) -> usize {
+        self.bits()
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot_of_word(word: usize) -> Self {
+        Self(ptr::without_provenance_mut(word))
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_zero_fill(self) -> bool {
+        self.is_slot() && self.bits() & ZERO_FILL != 0
     }
 
     pub(crate) fn large(large: NonNull<Large>) -> Self {
@@ -77,8 +114,19 @@ impl Handle {
 
     /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
     #[inline(always)]
-    pub(crate) fn is_global_slot_start(self) -> bool {
-        self.bits() & (SLOT | ADVANCED | !0 << ID_SHIFT) == SLOT
+    pub(crate) fn is_plain_global(self) -> bool {
+        self.bits() & (SLOT | ADVANCED | SCRUB | !0 << ID_SHIFT) == SLOT
+    }
+
+    /// Whether this is a slot that can go back as it is: the buffer points to its start, and it need not
+    /// be scrubbed.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        self.bits() & (SLOT | ADVANCED | SCRUB) == SLOT
+    }
+
+    pub(crate) fn is_scrubbed(self) -> bool {
+        self.is_slot() && self.bits() & SCRUB != 0
     }
 
     #[inline(always)]
@@ -139,6 +187,7 @@ impl Handle {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::size_class::ClassTable;
 
     #[test]
     fn every_part_comes_back() {
@@ -146,18 +195,27 @@ mod tests {
             let table = ClassTable::of_slab_size(1 << shift);
             for class in 0..table.count() {
                 for id in [0, 1, 77, MAX_POOLS - 1] {
-                    let handle = Handle::slot(id, shift + 4, table, class);
-                    assert!(handle.is_slot() && !handle.is_advanced());
-                    assert_eq!(handle.is_global_slot_start(), id == 0);
-                    assert!(!handle.advanced().is_global_slot_start());
-                    for handle in [handle, handle.advanced()] {
-                        assert_eq!(handle.class(), class);
-                        assert_eq!(handle.slot_size(), table.get(class).slot_size as usize);
-                        assert_eq!(handle.region_shift(), shift + 4);
-                        assert_eq!(handle.pool_id(), id);
-                    }
+                    let size = table.get(class).slot_size as usize;
+                    let prefix = Prefix::new(id, shift + 4);
+                    check(Handle::slot(prefix, class, size), class, size);
+                    let flagged = prefix.with_flags(true, true);
+                    assert!(flagged.is_zero_fill() && !prefix.is_zero_fill());
+                    let handle = Handle::slot(flagged, class, size);
+                    assert!(handle.is_scrubbed() && !handle.is_plain());
+                    assert_eq!((handle.pool_id(), handle.region_shift()), (id, shift + 4));
                 }
             }
+        }
+    }
+
+    fn check(handle: Handle, class: usize, size: usize) {
+        assert!(handle.is_slot() && handle.is_plain() && !handle.is_scrubbed());
+        assert_eq!(handle.is_plain_global(), handle.pool_id() == 0);
+        let advanced = handle.advanced();
+        assert!(advanced.is_advanced() && !advanced.is_plain() && !advanced.is_plain_global());
+        assert!(advanced.at_start() == handle);
+        for handle in [handle, advanced] {
+            assert_eq!((handle.class(), handle.slot_size()), (class, size));
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Large {
     mapping: UnsafeCell<Option<Mapping>>,
     base: Cell<NonNull<u8>>,
     capacity: Cell<usize>,
+    footprint: Cell<usize>,
     /// Bytes from this one on are known to be zero.
     dirty: Cell<usize>,
     /// Purged since it was used last: it holds no memory.
@@ -39,7 +40,7 @@ pub(crate) struct Large {
     /// The length asked for, as counted in `array_buffers`; 0 while it is free.
     pub(crate) asked: Cell<usize>,
     /// The pool's own structure, opaque here.
-    owner: *const (),
+    owner: NonNull<()>,
     newer: Cell<Link>,
     older: Cell<Link>,
     bin_next: Cell<Link>,
@@ -55,7 +56,7 @@ impl Large {
         mapper: &Mapper,
         len: usize,
         options: MapOptions,
-        owner: *const (),
+        owner: NonNull<()>,
     ) -> Result<NonNull<Large>, Refused> {
         let len = len.max(1).checked_next_multiple_of(mapper.page_size());
         let len = len.ok_or(Refused::System)?;
@@ -63,6 +64,7 @@ impl Large {
             mapping: UnsafeCell::new(None),
             base: Cell::new(NonNull::dangling()),
             capacity: Cell::new(0),
+            footprint: Cell::new(0),
             dirty: Cell::new(0),
             purged: Cell::new(false),
             asked: Cell::new(0),
@@ -106,6 +108,7 @@ impl Large {
     fn set_mapping(&self, mapping: Mapping) {
         self.base.set(mapping.base());
         self.capacity.set(mapping.len());
+        self.footprint.set(mapping.footprint());
         *self.mapping() = Some(mapping);
     }
 
@@ -117,7 +120,7 @@ impl Large {
         self.capacity.get()
     }
 
-    pub(crate) fn owner(&self) -> *const () {
+    pub(crate) fn owner(&self) -> NonNull<()> {
         self.owner
     }
 
@@ -140,7 +143,7 @@ impl Large {
 
     /// Every byte the system holds for it.
     pub(crate) fn footprint(&self) -> usize {
-        self.mapping().as_ref().map_or(0, Mapping::footprint)
+        self.footprint.get()
     }
 
     /// Makes it at least `len` bytes long, at another address if need be, without a copy. The bytes stay
@@ -156,6 +159,7 @@ impl Large {
         let result = mapper.grow(mapping, len);
         self.base.set(mapping.base());
         self.capacity.set(mapping.len());
+        self.footprint.set(mapping.footprint());
         Some(result)
     }
 
@@ -202,15 +206,20 @@ pub(crate) struct MapOptions {
 }
 
 /// The bin of mappings of `len` bytes: all of bin `n + 1` are longer than any of bin `n`.
+#[inline(always)]
 pub(crate) fn bin_of(len: usize) -> usize {
     let log2 = len.max(4096).ilog2();
     let quarter = (len >> (log2 - 2)) & 3;
     ((log2 as usize - 12) * 4 + quarter).min(BINS - 1)
 }
 
-/// Whether a mapping of `capacity` bytes may serve a request for `len`: at most a quarter is wasted.
-pub(crate) fn serves(capacity: usize, len: usize, page_size: usize) -> bool {
-    capacity >= len && capacity <= len.saturating_add(len / 4).saturating_add(page_size)
+/// Whether a mapping of `capacity` bytes may serve a request for `len`: at most a quarter is wasted, and
+/// what rounding to pages wastes.
+#[inline(always)]
+pub(crate) fn serves(capacity: usize, len: usize) -> bool {
+    const ROUNDING: usize = 16 << 10;
+    // Lengths above half of all addresses never get here; no sum overflows.
+    capacity >= len && capacity - len <= len / 4 + ROUNDING
 }
 
 #[derive(Debug)]
@@ -298,18 +307,15 @@ impl MappingCache {
     }
 
     /// A cached mapping of at least `len` bytes, and not much more.
-    pub(crate) fn take(&self, len: usize, page_size: usize) -> Link {
+    pub(crate) fn take(&self, len: usize) -> Link {
         let mut state = lock(&self.state);
-        if state.count == 0 {
-            return None;
-        }
         let bin = bin_of(len);
         for bin in bin..(bin + 3).min(BINS) {
             let mut next = state.bins[bin];
             for _ in 0..SCAN {
                 let Some(large) = next else { break };
                 let this = Large::of(large);
-                if serves(this.capacity(), len, page_size) {
+                if serves(this.capacity(), len) {
                     self.remove(&mut state, large);
                     return Some(large);
                 }
@@ -437,7 +443,7 @@ mod tests {
     };
 
     fn map(mapper: &Mapper, len: usize) -> NonNull<Large> {
-        Large::map(mapper, len, OPTIONS, std::ptr::null()).unwrap()
+        Large::map(mapper, len, OPTIONS, NonNull::dangling()).unwrap()
     }
 
     fn unmap(mapper: &Mapper, mut evicted: Evicted) -> Vec<usize> {
@@ -471,9 +477,9 @@ mod tests {
             (cache.resident(), cache.footprint()),
             (100 << 10, 100 << 10)
         );
-        assert_eq!(cache.take(101 << 10, 4096), None);
-        assert_eq!(cache.take(50 << 10, 4096), None);
-        assert_eq!(cache.take(99 << 10, 4096), Some(large));
+        assert_eq!(cache.take(101 << 10), None);
+        assert_eq!(cache.take(50 << 10), None);
+        assert_eq!(cache.take(99 << 10), Some(large));
         assert_eq!((cache.resident(), cache.footprint()), (0, 0));
         let _ = unmap(&mapper, cache.give(large, 0, u64::MAX, 0));
         assert_eq!(mapper.mapped(), 0);
@@ -511,7 +517,7 @@ mod tests {
         cache.keep(large);
         assert_eq!((cache.resident(), cache.footprint()), (0, 32 << 10));
         assert_eq!(unmap(&mapper, cache.release(0, 0, 0)), vec![]);
-        assert_eq!(cache.take(32 << 10, 4096), Some(large));
+        assert_eq!(cache.take(32 << 10), Some(large));
         assert_eq!(Large::of(large).dirty(), 0);
         cache.keep(large);
         assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);

@@ -3,6 +3,9 @@
 //! The fast paths are [`LocalCache::take`] and [`LocalCache::give`]: a look into the class' magazine, no
 //! lock, no atomic read-modify-write, nothing of the slab or the buffer touched. Everything else is cold.
 //!
+//! Of large mappings a thread keeps the last one it dropped of each size, within a *lease* of bytes that it
+//! has from the pool: the sum of all leases is bounded, and within its lease a thread asks nobody.
+//!
 //! # Being called
 //!
 //! A trim, or the end of the pool, raises the pool's epoch and sets the capacity of every thread's
@@ -17,14 +20,15 @@
 
 use crate::core::Core;
 use crate::error::Refused;
+use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::magazine::{Block, Magazine, Magazines};
 use crate::sync::Ordering::Relaxed;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Large mappings a thread keeps to itself, one for each of so many neighbouring bins.
-const KEPT: usize = 16;
+/// Large mappings a thread keeps to itself: one for each of so many neighbouring bins.
+const KEPT: usize = 32;
 
 /// See the module's text.
 pub(crate) struct LocalCache {
@@ -32,6 +36,8 @@ pub(crate) struct LocalCache {
     core: Cell<Option<NonNull<Core>>>,
     epoch: Cell<u32>,
     kept: [Cell<Option<NonNull<Large>>>; KEPT],
+    /// Bytes that may be in them: this thread's part of what the pool lets threads keep.
+    lease: Cell<usize>,
     /// The thread's next local cache.
     pub(crate) next: Cell<Option<NonNull<LocalCache>>>,
 }
@@ -43,6 +49,7 @@ impl LocalCache {
             core: Cell::new(None),
             epoch: Cell::new(0),
             kept: [const { Cell::new(None) }; KEPT],
+            lease: Cell::new(0),
             next: Cell::new(None),
         }
     }
@@ -53,6 +60,11 @@ impl LocalCache {
         Core::of(core).retain();
         self.epoch.set(Core::of(core).epoch());
         self.core.set(Some(core));
+        let Core { table, prefix, .. } = Core::of(core);
+        for class in 0..table.count() {
+            let handle = Handle::slot(*prefix, class, table.get(class).slot_size as usize);
+            self.magazines.get(class).set_word(handle.to_word());
+        }
         Ok(())
     }
 
@@ -82,6 +94,14 @@ impl LocalCache {
         self.magazines.get(class).take()
     }
 
+    /// As [`take`](Self::take), with the slot's handle.
+    #[inline(always)]
+    pub(crate) fn take_with_handle(&self, class: usize) -> Option<(NonNull<u8>, Handle)> {
+        let magazine = self.magazines.get(class);
+        let slot = magazine.take()?;
+        Some((slot, Handle::slot_of_word(magazine.word())))
+    }
+
     #[inline(always)]
     pub(crate) fn give(&self, class: usize, slot: NonNull<u8>) -> bool {
         self.magazines.get(class).give(slot)
@@ -109,10 +129,8 @@ impl LocalCache {
         if magazine.height() == 0 && magazine.previous_height() > 0 {
             magazine.swap();
         }
-        if magazine.height() == 0
-            && let Some(Err(refused)) = magazine.exchange_loaded(|block| core.refill(class, block))
-        {
-            return Err(refused);
+        if magazine.height() == 0 {
+            magazine.exchange_loaded(|block| core.refill(class, block))?;
         }
         magazine.take().ok_or(Refused::System)
     }
@@ -172,8 +190,10 @@ impl LocalCache {
                 core.give_large(large);
             }
         }
+        core.end_lease(self.lease.take());
     }
 
+    #[inline(always)]
     fn count_kept(&self, large: &Large, add: bool) {
         let bytes = large.footprint() as u64;
         let kept = self.magazines.large_kept.load(Relaxed);
@@ -181,22 +201,21 @@ impl LocalCache {
         self.magazines.large_kept.store(kept, Relaxed);
     }
 
-    /// A mapping of at least `len` bytes, this thread's own if it keeps one that fits.
-    #[inline]
-    pub(crate) fn take_large(&self, core: &Core, len: usize) -> Result<NonNull<Large>, Refused> {
+    /// The mapping this thread keeps for such lengths, if it fits.
+    #[inline(always)]
+    pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<Large>> {
         let kept = &self.kept[bin_of(len) % KEPT];
-        if let Some(large) = kept.get()
-            && serves(Large::of(large).capacity(), len, core.mapper.page_size())
-        {
-            kept.set(None);
-            self.count_kept(Large::of(large), false);
-            return Ok(large);
+        let large = kept.get()?;
+        if !serves(Large::of(large).capacity(), len) {
+            return None;
         }
-        self.take_large_slow(core, len)
+        kept.set(None);
+        self.count_kept(Large::of(large), false);
+        Some(large)
     }
 
     /// A mapping from the pool's cache, or a new one. May make a system call.
-    fn take_large_slow(&self, core: &Core, len: usize) -> Result<NonNull<Large>, Refused> {
+    pub(crate) fn take_large(&self, core: &Core, len: usize) -> Result<NonNull<Large>, Refused> {
         self.answer(core);
         core.take_large(len).or_else(|_| {
             self.flush();
@@ -205,23 +224,43 @@ impl LocalCache {
         })
     }
 
-    /// Keeps a freed mapping, or gives it to the pool's cache. May make a system call.
-    #[inline]
-    pub(crate) fn give_large(&self, core: &Core, large: NonNull<Large>) {
+    /// Keeps a freed mapping within the lease, if its place is free.
+    #[inline(always)]
+    pub(crate) fn keep(&self, core: &Core, large: NonNull<Large>) -> bool {
         let this = Large::of(large);
         let kept = &self.kept[bin_of(this.capacity()) % KEPT];
         let bytes = self.magazines.large_kept.load(Relaxed) as usize + this.footprint();
-        if kept.get().is_none() && bytes <= core.kept_limit() && self.epoch.get() == core.epoch() {
+        let room = kept.get().is_none() && bytes <= self.lease.get();
+        if room && self.epoch.get() == core.epoch() {
             kept.set(Some(large));
             self.count_kept(this, true);
+            return true;
+        }
+        false
+    }
+
+    /// Keeps a freed mapping with a longer lease, or gives it to the pool's cache. May make a system call.
+    pub(crate) fn give_large(&self, core: &Core, large: NonNull<Large>) {
+        self.answer(core);
+        let this = Large::of(large);
+        let kept = &self.kept[bin_of(this.capacity()) % KEPT];
+        let bytes = self.magazines.large_kept.load(Relaxed) as usize + this.footprint();
+        let more = bytes.saturating_sub(self.lease.get());
+        if !core.lease(more) {
+            core.give_large(large);
             return;
         }
-        self.answer(core);
-        core.give_large(large);
+        self.lease.set(self.lease.get() + more);
+        self.count_kept(this, true);
+        // The one dropped last is the warmest.
+        if let Some(older) = kept.replace(Some(large)) {
+            self.count_kept(Large::of(older), false);
+            core.give_large(older);
+        }
     }
 
     /// Adds to the lengths of live large buffers; wraps, to take away. Only this thread writes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_large_live(&self, asked: u64) {
         let live = self.magazines.large_live.load(Relaxed);
         self.magazines

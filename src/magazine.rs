@@ -37,7 +37,7 @@ pub(crate) struct Block {
     slots: [Cell<*mut u8>; MAGAZINE_SLOTS],
     /// The height while no magazine has the block loaded.
     height: Cell<u32>,
-    /// The next block of the depot's list that this one is in.
+    /// The next block of the depot's list that this one is in; while it is loaded, the previous block.
     next: Cell<Option<NonNull<Block>>>,
 }
 
@@ -114,7 +114,8 @@ pub(crate) struct Magazine {
     /// Slots in the previous block: none, or as many as it may hold, or fewer after a partial fill.
     previous_height: AtomicU32,
     loaded: AtomicPtr<Block>,
-    previous: AtomicPtr<Block>,
+    /// A word that goes with every slot of the class, opaque here.
+    word: Cell<usize>,
 }
 
 impl Magazine {
@@ -125,7 +126,7 @@ impl Magazine {
             capacity: AtomicU32::new(0),
             previous_height: AtomicU32::new(0),
             loaded: AtomicPtr::new(ptr::null_mut()),
-            previous: AtomicPtr::new(ptr::null_mut()),
+            word: Cell::new(0),
         }
     }
 
@@ -173,67 +174,79 @@ impl Magazine {
         self.previous_height.load(Relaxed)
     }
 
-    pub(crate) fn has_blocks(&self) -> bool {
-        !self.previous.load(Relaxed).is_null()
+    #[inline(always)]
+    pub(crate) fn word(&self) -> usize {
+        self.word.get()
     }
 
-    /// Installs two blocks in a magazine that has none.
-    pub(crate) fn install(&self, loaded: NonNull<Block>, previous: NonNull<Block>) {
-        debug_assert!(!self.has_blocks());
-        self.load(loaded);
-        self.previous_height
-            .store(Block::of(previous).height(), Relaxed);
-        self.previous.store(previous.as_ptr(), Relaxed);
+    pub(crate) fn set_word(&self, word: usize) {
+        self.word.set(word);
     }
 
     pub(crate) fn set_capacity(&self, capacity: u32) {
         self.capacity.store(capacity, Relaxed);
     }
 
-    fn load(&self, block: NonNull<Block>) {
+    pub(crate) fn has_blocks(&self) -> bool {
+        !self.loaded.load(Relaxed).is_null()
+    }
+
+    /// Installs two blocks in a magazine that has none.
+    pub(crate) fn install(&self, loaded: NonNull<Block>, previous: NonNull<Block>) {
+        debug_assert!(!self.has_blocks());
+        self.load(loaded, Some(previous));
+    }
+
+    fn load(&self, block: NonNull<Block>, previous: Option<NonNull<Block>>) {
+        Block::of(block).set_next(previous);
+        let previous_height = previous.map_or(0, |previous| Block::of(previous).height());
+        self.previous_height.store(previous_height, Relaxed);
         self.popped.store(0, Relaxed);
         self.pushed.store(Block::of(block).height(), Relaxed);
         self.loaded.store(block.as_ptr(), Relaxed);
     }
 
-    fn unload(&self) -> Option<NonNull<Block>> {
+    /// The loaded block, its height noted in it, and the previous one.
+    fn unload(&self) -> Option<(NonNull<Block>, Option<NonNull<Block>>)> {
         let block = NonNull::new(self.loaded.load(Relaxed))?;
         Block::of(block).height.set(self.height());
-        Some(block)
+        Some((block, Block::of(block).next.take()))
     }
 
     /// Loads the previous block and makes the loaded one the previous.
     pub(crate) fn swap(&self) {
-        if let Some(previous) = NonNull::new(self.previous.load(Relaxed))
-            && let Some(loaded) = self.unload()
-        {
-            self.load(previous);
-            self.previous_height
-                .store(Block::of(loaded).height(), Relaxed);
-            self.previous.store(loaded.as_ptr(), Relaxed);
+        match self.unload() {
+            Some((loaded, Some(previous))) => self.load(previous, Some(loaded)),
+            Some((loaded, None)) => self.load(loaded, None),
+            None => (),
         }
     }
 
-    /// Loads what `exchange` gives for the loaded block.
+    /// Loads what `exchange` gives for the loaded block, or keeps it.
     pub(crate) fn exchange_loaded<E>(
         &self,
         exchange: impl FnOnce(NonNull<Block>) -> Result<NonNull<Block>, E>,
-    ) -> Option<Result<(), E>> {
-        let block = self.unload()?;
-        Some(exchange(block).map(|block| self.load(block)))
+    ) -> Result<(), E> {
+        let Some((block, previous)) = self.unload() else {
+            return Ok(());
+        };
+        let result = exchange(block);
+        self.load(*result.as_ref().unwrap_or(&block), previous);
+        result.map(drop)
     }
 
     /// Takes both blocks out; the magazine has none afterwards and holds nothing.
     pub(crate) fn uninstall(&self) -> [Option<NonNull<Block>>; 2] {
-        let loaded = self.unload();
-        let previous = NonNull::new(self.previous.load(Relaxed));
+        let blocks = self.unload();
         self.capacity.store(0, Relaxed);
         self.popped.store(0, Relaxed);
         self.pushed.store(0, Relaxed);
         self.previous_height.store(0, Relaxed);
         self.loaded.store(ptr::null_mut(), Relaxed);
-        self.previous.store(ptr::null_mut(), Relaxed);
-        [loaded, previous]
+        match blocks {
+            Some((loaded, previous)) => [Some(loaded), previous],
+            None => [None, None],
+        }
     }
 }
 

@@ -11,19 +11,21 @@
 use crate::config::DEFAULT_REGION_SHIFT;
 use crate::core::Core;
 use crate::error::{AllocError, Refused};
-use crate::handle::{Handle, Place};
+use crate::handle::{Handle, Place, Prefix};
 use crate::large::Large;
 use crate::local::LocalCache;
 use crate::pool::{Pool, no_pool};
 use crate::region::owner_of;
-use crate::size_class::{ClassTable, DEFAULT_SLAB_SIZE, GRANULE};
-use crate::thread::{GLOBAL_ID, THREAD, Thread};
+use crate::size_class::{DefaultClasses, GRANULE};
+use crate::thread::{self, GLOBAL_ID, Thread};
 use std::ptr::NonNull;
 
 /// The largest length that can be asked for, in bytes: nothing larger has an address.
 pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
 /// From this length on the stale part of a mapping is purged rather than overwritten with zeros.
 const PURGE_BYTES: usize = 32 << 20;
+
+const GLOBAL_PREFIX: Prefix = Prefix::new(GLOBAL_ID, DEFAULT_REGION_SHIFT);
 
 /// What the bytes of a new buffer are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,18 +60,17 @@ pub(crate) struct Global;
 impl Source for Global {
     #[inline(always)]
     fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
-        if len <= DEFAULT_SLAB_SIZE {
-            let table = ClassTable::default_size();
-            let class = table.class_of(len);
-            if let Some(start) = THREAD.with(|thread| thread.global.take(class)) {
-                if fill == Fill::Zero {
-                    zero(start, len);
-                }
-                let handle = Handle::slot(GLOBAL_ID, DEFAULT_REGION_SHIFT, table, class);
-                return Ok(Memory { start, handle });
+        let Some(class) = DefaultClasses::class_of(len) else {
+            return take_large_from_global(len, fill);
+        };
+        match thread::current().global.take(class) {
+            Some(start) => {
+                let size = DefaultClasses::slot_size(class);
+                let handle = Handle::slot(GLOBAL_PREFIX, class, size);
+                Ok(slot_memory(start, handle, len, fill))
             }
+            None => take_from_global(len, fill),
         }
-        take_from_global(len, fill)
     }
 
     fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
@@ -81,15 +82,15 @@ impl Source for Global {
 impl Source for &Pool {
     #[inline(always)]
     fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
-        let core = Core::of(self.core());
-        if len <= core.table.slab_size {
-            let class = core.table.class_of(len);
-            let found = THREAD.with(|thread| thread.find(core.id)?.take(class));
-            if let Some(start) = found {
-                return Ok(slot_memory(core, class, start, len, fill));
-            }
+        let Some(class) = self.table.class_of(len) else {
+            return take_large(self.core(), len, fill);
+        };
+        let id = self.prefix.pool_id();
+        let cache = thread::current().find(id);
+        match cache.and_then(|cache| cache.take_with_handle(class)) {
+            Some((start, handle)) => Ok(slot_memory(start, handle, len, fill)),
+            None => take_slow(self.core(), class, len, fill),
         }
-        take_slow(self.core(), len, fill)
     }
 
     fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
@@ -97,20 +98,23 @@ impl Source for &Pool {
     }
 }
 
+/// A slot as a buffer's memory.
 #[inline(always)]
-fn slot_memory(core: &Core, class: usize, start: NonNull<u8>, len: usize, fill: Fill) -> Memory {
-    if core.config.zero_fill {
-        zero(start, core.table.get(class).slot_size as usize);
+fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Memory {
+    if handle.is_zero_fill() {
+        zero(start, handle.slot_size());
     } else if fill == Fill::Zero {
         zero(start, len);
     }
-    let handle = Handle::slot(core.id, core.config.region_shift, core.table, class);
     Memory { start, handle }
 }
 
 /// Memory from the pool at `core`, which the caller keeps alive.
 pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
-    take_slow(core, len, fill)
+    match Core::of(core).table.class_of(len) {
+        Some(class) => take_slow(core, class, len, fill),
+        None => take_large(core, len, fill),
+    }
 }
 
 /// Makes a live large buffer at least `capacity` bytes long without a copy, on behalf of a request for
@@ -125,7 +129,7 @@ pub(crate) fn grow_large(
     let mapper = &core.mapper;
     let grown = match Large::of(large).grow(mapper, capacity) {
         Some(Err(Refused::Limit)) => {
-            THREAD.with(|thread| thread.flush(at));
+            thread::current().flush(at);
             core.relieve();
             Large::of(large).grow(mapper, capacity)
         }
@@ -141,32 +145,36 @@ pub(crate) fn grow_large(
 /// Sets the length that a live large buffer is counted with.
 pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
     let more = (asked as u64).wrapping_sub(Large::of(large).asked.replace(asked) as u64);
-    THREAD.with(|thread| match local(thread, at) {
+    match local(thread::current(), at) {
         Some(cache) => cache.count_large_live(more),
         None => Core::of(at).count_large_live(more),
-    });
+    }
 }
 
 #[cold]
 #[inline(never)]
 fn take_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> {
     let pool = Pool::try_global().map_err(|_| no_pool(len))?;
-    take_slow(pool.core(), len, fill)
+    take_from(pool.core(), len, fill)
 }
 
+#[cold]
 #[inline(never)]
-fn take_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+fn take_slow(
+    at: NonNull<Core>,
+    class: usize,
+    len: usize,
+    fill: Fill,
+) -> Result<Memory, AllocError> {
     let core = Core::of(at);
-    if len > core.table.slab_size {
-        return take_large(at, len, fill);
-    }
-    let class = core.table.class_of(len);
-    let slot = THREAD.with(|thread| match thread.find_or_attach(at) {
+    let slot = match thread::current().find_or_attach(at) {
         Some(cache) => cache.take_slow(core, class),
         None => core.take_slot(class),
-    });
+    };
     let start = slot.map_err(|refused| refused.into_error(len, core.config.limit))?;
-    Ok(slot_memory(core, class, start, len, fill))
+    let slot_size = core.table.get(class).slot_size as usize;
+    let handle = Handle::slot(core.prefix, class, slot_size);
+    Ok(slot_memory(start, handle, len, fill))
 }
 
 /// This thread's local cache of the pool, made if need be.
@@ -179,8 +187,34 @@ fn local<'a>(thread: &'a Thread, at: NonNull<Core>) -> Option<&'a LocalCache> {
     }
 }
 
+/// Not marked cold: for large buffers this is the fast path.
+#[inline(never)]
+fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    let cache = &thread::current().global;
+    if let Some(large) = cache.take_kept(len)
+        && let Some(core) = cache.core()
+    {
+        cache.count_large_live(len as u64);
+        return Ok(large_memory(core, large, len, fill));
+    }
+    let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+    take_large_slow(pool.core(), len, fill)
+}
+
 #[inline(never)]
 fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    let core = Core::of(at);
+    if let Some(cache) = thread::current().find(core.id)
+        && let Some(large) = cache.take_kept(len)
+    {
+        cache.count_large_live(len as u64);
+        return Ok(large_memory(core, large, len, fill));
+    }
+    take_large_slow(at, len, fill)
+}
+
+#[inline(never)]
+fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
     if len > MAX_LEN {
         return Err(AllocError::TooLarge {
             requested: len,
@@ -188,22 +222,24 @@ fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Alloc
         });
     }
     let core = Core::of(at);
-    let large = THREAD.with(|thread| match local(thread, at) {
-        Some(cache) => {
-            let large = cache.take_large(core, len)?;
-            cache.count_large_live(len as u64);
-            Ok(large)
-        }
-        None => {
-            let large = core.take_large(len)?;
-            core.count_large_live(len as u64);
-            Ok(large)
-        }
-    });
-    let large = large.map_err(|refused: Refused| refused.into_error(len, core.config.limit))?;
+    let cache = local(thread::current(), at);
+    let large = match cache {
+        Some(cache) => cache.take_large(core, len),
+        None => core.take_large(len),
+    };
+    let large = large.map_err(|refused| refused.into_error(len, core.config.limit))?;
+    match cache {
+        Some(cache) => cache.count_large_live(len as u64),
+        None => core.count_large_live(len as u64),
+    }
+    Ok(large_memory(core, large, len, fill))
+}
+
+#[inline(always)]
+fn large_memory(core: &Core, large: NonNull<Large>, len: usize, fill: Fill) -> Memory {
     let this = Large::of(large);
     this.asked.set(len);
-    if core.config.zero_fill {
+    if core.prefix.is_zero_fill() {
         zero_large(core, this, this.capacity());
     } else if fill == Fill::Zero {
         zero_large(core, this, len);
@@ -211,13 +247,14 @@ fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Alloc
     if fill != Fill::Reserve {
         this.expose(len);
     }
-    Ok(Memory {
+    Memory {
         start: this.base(),
         handle: Handle::large(large),
-    })
+    }
 }
 
 /// Zeroes the first `len` bytes of a large buffer, as far as they may be anything else.
+#[inline(never)]
 fn zero_large(core: &Core, large: &Large, len: usize) {
     let stale = large.dirty().min(len);
     if stale >= PURGE_BYTES && large.purge(&core.mapper) {
@@ -247,7 +284,7 @@ impl Memory {
             // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
             Place::Slot => unsafe { owner_of(self.start, self.handle.region_shift()) },
         };
-        Core::from_owner(owner)
+        owner.cast()
     }
 
     /// The first byte of the slot or mapping, and how many bytes it has.
@@ -273,12 +310,18 @@ impl Memory {
         unsafe { self.start.sub(past) }
     }
 
-    /// Gives the memory back. What `self` points to is not used again.
+    /// Gives the memory back.
     #[inline(always)]
-    pub(crate) fn give(&self) {
-        if self.handle.is_global_slot_start() {
+    pub(crate) fn give(self) {
+        if self.handle.is_plain_global() {
             let class = self.handle.class();
-            if THREAD.with(|thread| thread.global.give(class, self.start)) {
+            if thread::current().global.give(class, self.start) {
+                return;
+            }
+        } else if self.handle.is_plain() {
+            let class = self.handle.class();
+            let cache = thread::current().find(self.handle.pool_id());
+            if cache.is_some_and(|cache| cache.give(class, self.start)) {
                 return;
             }
         }
@@ -286,51 +329,36 @@ impl Memory {
     }
 
     #[inline(never)]
-    fn give_other(&self) {
+    fn give_other(self) {
         match self.handle.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_slot(),
         }
     }
 
-    fn give_slot(&self) {
+    #[cold]
+    fn give_slot(self) {
         let (slot, size) = self.extent();
         let class = self.handle.class();
-        THREAD.with(|thread| {
-            if let Some(cache) = thread.find(self.handle.pool_id())
-                && let Some(core) = cache.core()
-            {
-                if core.config.zero_on_free {
-                    scrub(slot, size);
-                }
-                if cache.give(class, slot) {
-                    return;
-                }
-            }
-            give_slot_slow(thread, self.core(), class, slot, size);
-        });
+        if self.handle.is_scrubbed() {
+            scrub(slot, size);
+        }
+        let at = self.core();
+        let core = Core::of(at);
+        let thread = thread::current();
+        // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
+        let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
+        if cache.is_some_and(|cache| cache.give(class, slot)) {
+            return;
+        }
+        // The slot may be what keeps the pool alive, and is about to go.
+        core.retain();
+        match thread.find_or_attach(at) {
+            Some(cache) => cache.give_slow(core, class, slot),
+            None => core.give_slot(class, slot),
+        }
+        Core::release(at);
     }
-}
-
-#[cold]
-fn give_slot_slow(
-    thread: &Thread,
-    at: NonNull<Core>,
-    class: usize,
-    slot: NonNull<u8>,
-    size: usize,
-) {
-    let core = Core::of(at);
-    if core.config.zero_on_free {
-        scrub(slot, size);
-    }
-    // The slot may be what keeps the pool alive, and is about to go.
-    core.retain();
-    match thread.find_or_attach(at) {
-        Some(cache) => cache.give_slow(core, class, slot),
-        None => core.give_slot(class, slot),
-    }
-    Core::release(at);
 }
 
 /// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
@@ -340,26 +368,40 @@ fn scrub(start: NonNull<u8>, len: usize) {
     unsafe { start.write_bytes(0, len) };
 }
 
+/// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
 fn give_large(large: NonNull<Large>) {
     let this = Large::of(large);
-    let at = Core::from_owner(this.owner());
+    let at: NonNull<Core> = this.owner().cast();
     let core = Core::of(at);
     let asked = (this.asked.replace(0) as u64).wrapping_neg();
     if core.config.zero_on_free {
         zero_large(core, this, this.capacity());
     }
-    THREAD.with(|thread| match local(thread, at) {
+    if let Some(cache) = thread::current().find(core.id)
+        && cache.is_of(at)
+        && cache.keep(core, large)
+    {
+        cache.count_large_live(asked);
+        return;
+    }
+    give_large_slow(at, large, asked);
+}
+
+#[inline(never)]
+fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: u64) {
+    let core = Core::of(at);
+    // The mapping may be what keeps the pool alive, and is about to go.
+    core.retain();
+    match local(thread::current(), at) {
         Some(cache) => {
             cache.count_large_live(asked);
             cache.give_large(core, large);
         }
         None => {
-            // The mapping may be what keeps the pool alive, and is about to go.
-            core.retain();
             core.count_large_live(asked);
             core.give_large(large);
-            Core::release(at);
         }
-    });
+    }
+    Core::release(at);
 }

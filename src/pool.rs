@@ -1,10 +1,15 @@
 //! Pools: handles, building, trimming.
+//!
+//! # Safety
+//!
+//! A handle's `core` is valid while the handle lives: all handles together hold one of its references.
 
 use crate::config::Settings;
 use crate::core::Core;
 use crate::error::{AllocError, ConfigError};
-use crate::handle::MAX_POOLS;
-use crate::thread::{GLOBAL_ID, THREAD};
+use crate::handle::{MAX_POOLS, Prefix};
+use crate::size_class::ClassTable;
+use crate::thread::{self, GLOBAL_ID, next_id};
 use crate::usage::{self, PoolUsage};
 use std::fmt;
 use std::ptr::NonNull;
@@ -37,6 +42,9 @@ use std::time::Duration;
 /// ```
 pub struct Pool {
     core: NonNull<Core>,
+    /// Copies of what the fast path needs, so that it does not follow `core`.
+    pub(crate) table: &'static ClassTable,
+    pub(crate) prefix: Prefix,
 }
 
 // SAFETY: what threads share of a pool is made for it (see `core`), and the rest is per thread.
@@ -94,7 +102,11 @@ impl Pool {
     fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
         let core = Core::create(id, config).map_err(|_| ConfigError::OutOfMemory)?;
-        Ok(Pool { core })
+        Ok(Pool {
+            core,
+            table: Core::of(core).table,
+            prefix: Core::of(core).prefix,
+        })
     }
 
     #[inline(always)]
@@ -140,7 +152,7 @@ impl Pool {
         let core = Core::of(self.core);
         let before = core.mapper.mapped();
         core.call_threads();
-        THREAD.with(|thread| thread.flush(self.core));
+        thread::current().flush(self.core);
         core.relieve();
         let unmapped = before.saturating_sub(core.mapper.mapped());
         unmapped + core.purge()
@@ -150,14 +162,18 @@ impl Pool {
 impl Clone for Pool {
     fn clone(&self) -> Self {
         Core::of(self.core).add_handle();
-        Self { core: self.core }
+        Self {
+            core: self.core,
+            table: self.table,
+            prefix: self.prefix,
+        }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         if Core::of(self.core).remove_handle() {
-            THREAD.with(|thread| thread.leave(self.core));
+            thread::current().leave(self.core);
             Core::of(self.core).relieve();
             Core::release(self.core);
         }
@@ -225,7 +241,7 @@ impl PoolBuilder {
     }
 
     /// Bytes of freed mappings and empty regions that are kept for reuse; 64 MiB if not set, or the
-    /// limit if that is less. Of these a thread keeps up to an eighth to itself, 1 MiB at most.
+    /// limit if that is less. Up to half of them may be mappings that threads keep to themselves.
     pub fn cache_limit(mut self, bytes: usize) -> Self {
         self.settings.cache_limit = Some(bytes);
         self
@@ -269,12 +285,11 @@ impl PoolBuilder {
     /// own structures.
     pub fn build(self) -> Result<Pool, ConfigError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(GLOBAL_ID + 1);
-        let id = NEXT_ID.fetch_add(1, Relaxed);
-        if id >= MAX_POOLS {
-            NEXT_ID.fetch_sub(1, Relaxed);
-            return Err(ConfigError::TooManyPools { maximum: MAX_POOLS });
+        let take = |next| Some(next_id(next) + 1).filter(|next| *next <= MAX_POOLS);
+        match NEXT_ID.fetch_update(Relaxed, Relaxed, take) {
+            Ok(next) => Pool::build(next_id(next), self.settings),
+            Err(_) => Err(ConfigError::TooManyPools { maximum: MAX_POOLS }),
         }
-        Pool::build(id, self.settings)
     }
 }
 

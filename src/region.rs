@@ -28,7 +28,7 @@ type Link = Option<NonNull<RegionHead>>;
 #[repr(C)]
 struct RegionHead {
     /// The pool's own structure, opaque here. Written once, before anybody else sees the region.
-    owner: Cell<*const ()>,
+    owner: Cell<Option<NonNull<()>>>,
     next: Cell<Link>,
     previous: Cell<Link>,
     /// Slabs that were in use and are empty again.
@@ -55,10 +55,10 @@ fn head<'a>(region: NonNull<RegionHead>) -> &'a RegionHead {
 /// # Safety
 ///
 /// The slot is out of a slab of a region of this size.
-pub(crate) unsafe fn owner_of(slot: NonNull<u8>, region_shift: u32) -> *const () {
+pub(crate) unsafe fn owner_of(slot: NonNull<u8>, region_shift: u32) -> NonNull<()> {
     let mask = (1usize << region_shift) - 1;
     let base = slot.as_ptr().map_addr(|address| address & !mask);
-    let owner: *const *const () = base.cast();
+    let owner: *const NonNull<()> = base.cast();
     // SAFETY: the region is mapped while a slot of it is out, and `owner`, its first field, does not
     // change.
     unsafe { owner.read() }
@@ -156,10 +156,14 @@ impl Regions {
     }
 
     /// An empty slab from a new region, which names `owner`. Makes a system call.
-    pub(crate) fn take_new(&self, mapper: &Mapper, owner: *const ()) -> Result<EmptySlab, Refused> {
+    pub(crate) fn take_new(
+        &self,
+        mapper: &Mapper,
+        owner: NonNull<()>,
+    ) -> Result<EmptySlab, Refused> {
         let size = self.geometry.region_size();
         let region = mapper.map(size, size, false)?.into_base().cast();
-        head(region).owner.set(owner);
+        head(region).owner.set(Some(owner));
         let mut state = lock(&self.state);
         state.join(region, &self.geometry);
         // The new region joined the list just now, under the same lock.
@@ -430,7 +434,7 @@ mod tests {
 
     fn take(regions: &Regions, mapper: &Mapper) -> EmptySlab {
         let slab = regions.take();
-        slab.unwrap_or_else(|| regions.take_new(mapper, std::ptr::null()).unwrap())
+        slab.unwrap_or_else(|| regions.take_new(mapper, NonNull::dangling()).unwrap())
     }
 
     fn give(regions: &Regions, mapper: &Mapper, slabs: Vec<EmptySlab>, keep: Keep) -> usize {

@@ -84,19 +84,17 @@ impl ClassTable {
         }
     }
 
-    /// The class that serves `len`.
-    ///
-    /// # Panics
-    ///
-    /// If `len` is above the slab size.
+    /// The class that serves `len`, if a slab does.
     #[inline(always)]
-    pub(crate) const fn class_of(&self, len: usize) -> usize {
-        self.by_granule[len.div_ceil(GRANULE)] as usize
+    pub(crate) fn class_of(&self, len: usize) -> Option<usize> {
+        // Past the end of the table are the lengths above the slab size.
+        let granule = len.saturating_add(GRANULE - 1) / GRANULE;
+        self.by_granule.get(granule).map(|class| *class as usize)
     }
 
     #[inline(always)]
     pub(crate) const fn get(&self, class: usize) -> &SizeClass {
-        &self.classes[class]
+        &self.classes[class % MAX_CLASSES]
     }
 
     pub(crate) const fn count(&self) -> usize {
@@ -107,11 +105,37 @@ impl ClassTable {
     pub(crate) const fn of_slab_size(slab_size: usize) -> &'static ClassTable {
         &TABLES[(slab_size / MIN_SLAB_SIZE).trailing_zeros() as usize]
     }
+}
 
-    /// The table of the default slab size, at an address the compiler knows.
+/// The default slab size's figures as constants, which the compiler folds where a length is known.
+pub(crate) struct DefaultClasses;
+
+impl DefaultClasses {
+    const BY_GRANULE: [u8; DEFAULT_SLAB_SIZE / GRANULE + 1] = granules_of();
+    const SLOT_SIZES: [u32; MAX_CLASSES] = {
+        let (classes, _) = classes_of(DEFAULT_SLAB_SIZE);
+        let mut sizes = [0; MAX_CLASSES];
+        let mut class = 0;
+        while class < MAX_CLASSES {
+            sizes[class] = classes[class].slot_size;
+            class += 1;
+        }
+        sizes
+    };
+
+    /// The class that serves `len`, if a slab does.
     #[inline(always)]
-    pub(crate) const fn default_size() -> &'static ClassTable {
-        &TABLES[(DEFAULT_SLAB_SIZE / MIN_SLAB_SIZE).trailing_zeros() as usize]
+    pub(crate) fn class_of(len: usize) -> Option<usize> {
+        if len > DEFAULT_SLAB_SIZE {
+            return None;
+        }
+        Some(Self::BY_GRANULE[len.div_ceil(GRANULE)] as usize)
+    }
+
+    /// Bytes in a slot of the class.
+    #[inline(always)]
+    pub(crate) fn slot_size(class: usize) -> usize {
+        Self::SLOT_SIZES[class % MAX_CLASSES] as usize
     }
 }
 
@@ -185,10 +209,31 @@ mod tests {
     fn every_length_fits_its_class_and_no_smaller_one() {
         for table in tables() {
             for len in 0..=table.slab_size {
-                let class = table.class_of(len);
+                let class = table.class_of(len).unwrap();
                 assert!(len <= table.get(class).slot_size as usize);
                 assert!(class == 0 || len > table.get(class - 1).slot_size as usize);
             }
+        }
+    }
+
+    #[test]
+    fn longer_lengths_have_no_class() {
+        for table in tables() {
+            for len in [1, 15, 16, 17, 1 << 40, usize::MAX - table.slab_size] {
+                assert_eq!(table.class_of(table.slab_size + len), None);
+            }
+        }
+    }
+
+    #[test]
+    fn the_constants_are_the_default_table() {
+        let table = ClassTable::of_slab_size(DEFAULT_SLAB_SIZE);
+        for len in 0..=DEFAULT_SLAB_SIZE + 17 {
+            assert_eq!(DefaultClasses::class_of(len), table.class_of(len));
+        }
+        for class in 0..table.count() {
+            let size = table.get(class).slot_size as usize;
+            assert_eq!(DefaultClasses::slot_size(class), size);
         }
     }
 

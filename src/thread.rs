@@ -12,7 +12,8 @@
 //!
 //! The global pool's local cache is part of the thread-local itself, at an address the compiler knows.
 //! Other pools' are found through a table of eight by the pool's number, which is never used twice, and
-//! failing that through a list.
+//! failing that through a list. The table's first place is the global pool's: no other pool has a number
+//! that is a multiple of eight.
 //!
 //! # Safety
 //!
@@ -28,6 +29,17 @@ use std::ptr::NonNull;
 /// The number of the global pool.
 pub(crate) const GLOBAL_ID: u64 = 0;
 const TABLE: usize = 8;
+/// In a place of the table that is free.
+const NO_ID: u64 = u64::MAX;
+
+/// The least number from `id` on that a pool other than the global one may have.
+pub(crate) fn next_id(id: u64) -> u64 {
+    if id.is_multiple_of(TABLE as u64) {
+        id + 1
+    } else {
+        id
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -36,6 +48,7 @@ enum Status {
     Ended,
 }
 
+/// `cache` is there unless `id` is [`NO_ID`].
 struct Entry {
     id: Cell<u64>,
     cache: Cell<Option<NonNull<LocalCache>>>,
@@ -52,12 +65,12 @@ pub(crate) struct Thread {
 }
 
 thread_local! {
-    pub(crate) static THREAD: Thread = const {
+    static THREAD: Thread = const {
         Thread {
             global: LocalCache::new(),
             table: [const {
                 Entry {
-                    id: Cell::new(GLOBAL_ID),
+                    id: Cell::new(NO_ID),
                     cache: Cell::new(None),
                 }
             }; TABLE],
@@ -72,8 +85,17 @@ struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        THREAD.with(Thread::end);
+        current().end();
     }
+}
+
+/// The calling thread's own.
+#[inline(always)]
+pub(crate) fn current<'a>() -> &'a Thread {
+    let thread = THREAD.with(|thread| NonNull::from(thread));
+    // SAFETY: without a destructor the thread-local is there as long as the thread, and a `Thread` is not
+    // `Sync`, so the reference stays on it. No reference is kept anywhere.
+    unsafe { thread.as_ref() }
 }
 
 fn cache<'a>(at: NonNull<LocalCache>) -> &'a LocalCache {
@@ -85,12 +107,10 @@ impl Thread {
     /// This thread's local cache of the pool numbered `id`, if the table has it.
     #[inline(always)]
     pub(crate) fn find(&self, id: u64) -> Option<&LocalCache> {
-        if id == GLOBAL_ID {
-            return Some(&self.global);
-        }
         let entry = &self.table[id as usize % TABLE];
         if entry.id.get() == id {
-            entry.cache.get().map(cache)
+            // SAFETY: a place with a pool's number has its local cache (see `enter` and `forget`).
+            Some(cache(unsafe { entry.cache.get().unwrap_unchecked() }))
         } else {
             None
         }
@@ -135,6 +155,7 @@ impl Thread {
     fn attach(&self, core: NonNull<Core>) -> Option<&LocalCache> {
         if Core::of(core).id == GLOBAL_ID {
             self.global.attach(core).ok()?;
+            self.enter(core, &self.global);
             return Some(&self.global);
         }
         let new = try_box(LocalCache::new()).ok()?;
@@ -150,11 +171,9 @@ impl Thread {
 
     fn enter(&self, core: NonNull<Core>, cache: &LocalCache) {
         let id = Core::of(core).id;
-        if id != GLOBAL_ID {
-            let entry = &self.table[id as usize % TABLE];
-            entry.id.set(id);
-            entry.cache.set(Some(NonNull::from(cache)));
-        }
+        let entry = &self.table[id as usize % TABLE];
+        entry.cache.set(Some(NonNull::from(cache)));
+        entry.id.set(id);
     }
 
     /// Detaches a local cache and frees it.
@@ -162,7 +181,7 @@ impl Thread {
         let unwanted = NonNull::from(unwanted);
         for entry in &self.table {
             if entry.cache.get() == Some(unwanted) {
-                entry.id.set(GLOBAL_ID);
+                entry.id.set(NO_ID);
                 entry.cache.set(None);
             }
         }
@@ -201,7 +220,7 @@ impl Thread {
 
     fn end(&self) {
         self.status.set(Status::Ended);
-        self.global.detach();
+        self.forget(&self.global);
         while let Some(at) = self.others.get() {
             self.forget(cache(at));
         }

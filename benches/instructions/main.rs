@@ -75,7 +75,8 @@ fn slabuf_measured_path(path: HotPath, held: &mut Vec<Buffer>) {
     go_through(path, held);
 }
 
-#[inline(always)]
+// In one copy, so that each loop has its take inlined, as a caller with a loop of his own would have it.
+#[inline(never)]
 fn go_through(path: HotPath, held: &mut Vec<Buffer>) {
     match path {
         HotPath::PairSmall => pairs(|| Buffer::alloc_unsafe(black_box(SMALL))),

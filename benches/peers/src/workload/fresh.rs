@@ -40,7 +40,9 @@ fn have_memory_backed(bytes: usize) {
     #[cfg(target_os = "linux")]
     {
         const HUGE: usize = 2 << 20;
-        let start = memory.as_mut_ptr().map_addr(|address| address.next_multiple_of(HUGE));
+        let start = memory
+            .as_mut_ptr()
+            .map_addr(|address| address.next_multiple_of(HUGE));
         // SAFETY: the advice changes no contents; the range lies in the vector's capacity, whose start was moved up by
         // less than a huge page. A refusal is harmless.
         unsafe { libc::madvise(start.cast(), bytes - HUGE, libc::MADV_HUGEPAGE) };
