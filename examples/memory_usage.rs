@@ -11,7 +11,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slabuf::{Buffer, MemoryUsage, Pool, PoolUsage, memory_usage, system};
 
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let large_mib = match parse_arguments(&arguments) {
-        Ok(Request::Run { large_mib }) => large_mib,
-        Ok(Request::Help) => {
+        Ok(Some(large_mib)) => large_mib,
+        Ok(None) => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
@@ -52,21 +52,17 @@ fn main() -> ExitCode {
     }
 }
 
-enum Request {
-    Help,
-    Run { large_mib: u64 },
-}
-
-fn parse_arguments(arguments: &[String]) -> Result<Request, String> {
+/// The size in MiB for each large buffer; `None` if help is asked for.
+fn parse_arguments(arguments: &[String]) -> Result<Option<u64>, String> {
     let text = match arguments {
-        [] => return Ok(Request::Run { large_mib: 200 }),
-        [flag] if flag == "-h" || flag == "--help" => return Ok(Request::Help),
+        [] => return Ok(Some(200)),
+        [flag] if flag == "-h" || flag == "--help" => return Ok(None),
         [text] => text,
         [_, extra, ..] => return Err(format!("one argument at most, but there is also {extra:?}")),
     };
     match text.parse() {
         Ok(0) => Err("the size must be at least 1 MiB".to_owned()),
-        Ok(large_mib) => Ok(Request::Run { large_mib }),
+        Ok(large_mib) => Ok(Some(large_mib)),
         Err(reason) => Err(format!("{text:?} is not a size in MiB: {reason}")),
     }
 }
@@ -94,13 +90,13 @@ fn run(out: &mut impl Write, asked_mib: u64) -> Outcome {
     small_buffers(out)?;
     cost_of_zeroing(out)?;
 
+    Pool::global().trim();
     section(
         out,
         "The process at the end",
-        "memory_usage() once more, to compare with the start.",
+        "memory_usage() after another trim(), to compare with the start.",
     )?;
-    writeln!(out, "{}", memory_usage())?;
-    Ok(())
+    Ok(writeln!(out, "{}", memory_usage())?)
 }
 
 /// The size to use for each large buffer: the one asked for, or less where the machine is too small.
@@ -142,11 +138,11 @@ fn large_buffers(out: &mut impl Write, large_mib: u64, large_len: usize) -> Outc
     let end = table_row(out, "trim()")?;
 
     verdicts(out, start, peak, end)?;
+    let given_back = in_mib(given_back as u64);
     explain(
         out,
         &format!(
-            "Some dropped mappings stay cached for reuse; trim() gave {:.1} MiB of them back.",
-            in_mib(given_back as u64)
+            "Dropped mappings go back to the system, but for a bounded cache: trim() emptied it of {given_back:.1} MiB."
         ),
     )?;
     writeln!(out, "\n  memory_usage() at the peak, bytes:\n{peak}")?;
@@ -170,8 +166,7 @@ fn large_vecs(out: &mut impl Write, large_mib: u64, large_len: usize) -> Outcome
     drop(held);
     let end = table_row(out, "all dropped")?;
 
-    verdicts(out, start, peak, end)?;
-    Ok(())
+    Ok(verdicts(out, start, peak, end)?)
 }
 
 /// Takes and fills fifteen blocks, a row of the table each; the first in two steps.
@@ -279,10 +274,10 @@ fn compare_constructors(len: usize) -> (f64, f64) {
     let stale_count = iterations_for(len, Buffer::alloc_unsafe);
     let mut best = (f64::INFINITY, f64::INFINITY);
     for _ in 0..9 {
-        let zeroed = time(len, zeroed_count, Buffer::alloc);
-        let stale = time(len, stale_count, Buffer::alloc_unsafe);
-        best.0 = best.0.min(nanoseconds_each(zeroed, zeroed_count));
-        best.1 = best.1.min(nanoseconds_each(stale, stale_count));
+        best.0 = best.0.min(nanoseconds(len, zeroed_count, Buffer::alloc));
+        best.1 = best
+            .1
+            .min(nanoseconds(len, stale_count, Buffer::alloc_unsafe));
     }
     best
 }
@@ -290,24 +285,21 @@ fn compare_constructors(len: usize) -> (f64, f64) {
 /// How many iterations fill about four milliseconds.
 fn iterations_for(len: usize, take: impl Fn(usize) -> Buffer + Copy) -> u32 {
     let mut count = 4;
-    while time(len, count, take) < Duration::from_millis(4) && count < 1 << 24 {
+    while nanoseconds(len, count, take) * f64::from(count) < 4e6 && count < 1 << 24 {
         count *= 2;
     }
     count
 }
 
-fn time(len: usize, count: u32, take: impl Fn(usize) -> Buffer) -> Duration {
+/// ns for one of `count` iterations.
+fn nanoseconds(len: usize, count: u32, take: impl Fn(usize) -> Buffer) -> f64 {
     let start = Instant::now();
     for _ in 0..count {
         let mut buffer = take(black_box(len));
         buffer[0] = 1;
         black_box(&mut buffer);
     }
-    start.elapsed()
-}
-
-fn nanoseconds_each(elapsed: Duration, count: u32) -> f64 {
-    elapsed.as_nanos() as f64 / f64::from(count)
+    start.elapsed().as_nanos() as f64 / f64::from(count)
 }
 
 // Printing

@@ -73,7 +73,8 @@ fn pool_with_a_limit() -> Result<(), Box<dyn Error>> {
 
     drop(held);
     let given_back = pool.trim();
-    println!("all dropped, trim()    {given_back} bytes given back to the system\n");
+    let external = pool.usage().external;
+    println!("all dropped, trim()    {given_back} bytes given back, external {external}\n");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::error::Refused;
 use crate::heap::try_box;
 use crate::mapping::{Mapper, Mapping};
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// Bytes in a transparent huge page on the usual machines.
@@ -29,7 +29,8 @@ const SCAN: usize = 8;
 /// The descriptor of a large buffer. Aligned so that its address has room for tags.
 #[repr(align(64))]
 pub(crate) struct Large {
-    mapping: UnsafeCell<Option<Mapping>>,
+    /// There, but for the time of a call that changes it.
+    mapping: Cell<Option<Mapping>>,
     base: Cell<NonNull<u8>>,
     capacity: Cell<usize>,
     footprint: Cell<usize>,
@@ -61,7 +62,7 @@ impl Large {
         let len = len.max(1).checked_next_multiple_of(mapper.page_size());
         let len = len.ok_or(Refused::System)?;
         let large = try_box(Self {
-            mapping: UnsafeCell::new(None),
+            mapping: Cell::new(None),
             base: Cell::new(NonNull::dangling()),
             capacity: Cell::new(0),
             footprint: Cell::new(0),
@@ -99,17 +100,11 @@ impl Large {
         unsafe { large.as_ref() }
     }
 
-    fn mapping(&self) -> &mut Option<Mapping> {
-        // SAFETY: the descriptor has one owner, who is here; no reference outlives a statement of this
-        // module.
-        unsafe { &mut *self.mapping.get() }
-    }
-
     fn set_mapping(&self, mapping: Mapping) {
         self.base.set(mapping.base());
         self.capacity.set(mapping.len());
         self.footprint.set(mapping.footprint());
-        *self.mapping() = Some(mapping);
+        self.mapping.set(Some(mapping));
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -149,26 +144,24 @@ impl Large {
     /// Makes it at least `len` bytes long, at another address if need be, without a copy. The bytes stay
     /// as they are, new ones are zero. `None`: it cannot be done this way.
     pub(crate) fn grow(&self, mapper: &Mapper, len: usize) -> Option<Result<(), Refused>> {
-        let mapping = self.mapping().as_mut()?;
-        if !mapping.can_remap() {
-            return None;
-        }
-        let Some(len) = len.checked_next_multiple_of(mapper.page_size()) else {
-            return Some(Err(Refused::System));
+        let len = len.checked_next_multiple_of(mapper.page_size());
+        let mut mapping = self.mapping.take()?;
+        let result = match len {
+            _ if !mapping.can_remap() => None,
+            Some(len) => Some(mapper.grow(&mut mapping, len)),
+            None => Some(Err(Refused::System)),
         };
-        let result = mapper.grow(mapping, len);
-        self.base.set(mapping.base());
-        self.capacity.set(mapping.len());
-        self.footprint.set(mapping.footprint());
-        Some(result)
+        self.set_mapping(mapping);
+        result
     }
 
     /// Gives back its memory; afterwards the whole reads as zero. `false`: refused.
     pub(crate) fn purge(&self, mapper: &Mapper) -> bool {
-        let Some(mapping) = self.mapping() else {
+        let Some(mapping) = self.mapping.take() else {
             return false;
         };
-        let purged = mapper.purge(mapping, 0, mapping.len());
+        let purged = mapper.purge(&mapping, 0, mapping.len());
+        self.mapping.set(Some(mapping));
         if purged {
             self.dirty.set(0);
             self.purged.set(true);
@@ -186,7 +179,7 @@ impl Large {
         mapper: &Mapper,
     ) -> Result<(), NonNull<Large>> {
         let this = Self::of(large);
-        if let Some(mapping) = this.mapping().take()
+        if let Some(mapping) = this.mapping.take()
             && let Err(mapping) = mapper.unmap(mapping)
         {
             this.set_mapping(mapping);

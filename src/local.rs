@@ -29,6 +29,8 @@ use std::ptr::NonNull;
 
 /// Large mappings a thread keeps to itself: one for each of so many neighbouring bins.
 const KEPT: usize = 32;
+/// Bytes in the usual page.
+const PAGE: usize = 4096;
 
 /// See the module's text.
 pub(crate) struct LocalCache {
@@ -75,6 +77,9 @@ impl LocalCache {
             Core::of(core).unregister(&self.magazines);
             self.magazines.large_live.store(0, Relaxed);
             self.core.set(None);
+            if Core::of(core).is_closed() {
+                Core::of(core).relieve();
+            }
             Core::release(core);
         }
     }
@@ -204,7 +209,9 @@ impl LocalCache {
     /// The mapping this thread keeps for such lengths, if it fits.
     #[inline(always)]
     pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<Large>> {
-        let kept = &self.kept[bin_of(len) % KEPT];
+        // Rounded as mappings are, so that the place is the one it was kept in.
+        let rounded = len.checked_next_multiple_of(PAGE)?;
+        let kept = &self.kept[bin_of(rounded) % KEPT];
         let large = kept.get()?;
         if !serves(Large::of(large).capacity(), len) {
             return None;

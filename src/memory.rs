@@ -179,7 +179,7 @@ fn take_slow(
 
 /// This thread's local cache of the pool, made if need be.
 #[inline(always)]
-fn local<'a>(thread: &'a Thread, at: NonNull<Core>) -> Option<&'a LocalCache> {
+fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
     let core = Core::of(at);
     match thread.find(core.id) {
         Some(cache) if cache.is_of(at) => Some(cache),

@@ -213,7 +213,9 @@ fn drained_buffers_give_their_memory_back_whole() {
             let mut buffer = pool.copy_from_slice(&bytes_of(len, 8));
             let capacity = buffer.capacity();
             buffer.advance(drained);
-            assert_eq!(buffer.capacity(), capacity - drained);
+            // With the last byte gone, the whole memory is room again.
+            let room = if drained == len { capacity } else { capacity - drained };
+            assert_eq!(buffer.capacity(), room);
             assert!(buffer == bytes_of(len, 8)[drained..]);
             let copy = buffer.clone();
             buffer.reserve(2 * capacity);

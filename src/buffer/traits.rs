@@ -190,7 +190,7 @@ impl Hash for Buffer {
     }
 }
 
-macro_rules! compare_as_slice {
+macro_rules! compare_both_ways {
     ({$($generics:tt)*} $other:ty) => {
         impl<$($generics)*> PartialEq<$other> for Buffer {
             fn eq(&self, other: &$other) -> bool {
@@ -203,12 +203,6 @@ macro_rules! compare_as_slice {
                 self[..].partial_cmp(&AsRef::<[u8]>::as_ref(other)[..])
             }
         }
-    };
-}
-
-macro_rules! compare_both_ways {
-    ({$($generics:tt)*} $other:ty) => {
-        compare_as_slice!({$($generics)*} $other);
 
         impl<$($generics)*> PartialEq<Buffer> for $other {
             fn eq(&self, other: &Buffer) -> bool {
@@ -218,7 +212,18 @@ macro_rules! compare_both_ways {
     };
 }
 
-compare_as_slice!({} Buffer);
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl PartialOrd for Buffer {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 compare_both_ways!({}[u8]);
 compare_both_ways!({} & [u8]);
 compare_both_ways!({const N: usize} [u8; N]);

@@ -15,16 +15,23 @@ const LANES: usize = 4;
 const WARM_UP_BATCHES: usize = 64;
 
 /// Room for one batch: the giver fills it while it is empty, the receiver empties it while it is full.
+///
+/// Aligned so that the thread that waits for one lane does not slow down the one that works at the next.
+#[repr(align(128))]
 struct Lane<T> {
-    batch: Mutex<Vec<T>>,
     full: AtomicBool,
+    batch: Apart<Mutex<Vec<T>>>,
 }
+
+/// In cache lines of its own, away from the flag that is being looked at.
+#[repr(align(128))]
+struct Apart<T>(T);
 
 impl<T> Lane<T> {
     fn new() -> Self {
         Lane {
-            batch: Mutex::new(Vec::with_capacity(BATCH)),
             full: AtomicBool::new(false),
+            batch: Apart(Mutex::new(Vec::with_capacity(BATCH))),
         }
     }
 
@@ -40,7 +47,7 @@ impl<T> Lane<T> {
                 std::hint::spin_loop();
             }
         }
-        use_batch(&mut self.batch.lock().expect("no holder panics"));
+        use_batch(&mut self.batch.0.lock().expect("no holder panics"));
         self.full.store(!full, Ordering::Release);
     }
 }
