@@ -71,9 +71,12 @@ impl Locals {
 
 impl Core {
     /// A pool with one handle and one reference, on behalf of the handles.
-    pub(crate) fn create(id: u64, config: Config) -> Result<NonNull<Core>, Refused> {
+    pub(crate) fn create(
+        id: u64,
+        config: Config,
+        table: &'static ClassTable,
+    ) -> Result<NonNull<Core>, Refused> {
         let geometry = Geometry::new(config.slab_size, config.region_shift);
-        let table = ClassTable::of_slab_size(config.slab_size);
         let core = try_box(Self {
             id,
             config,
@@ -299,6 +302,7 @@ impl Core {
             let now_ms = self.mapper.now_ms();
             let spare = self.regions.give(slabs, self.keep_regions(), now_ms);
             self.unmap_regions(spare);
+            self.leave_nothing_behind();
             let decay_ms = self.config.decay_ms;
             let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
             self.unmap_mappings(evicted, 0);
@@ -336,6 +340,18 @@ impl Core {
         let now_ms = self.mapper.now_ms();
         let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
         self.unmap_mappings(evicted, 0);
+        self.leave_nothing_behind();
+    }
+
+    /// Empties the caches of a closed pool once more, after something was put into them: whoever did may
+    /// have looked before the pool was closed, and come after the closing thread had emptied them. The
+    /// caches' locks order this look after theirs.
+    fn leave_nothing_behind(&self) {
+        if self.is_closed() {
+            self.unmap_mappings(self.mappings.drain().0, 0);
+            let now_ms = self.mapper.now_ms();
+            self.unmap_regions(self.regions.release(Keep::NOTHING, now_ms));
+        }
     }
 
     /// Unmaps what was evicted. What had better stay mapped, or has to, is purged and kept.

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
-#![cfg_attr(all(test, loom), allow(dead_code, unused_imports))]
+#![cfg_attr(all(test, loom), allow(dead_code, unused_imports, unreachable_pub))]
 
 // The modules in reading order, lowest layer first. Each imports from layers below its own alone.
 // `unsafe` is allowed in those that need it; each has a section on Safety.
@@ -57,7 +57,6 @@ mod memory;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod pool;
-#[cfg(not(all(test, loom)))]
 mod usage;
 
 // Layer 8: buffers.
@@ -66,6 +65,10 @@ mod usage;
 mod buffer;
 #[cfg(not(all(test, loom)))]
 mod interop;
+
+#[cfg(all(test, loom))]
+#[allow(unsafe_code)]
+mod loom_models;
 
 pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]

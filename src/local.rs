@@ -23,7 +23,7 @@ use crate::error::Refused;
 use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::magazine::{Block, Magazine, Magazines};
-use crate::sync::Ordering::Relaxed;
+use crate::sync::{Ordering::Relaxed, const_fn};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -45,14 +45,16 @@ pub(crate) struct LocalCache {
 }
 
 impl LocalCache {
-    pub(crate) const fn new() -> Self {
-        Self {
-            magazines: Magazines::new(),
-            core: Cell::new(None),
-            epoch: Cell::new(0),
-            kept: [const { Cell::new(None) }; KEPT],
-            lease: Cell::new(0),
-            next: Cell::new(None),
+    const_fn! {
+        pub(crate) fn new() -> Self {
+            Self {
+                magazines: Magazines::new(),
+                core: Cell::new(None),
+                epoch: Cell::new(0),
+                kept: [const { Cell::new(None) }; KEPT],
+                lease: Cell::new(0),
+                next: Cell::new(None),
+            }
         }
     }
 
@@ -147,17 +149,20 @@ impl LocalCache {
         if !self.prepare(core, class) {
             return core.give_slot(class, slot);
         }
-        if magazine.give(slot) {
+        // Not the magazine's own capacity: somebody may set that to 0 meanwhile, and an empty magazine is
+        // not to be taken for a full one.
+        let capacity = core.table.get(class).magazine_capacity;
+        if magazine.give_up_to(capacity, slot) {
             return;
         }
         magazine.swap();
-        if magazine.give(slot) {
+        if magazine.give_up_to(capacity, slot) {
             return;
         }
         // Both full. The one that was previous is the colder one; its slots go.
         let exchange = |block| Ok::<_, Refused>(core.exchange_full(class, block));
         let _ = magazine.exchange_loaded(exchange);
-        let given = magazine.give(slot);
+        let given = magazine.give_up_to(capacity, slot);
         debug_assert!(given, "an empty block has room");
     }
 

@@ -27,7 +27,7 @@
 use crate::error::Refused;
 use crate::heap::try_box;
 use crate::size_class::{ClassTable, MAGAZINE_SLOTS, MAX_CLASSES};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
@@ -119,14 +119,16 @@ pub(crate) struct Magazine {
 }
 
 impl Magazine {
-    pub(crate) const fn new() -> Self {
-        Self {
-            pushed: AtomicU32::new(0),
-            popped: AtomicU32::new(0),
-            capacity: AtomicU32::new(0),
-            previous_height: AtomicU32::new(0),
-            loaded: AtomicPtr::new(ptr::null_mut()),
-            word: Cell::new(0),
+    const_fn! {
+        pub(crate) fn new() -> Self {
+            Self {
+                pushed: AtomicU32::new(0),
+                popped: AtomicU32::new(0),
+                capacity: AtomicU32::new(0),
+                previous_height: AtomicU32::new(0),
+                loaded: AtomicPtr::new(ptr::null_mut()),
+                word: Cell::new(0),
+            }
         }
     }
 
@@ -148,12 +150,19 @@ impl Magazine {
         Some(unsafe { NonNull::new_unchecked(slot) })
     }
 
-    /// Puts a slot on top, if there is room.
+    /// Puts a slot on top, if there is room and nobody has called.
     #[inline(always)]
     pub(crate) fn give(&self, slot: NonNull<u8>) -> bool {
+        self.give_up_to(self.capacity.load(Relaxed), slot)
+    }
+
+    /// Puts a slot on top, if the height is below `capacity`: 0 where no block is loaded, and at most what
+    /// a block holds.
+    #[inline(always)]
+    pub(crate) fn give_up_to(&self, capacity: u32, slot: NonNull<u8>) -> bool {
         let pushed = self.pushed.load(Relaxed);
         let height = pushed.wrapping_sub(self.popped.load(Relaxed));
-        if height >= self.capacity.load(Relaxed) {
+        if height >= capacity {
             return false;
         }
         let block = self.loaded.load(Relaxed);
@@ -261,11 +270,13 @@ pub(crate) struct Magazines {
 }
 
 impl Magazines {
-    pub(crate) const fn new() -> Self {
-        Self {
-            by_class: [const { Magazine::new() }; MAX_CLASSES],
-            large_live: AtomicU64::new(0),
-            large_kept: AtomicU64::new(0),
+    const_fn! {
+        pub(crate) fn new() -> Self {
+            Self {
+                by_class: array_of!(Magazine::new()),
+                large_live: AtomicU64::new(0),
+                large_kept: AtomicU64::new(0),
+            }
         }
     }
 

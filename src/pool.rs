@@ -101,10 +101,11 @@ impl Pool {
 
     fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
-        let core = Core::create(id, config).map_err(|_| ConfigError::OutOfMemory)?;
+        let table = ClassTable::of_slab_size(config.slab_size);
+        let core = Core::create(id, config, table).map_err(|_| ConfigError::OutOfMemory)?;
         Ok(Pool {
             core,
-            table: Core::of(core).table,
+            table,
             prefix: Core::of(core).prefix,
         })
     }

@@ -179,6 +179,11 @@ impl Regions {
         state.release(&self.geometry, keep, now_ms)
     }
 
+    /// Returns the regions that are to be unmapped because they are too many or too old.
+    pub(crate) fn release(&self, keep: Keep, now_ms: u64) -> EmptyRegions {
+        lock(&self.state).release(&self.geometry, keep, now_ms)
+    }
+
     /// Unmaps regions and returns how many went. What the system will not take joins the list again.
     pub(crate) fn unmap(&self, mapper: &Mapper, mut regions: EmptyRegions) -> usize {
         let mut count = 0;

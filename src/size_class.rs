@@ -97,6 +97,25 @@ impl ClassTable {
         &self.classes[class % MAX_CLASSES]
     }
 
+    /// One class, of two slots a slab and one slot a magazine: little enough for every interleaving to be
+    /// tried.
+    #[cfg(all(test, loom))]
+    pub(crate) fn tiny() -> &'static ClassTable {
+        static ALL_FIRST: [u8; 129] = [0; 129];
+        static TINY: ClassTable = {
+            let mut classes = [SizeClass::NONE; MAX_CLASSES];
+            classes[0] = SizeClass::new(MIN_SLAB_SIZE, 2);
+            classes[0].magazine_capacity = 1;
+            ClassTable {
+                slab_size: MIN_SLAB_SIZE,
+                classes,
+                count: 1,
+                by_granule: &ALL_FIRST,
+            }
+        };
+        &TINY
+    }
+
     pub(crate) const fn count(&self) -> usize {
         self.count
     }

@@ -20,3 +20,35 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// `const fn`s that make values of these types, where the types can be made in constants.
+#[cfg(not(all(test, loom)))]
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $type:ty $body:block) => {
+        $(#[$meta])*
+        $vis const fn $name() -> $type $body
+    };
+}
+#[cfg(all(test, loom))]
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $type:ty $body:block) => {
+        $(#[$meta])*
+        $vis fn $name() -> $type $body
+    };
+}
+
+/// An array of values of these types, likewise.
+#[cfg(not(all(test, loom)))]
+macro_rules! array_of {
+    ($value:expr) => {
+        [const { $value }; _]
+    };
+}
+#[cfg(all(test, loom))]
+macro_rules! array_of {
+    ($value:expr) => {
+        std::array::from_fn(|_| $value)
+    };
+}
+
+pub(crate) use {array_of, const_fn};

@@ -110,7 +110,7 @@ fn views_are_the_same_bytes() {
     buffer[0] = b'V';
     buffer.as_mut()[4] = b'S';
     buffer.reverse();
-    assert_eq!(buffer, b"Sweiv"[..]);
+    assert_eq!(buffer, b"SweiV"[..]);
 }
 
 /// A buffer equals whatever holds the same bytes.

@@ -214,7 +214,11 @@ fn drained_buffers_give_their_memory_back_whole() {
             let capacity = buffer.capacity();
             buffer.advance(drained);
             // With the last byte gone, the whole memory is room again.
-            let room = if drained == len { capacity } else { capacity - drained };
+            let room = if drained == len {
+                capacity
+            } else {
+                capacity - drained
+            };
             assert_eq!(buffer.capacity(), room);
             assert!(buffer == bytes_of(len, 8)[drained..]);
             let copy = buffer.clone();

@@ -249,7 +249,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
     /// Whatever is done, every buffer holds what a `Vec<u8>` would, shares no byte with another, and comes home.
     #[test]

@@ -1,0 +1,337 @@
+//! Models of what threads can do to each other, run by loom in every order that matters.
+//!
+//! The pool is shrunk until that is feasible: one class, two slots a slab, one slot a magazine, one or
+//! three slabs a region. Every model ends with [`Rig::finish`], which asserts conservation: all slots are
+//! home, the counters are zero, nothing is mapped, and the pool was freed exactly once.
+//!
+//! # Safety
+//!
+//! Each thread of a model has its own local cache, which does not move while it is attached.
+
+use crate::config::{Config, Settings};
+use crate::core::Core;
+use crate::error::Refused;
+use crate::large::Large;
+use crate::local::LocalCache;
+use crate::os::{Os, fake::FakeOs};
+use crate::size_class::ClassTable;
+use crate::usage::{PoolUsage, of_pool};
+use loom::thread;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+const PAGE: usize = 4096;
+const CLASS: usize = 0;
+
+/// A pool with one handle, held by the model's main thread.
+#[derive(Clone, Copy)]
+struct Rig {
+    fake: &'static FakeOs,
+    core: NonNull<Core>,
+}
+
+// SAFETY: a `Core` is made to be shared; the models keep it alive by its handle or a local cache.
+unsafe impl Send for Rig {}
+
+/// A slot or large buffer on its way between threads.
+struct Sent<T>(T);
+
+// SAFETY: the memory is owned by whoever holds it.
+unsafe impl<T> Send for Sent<T> {}
+
+impl<T> Sent<T> {
+    fn get(self) -> T {
+        self.0
+    }
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let fake = FakeOs::leaked();
+        let mut config = Settings {
+            os: Some(Os::Fake(fake)),
+            slab_size: PAGE,
+            decay: Duration::MAX,
+            ..Settings::DEFAULT
+        }
+        .validate()
+        .unwrap();
+        // Three slabs a region, beside the one that holds their headers.
+        config.region_shift = 14;
+        change(&mut config);
+        let core = Core::create(9, config, ClassTable::tiny()).unwrap();
+        Self { fake, core }
+    }
+
+    fn core(&self) -> &'static Core {
+        Core::of(self.core)
+    }
+
+    fn attach(&self) -> Box<LocalCache> {
+        let cache = Box::new(LocalCache::new());
+        cache.attach(self.core).unwrap();
+        cache
+    }
+
+    /// Runs `body` on a thread of its own, with a local cache that is given back at the end.
+    fn spawn<T: 'static>(
+        self,
+        body: impl FnOnce(&'static Core, &LocalCache) -> T + Send + 'static,
+    ) -> thread::JoinHandle<Sent<T>> {
+        thread::spawn(move || {
+            let rig = self;
+            let cache = rig.attach();
+            let result = body(rig.core(), &cache);
+            cache.detach();
+            Sent(result)
+        })
+    }
+
+    fn usage(&self) -> PoolUsage {
+        of_pool(self.core())
+    }
+
+    /// All is home: recount it, and let the pool go.
+    fn finish(self) {
+        let usage = self.usage();
+        let core = self.core();
+        assert_eq!((usage.in_use, usage.large_live), (0, 0));
+        assert_eq!(usage.external, self.fake.mapped() as u64);
+        core.relieve();
+        let usage = self.usage();
+        assert_eq!((usage.array_buffers, usage.external), (0, 0));
+        assert_eq!(self.fake.mapped(), 0);
+        self.close();
+    }
+
+    /// Drops the last handle.
+    fn close(self) {
+        assert!(self.core().remove_handle());
+        self.core().relieve();
+        Core::release(self.core);
+    }
+}
+
+fn model(body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    // Three preemptions find what more would, by experience, in a fraction of the time;
+    // LOOM_MAX_PREEMPTIONS overrides it.
+    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.check(body);
+}
+
+fn take(core: &Core, cache: &LocalCache) -> NonNull<u8> {
+    let slot = cache.take(CLASS);
+    slot.unwrap_or_else(|| cache.take_slow(core, CLASS).unwrap())
+}
+
+fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
+    if !cache.give(CLASS, slot) {
+        cache.give_slow(core, CLASS, slot);
+    }
+}
+
+#[test]
+fn loom_two_threads_miss_at_once() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let body = |core: &Core, cache: &LocalCache| {
+            let slot = take(core, cache);
+            // SAFETY: the slot is this thread's alone.
+            unsafe { slot.write(1) };
+            slot
+        };
+        let (a, b) = (rig.spawn(body), rig.spawn(body));
+        let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
+        assert_ne!(a, b, "one slot was taken twice");
+        assert_eq!(rig.usage().in_use, 2 * 2048);
+        rig.core().give_slot(CLASS, a);
+        rig.core().give_slot(CLASS, b);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_slab_empties_while_another_thread_carves_it() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let slots = Sent([0; 2].map(|_| rig.core().take_slot(CLASS).unwrap()));
+        let giver = rig.spawn(move |core, _| {
+            for slot in slots.get() {
+                core.give_slot(CLASS, slot);
+            }
+        });
+        let taker = rig.spawn(|core, cache| {
+            let slot = take(core, cache);
+            give(core, cache, slot);
+        });
+        giver.join().unwrap();
+        taker.join().unwrap();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_full_magazines_cross_at_the_depot() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let slots = Sent([0; 3].map(|_| rig.core().take_slot(CLASS).unwrap()));
+        let giver = rig.spawn(move |core, cache| {
+            for slot in slots.get() {
+                give(core, cache, slot);
+            }
+        });
+        let taker = rig.spawn(|core, cache| {
+            let slots = [take(core, cache), take(core, cache)];
+            assert_ne!(slots[0], slots[1]);
+            slots.into_iter().for_each(|slot| give(core, cache, slot));
+        });
+        giver.join().unwrap();
+        taker.join().unwrap();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
+    model(|| {
+        // One slab a region: giving it back empties the region.
+        let rig = Rig::new(|config| config.region_shift = 13);
+        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
+        let giver = rig.spawn(move |core, _| {
+            core.give_slot(CLASS, slot.get());
+            core.relieve();
+        });
+        let taker = rig.spawn(|core, _| {
+            let slot = core.take_slot(CLASS).unwrap();
+            // SAFETY: the slot is this thread's alone, and its region is mapped.
+            unsafe { slot.write(1) };
+            core.give_slot(CLASS, slot);
+        });
+        giver.join().unwrap();
+        taker.join().unwrap();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_thread_ends_while_another_trims() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
+        let ending = rig.spawn(move |core, cache| give(core, cache, slot.get()));
+        let core = rig.core();
+        core.call_threads();
+        core.relieve();
+        core.purge();
+        ending.join().unwrap();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_called_thread_loses_nothing() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let owner = rig.spawn(|core, cache| {
+            for _ in 0..2 {
+                let slot = take(core, cache);
+                give(core, cache, slot);
+            }
+            assert!(cache.magazines.slots(CLASS) <= 2, "a slab has two slots");
+        });
+        rig.core().call_threads();
+        owner.join().unwrap();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
+    model(|| {
+        let rig = Rig::new(|config| config.region_shift = 13);
+        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
+        let dropper = thread::spawn(move || {
+            // As a thread without a local cache does it: the slot's region keeps the pool alive.
+            let slot = slot.get();
+            let core = rig.core();
+            core.retain();
+            core.give_slot(CLASS, slot);
+            Core::release(rig.core);
+        });
+        rig.close();
+        dropper.join().unwrap();
+        assert_eq!(rig.fake.mapped(), 0);
+    });
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let large = Sent(rig.core().take_large(PAGE).unwrap());
+        let dropper = thread::spawn(move || {
+            let large = large.get();
+            let core = rig.core();
+            core.retain();
+            core.give_large(large);
+            Core::release(rig.core);
+        });
+        rig.close();
+        dropper.join().unwrap();
+        assert_eq!(rig.fake.mapped(), 0);
+    });
+}
+
+#[test]
+fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
+    model(|| {
+        let rig = Rig::new(|config| config.cache_limit = PAGE);
+        let pair = Sent([0; 2].map(|_| rig.core().take_large(PAGE).unwrap()));
+        let giver = rig.spawn(move |core, _| {
+            // The second is over the bound: the first is evicted for it, unless it is taken before.
+            for large in pair.get() {
+                core.give_large(large);
+            }
+        });
+        let taker = rig.spawn(|core, _| {
+            let large = core.take_large(PAGE).unwrap();
+            // SAFETY: the mapping is this thread's alone.
+            unsafe { Large::of(large).base().write(1) };
+            core.give_large(large);
+        });
+        giver.join().unwrap();
+        taker.join().unwrap();
+        assert!(rig.core().mappings.resident() <= PAGE);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_the_limit_holds_when_two_threads_reach_it() {
+    model(|| {
+        let rig = Rig::new(|config| config.limit = 3 * PAGE);
+        let body = move |core: &'static Core, _: &LocalCache| {
+            let taken: Result<_, Refused> = core.take_large(2 * PAGE);
+            assert!(core.mapper.mapped() <= 3 * PAGE);
+            match taken {
+                Ok(large) => {
+                    core.give_large(large);
+                    true
+                }
+                Err(refused) => {
+                    assert_eq!(refused, Refused::Limit);
+                    false
+                }
+            }
+        };
+        let (a, b) = (rig.spawn(body), rig.spawn(body));
+        let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
+        assert!(a || b, "the limit has room for one of them");
+        // What the refused one had counted is not lost: the room is there.
+        rig.core().relieve();
+        let large = rig.core().take_large(3 * PAGE).unwrap();
+        rig.core().give_large(large);
+        rig.finish();
+    });
+}
