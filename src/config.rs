@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) os: Os,
     pub(crate) slab_size: usize,
     pub(crate) region_shift: u32,
+    /// Whether large slots are cut from spans of slabs.
+    pub(crate) spans: bool,
     /// `usize::MAX` where there is none.
     pub(crate) limit: usize,
     pub(crate) zero_on_free: bool,
@@ -84,10 +86,13 @@ impl Settings {
         }
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
         let lease_limit = if decay_ms == 0 { 0 } else { cache_limit / 2 };
+        // Spans need regions of their own: a pool of small limit cannot afford two kinds.
+        let spans = limit / slab_size >= 256;
         Ok(Config {
             os: self.os.unwrap_or_else(Os::native),
             slab_size,
             region_shift: region_shift(slab_size, limit),
+            spans,
             limit,
             zero_on_free: self.zero_on_free,
             zero_fill: self.zero_fill,

@@ -23,7 +23,7 @@ use crate::magazine::{Block, Magazines};
 use crate::mapping::{Mapper, unmapping_fragments};
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::registry;
-use crate::size_class::ClassTable;
+use crate::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry};
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard,
@@ -39,7 +39,8 @@ pub(crate) struct Core {
     pub(crate) prefix: Prefix,
     pub(crate) table: &'static ClassTable,
     pub(crate) mapper: Mapper,
-    pub(crate) regions: Regions,
+    /// Carved into slabs, and carved into spans.
+    pub(crate) regions: [Regions; 2],
     pub(crate) depot: Depot,
     pub(crate) mappings: MappingCache,
     locals: Mutex<Locals>,
@@ -76,7 +77,8 @@ impl Core {
         config: Config,
         table: &'static ClassTable,
     ) -> Result<NonNull<Core>, Refused> {
-        let geometry = Geometry::new(config.slab_size, config.region_shift);
+        let geometries =
+            [1, SPAN].map(|n| Geometry::new(n * config.slab_size, config.region_shift));
         let core = try_box(Self {
             id,
             config,
@@ -84,8 +86,8 @@ impl Core {
                 .with_flags(config.zero_on_free, config.zero_fill),
             table,
             mapper: Mapper::new(config.os, config.limit),
-            regions: Regions::new(geometry),
-            depot: Depot::new(geometry, table),
+            regions: geometries.map(Regions::new),
+            depot: Depot::new(geometries, table),
             mappings: MappingCache::new(),
             locals: Mutex::new(Locals::default()),
             epoch: AtomicU32::new(0),
@@ -221,9 +223,10 @@ impl Core {
         self.config.cache_limit.saturating_sub(leased)
     }
 
+    /// For each of the two kinds of regions: half of what the mapping cache leaves.
     fn keep_regions(&self) -> Keep {
         Keep {
-            bytes: self.cache_limit().saturating_sub(self.mappings.resident()),
+            bytes: self.cache_limit().saturating_sub(self.mappings.resident()) / 2,
             decay_ms: self.config.decay_ms,
         }
     }
@@ -237,7 +240,7 @@ impl Core {
         match self.depot.refill(class, block) {
             Refill::Block(block) => Ok(block),
             Refill::NeedsSlab(block) => {
-                let slab = self.take_slab()?;
+                let slab = self.take_slab(class)?;
                 self.depot.refill_from(class, slab, block);
                 Ok(block)
             }
@@ -249,16 +252,22 @@ impl Core {
         if let Some(slot) = self.depot.take_one(class) {
             return Ok(slot);
         }
-        let slab = self.take_slab()?;
+        let slab = self.take_slab(class)?;
         self.depot.take_one_from(class, slab).ok_or(Refused::System)
     }
 
-    fn take_slab(&self) -> Result<EmptySlab, Refused> {
-        if let Some(slab) = self.regions.take() {
+    /// The regions that the class' slabs or spans are carved from.
+    fn regions_of(&self, class: usize) -> &Regions {
+        &self.regions[usize::from(self.table.get(class).spans)]
+    }
+
+    fn take_slab(&self, class: usize) -> Result<EmptySlab, Refused> {
+        let regions = self.regions_of(class);
+        if let Some(slab) = regions.take() {
             return Ok(slab);
         }
         self.retain();
-        let slab = self.regions.take_new(&self.mapper, self.as_owner());
+        let slab = regions.take_new(&self.mapper, self.as_owner());
         if slab.is_err() {
             self.references.fetch_sub(1, Relaxed);
         }
@@ -270,7 +279,7 @@ impl Core {
         match self.depot.exchange_full(class, block) {
             Exchange::Empty(block) => block,
             Exchange::Emptied(block, slabs) => {
-                self.give_slabs(slabs);
+                self.give_slabs(class, slabs);
                 block
             }
             Exchange::NeedsEmpty(block) => {
@@ -286,22 +295,23 @@ impl Core {
 
     /// Puts the slots of a block back into their slabs.
     pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) {
-        self.give_slabs(self.depot.flush(class, block));
+        self.give_slabs(class, self.depot.flush(class, block));
     }
 
     /// Puts a slot back into its slab, for a thread without magazines.
     pub(crate) fn give_slot(&self, class: usize, slot: NonNull<u8>) {
-        self.give_slabs(self.depot.give_one(class, slot));
+        self.give_slabs(class, self.depot.give_one(class, slot));
         if self.is_closed() {
-            self.give_slabs(self.depot.sweep_most(class));
+            self.give_slabs(class, self.depot.sweep_most(class));
         }
     }
 
-    fn give_slabs(&self, slabs: EmptySlabs) {
+    fn give_slabs(&self, class: usize, slabs: EmptySlabs) {
         if !slabs.is_empty() {
             let now_ms = self.mapper.now_ms();
-            let spare = self.regions.give(slabs, self.keep_regions(), now_ms);
-            self.unmap_regions(spare);
+            let regions = self.regions_of(class);
+            let spare = regions.give(slabs, self.keep_regions(), now_ms);
+            self.unmap_regions(regions, spare);
             self.leave_nothing_behind();
             let decay_ms = self.config.decay_ms;
             let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
@@ -309,8 +319,8 @@ impl Core {
         }
     }
 
-    fn unmap_regions(&self, regions: EmptyRegions) {
-        let count = self.regions.unmap(&self.mapper, regions);
+    fn unmap_regions(&self, regions: &Regions, empty: EmptyRegions) {
+        let count = regions.unmap(&self.mapper, empty);
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
     }
@@ -334,7 +344,7 @@ impl Core {
 
     /// Caches a freed mapping, or gives it back.
     pub(crate) fn give_large(&self, large: NonNull<Large>) {
-        let regions = self.regions.all_empty_bytes();
+        let regions: usize = self.regions.iter().map(Regions::all_empty_bytes).sum();
         let bytes = self.cache_limit().saturating_sub(regions);
         let decay_ms = self.config.decay_ms;
         let now_ms = self.mapper.now_ms();
@@ -350,7 +360,9 @@ impl Core {
         if self.is_closed() {
             self.unmap_mappings(self.mappings.drain().0, 0);
             let now_ms = self.mapper.now_ms();
-            self.unmap_regions(self.regions.release(Keep::NOTHING, now_ms));
+            for regions in &self.regions {
+                self.unmap_regions(regions, regions.release(Keep::NOTHING, now_ms));
+            }
         }
     }
 
@@ -380,15 +392,17 @@ impl Core {
         self.unmap_mappings(evicted.sorted(), count);
         for class in 0..self.table.count() {
             let slabs = self.depot.drain(class);
-            let spare = self
-                .regions
-                .give(slabs, Keep::NOTHING, self.mapper.now_ms());
-            self.unmap_regions(spare);
+            let regions = self.regions_of(class);
+            let spare = regions.give(slabs, Keep::NOTHING, self.mapper.now_ms());
+            self.unmap_regions(regions, spare);
         }
     }
 
     /// Gives back the memory of empty slabs whose region stays. Returns the bytes.
     pub(crate) fn purge(&self) -> usize {
-        self.regions.purge(&self.mapper)
+        self.regions
+            .iter()
+            .map(|regions| regions.purge(&self.mapper))
+            .sum()
     }
 }

@@ -17,8 +17,8 @@
 //! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
 
 use crate::magazine::Block;
-use crate::size_class::{ClassTable, MAX_CLASSES};
-use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, header};
+use crate::size_class::{ClassTable, MAX_CLASSES, SPAN};
+use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;
 
@@ -32,10 +32,9 @@ const MIN_IDLE: u32 = 2;
 /// How a class' memory is spread, in slabs and slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClassCounts {
-    pub(crate) partial: u64,
-    pub(crate) full: u64,
-    /// Empty, but still the class' own.
-    pub(crate) idle: u64,
+    /// Slabs that are the class' own.
+    pub(crate) slabs: u64,
+    pub(crate) states: States,
     /// Slots out of the slabs: with buffers, in magazines, or in the depot's.
     pub(crate) slots_out: u64,
     /// Those of them in the depot's full magazines.
@@ -74,7 +73,9 @@ struct ClassState {
     listed: Option<NonNull<SlabHeader>>,
     listed_count: u32,
     idle: u32,
-    full_slabs: u32,
+    /// Slabs or spans that are the class' own.
+    owned: u64,
+    states: States,
     slots_out: u64,
 }
 
@@ -109,15 +110,16 @@ pub(crate) enum Exchange {
 
 /// The depot of one pool.
 pub(crate) struct Depot {
-    geometry: Geometry,
+    /// Of regions carved into slabs, and of those carved into spans.
+    geometries: [Geometry; 2],
     table: &'static ClassTable,
     classes: [Class; MAX_CLASSES],
 }
 
 impl Depot {
-    pub(crate) fn new(geometry: Geometry, table: &'static ClassTable) -> Self {
+    pub(crate) fn new(geometries: [Geometry; 2], table: &'static ClassTable) -> Self {
         Self {
-            geometry,
+            geometries,
             table,
             classes: std::array::from_fn(|_| Class::default()),
         }
@@ -128,7 +130,19 @@ impl Depot {
     }
 
     fn slab(&self, class: usize, at: NonNull<SlabHeader>) -> Slab<'_> {
-        Slab::new(&self.geometry, self.table.get(class), at)
+        Slab::new(self.geometry(class), self.table.get(class), at)
+    }
+
+    fn geometry(&self, class: usize) -> &Geometry {
+        &self.geometries[usize::from(self.table.get(class).spans)]
+    }
+
+    fn slabs_in_one(&self, class: usize) -> u64 {
+        if self.table.get(class).spans {
+            SPAN as u64
+        } else {
+            1
+        }
     }
 
     fn max_full(&self, class: usize) -> u32 {
@@ -246,9 +260,8 @@ impl Depot {
     pub(crate) fn counts(&self, class: usize) -> ClassCounts {
         let state = self.class(class);
         ClassCounts {
-            partial: u64::from(state.listed_count - state.idle),
-            full: u64::from(state.full_slabs),
-            idle: u64::from(state.idle),
+            slabs: state.owned * self.slabs_in_one(class),
+            states: state.states,
             slots_out: state.slots_out,
             slots_in_depot: u64::from(state.slots_in_depot),
         }
@@ -256,6 +269,7 @@ impl Depot {
 
     fn adopt(&self, state: &mut ClassState, class: usize, at: NonNull<SlabHeader>) {
         self.slab(class, at).assign(class);
+        state.owned += 1;
         state.idle += 1;
         state.list(at);
     }
@@ -293,25 +307,30 @@ impl Depot {
     ) {
         let Some(at) = state.listed else { return };
         let slab = self.slab(class, at);
-        if slab.is_empty() {
+        let before = slab.states();
+        let want = if slab.is_empty() {
             state.idle -= 1;
-        }
+            want.min(self.table.get(class).first_fill)
+        } else {
+            want
+        };
         state.slots_out += u64::from(slab.take(want, each));
+        state.change(before, slab.states());
         if slab.is_full() {
-            state.full_slabs += 1;
             state.unlist_first();
         }
     }
 
     fn give_slot(&self, state: &mut ClassState, class: usize, slot: NonNull<u8>) {
-        let at = self.geometry.header_of(slot);
+        let at = self.geometry(class).header_of(slot);
         let slab = self.slab(class, at);
         debug_assert_eq!(header(at).class(), class);
         if slab.is_full() {
-            state.full_slabs -= 1;
             state.list(at);
         }
+        let before = slab.states();
         slab.give(slot);
+        state.change(before, slab.states());
         state.slots_out -= 1;
         if slab.is_empty() {
             state.idle += 1;
@@ -353,6 +372,7 @@ impl Depot {
             }
             state.listed_count -= 1;
             state.idle -= 1;
+            state.owned -= 1;
             swept.push(slab.unassign(at));
         }
         swept
@@ -382,6 +402,11 @@ fn free_blocks(mut blocks: Blocks) {
 }
 
 impl ClassState {
+    fn change(&mut self, before: States, after: States) {
+        self.states.used = self.states.used + after.used - before.used;
+        self.states.full = self.states.full + after.full - before.full;
+    }
+
     fn list(&mut self, at: NonNull<SlabHeader>) {
         debug_assert!(!header(at).is_listed());
         header(at).set_next(self.listed);

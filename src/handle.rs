@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn every_part_comes_back() {
         for shift in 12..=20 {
-            let table = ClassTable::of_slab_size(1 << shift);
+            let table = ClassTable::of_slab_size(1 << shift, true);
             for class in 0..table.count() {
                 for id in [0, 1, 77, MAX_POOLS - 1] {
                     let size = table.get(class).slot_size as usize;

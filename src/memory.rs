@@ -16,7 +16,7 @@ use crate::large::Large;
 use crate::local::LocalCache;
 use crate::pool::{Pool, no_pool};
 use crate::region::owner_of;
-use crate::size_class::{DefaultClasses, GRANULE};
+use crate::size_class::{DefaultClasses, GRANULE, SPAN};
 use crate::thread::{self, GLOBAL_ID, Thread};
 use std::ptr::NonNull;
 
@@ -304,7 +304,9 @@ impl Memory {
     fn slot_start(&self) -> NonNull<u8> {
         let core = Core::of(self.core());
         let class = core.table.get(self.handle.class());
-        let offset = self.start.addr().get() & (core.table.slab_size - 1);
+        // Slabs and spans are aligned to their sizes, as they lie in aligned regions.
+        let size = core.table.slab_size * if class.spans { SPAN } else { 1 };
+        let offset = self.start.addr().get() & (size - 1);
         let past = offset - class.slot_of_offset(offset) * class.slot_size as usize;
         // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see `Buffer::advance`).
         unsafe { self.start.sub(past) }

@@ -101,7 +101,7 @@ impl Pool {
 
     fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
-        let table = ClassTable::of_slab_size(config.slab_size);
+        let table = ClassTable::of_slab_size(config.slab_size, config.spans);
         let core = Core::create(id, config, table).map_err(|_| ConfigError::OutOfMemory)?;
         Ok(Pool {
             core,

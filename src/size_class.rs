@@ -3,6 +3,11 @@
 //! Slot sizes are multiples of 16, about four per doubling. Each is the largest that still cuts the
 //! slab into its number of slots, `floor16(slab_size / k)`, so that no slab has a tail to waste:
 //! what would be the tail is spread over the slots.
+//!
+//! One slab has few ways to be cut into large slots: halves and the whole, nothing between. So slots
+//! above a quarter of the slab are cut from a *span* of four neighbouring slabs, into 14 down to 4. (Of
+//! buffers whose lengths are spread evenly over the doublings up to the slab size, half the bytes are in
+//! the last doubling. There a single slab wastes 28 % of its memory on average, a span 9 %.)
 
 /// Slot sizes are multiples of this, and every buffer is aligned to it, in bytes.
 pub(crate) const GRANULE: usize = 16;
@@ -14,6 +19,12 @@ pub(crate) const MIN_SLAB_SIZE: usize = 4096;
 pub(crate) const MAX_SLAB_SIZE: usize = 1 << 20;
 /// The slab size of the global pool, in bytes; 8 KiB as in Node.js.
 pub(crate) const DEFAULT_SLAB_SIZE: usize = 8192;
+/// Slabs in a span.
+pub(crate) const SPAN: usize = 4;
+/// Larger slabs do without spans.
+const MAX_SPANNED_SLAB_SIZE: usize = 64 << 10;
+/// Slots in a span, largest number (smallest slots) first.
+const SPAN_SLOTS: [usize; 8] = [14, 12, 10, 8, 7, 6, 5, 4];
 /// Slots in a magazine, at most.
 pub(crate) const MAGAZINE_SLOTS: usize = 64;
 /// Bytes in a magazine, at most, unless one slot is larger.
@@ -24,8 +35,14 @@ const MAGAZINE_BYTES: usize = 64 << 10;
 pub(crate) struct SizeClass {
     /// Bytes in a slot.
     pub(crate) slot_size: u32,
-    /// Slots in a slab.
+    /// Slots in a slab, or in a span.
     pub(crate) slots: u32,
+    /// Whether the slots are cut from spans.
+    pub(crate) spans: bool,
+    /// Slots that are taken at once from a slab or span that was empty.
+    pub(crate) first_fill: u32,
+    /// For each slab of a span, the slots that lie in it, if only in part.
+    pub(crate) slots_in_slab: [u16; SPAN],
     /// `ceil(2^44 / slot_size)`: turns the division of an offset by the slot size into a multiplication.
     reciprocal: u64,
     /// Slots a magazine of this class may hold.
@@ -36,12 +53,16 @@ impl SizeClass {
     const NONE: Self = Self {
         slot_size: 0,
         slots: 0,
+        spans: false,
+        first_fill: 0,
+        slots_in_slab: [0; SPAN],
         reciprocal: 0,
         magazine_capacity: 0,
     };
 
-    const fn new(slab_size: usize, slots: usize) -> Self {
-        let slot_size = slab_size / slots / GRANULE * GRANULE;
+    /// Of `slots` slots in a range of `size` bytes.
+    const fn new(size: usize, slots: usize) -> Self {
+        let slot_size = size / slots / GRANULE * GRANULE;
         let by_bytes = MAGAZINE_BYTES / slot_size;
         let capacity = if by_bytes > MAGAZINE_SLOTS {
             MAGAZINE_SLOTS
@@ -53,12 +74,32 @@ impl SizeClass {
         Self {
             slot_size: slot_size as u32,
             slots: slots as u32,
+            spans: false,
+            first_fill: slots as u32,
+            slots_in_slab: [0; SPAN],
             reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
             magazine_capacity: capacity as u32,
         }
     }
 
-    /// Which slot of its slab the byte at `offset` lies in.
+    const fn spanning(slab_size: usize, slots: usize) -> Self {
+        let mut class = Self::new(SPAN * slab_size, slots);
+        let slot_size = class.slot_size as usize;
+        class.spans = true;
+        class.first_fill = (slab_size / slot_size) as u32;
+        let mut slot = 0;
+        while slot < slots {
+            let mut slab = slot * slot_size / slab_size;
+            while slab <= (slot * slot_size + slot_size - 1) / slab_size {
+                class.slots_in_slab[slab] |= 1 << slot;
+                slab += 1;
+            }
+            slot += 1;
+        }
+        class
+    }
+
+    /// Which slot of its slab or span the byte at `offset` lies in.
     pub(crate) const fn slot_of_offset(&self, offset: usize) -> usize {
         ((offset as u64 * self.reciprocal) >> 44) as usize
     }
@@ -74,8 +115,8 @@ pub(crate) struct ClassTable {
 }
 
 impl ClassTable {
-    const fn new(slab_size: usize, by_granule: &'static [u8]) -> Self {
-        let (classes, count) = classes_of(slab_size);
+    const fn new(slab_size: usize, spans: bool, by_granule: &'static [u8]) -> Self {
+        let (classes, count) = classes_of(slab_size, spans);
         Self {
             slab_size,
             classes,
@@ -120,9 +161,15 @@ impl ClassTable {
         self.count
     }
 
-    /// The table of a slab size that the configuration has accepted.
-    pub(crate) const fn of_slab_size(slab_size: usize) -> &'static ClassTable {
-        &TABLES[(slab_size / MIN_SLAB_SIZE).trailing_zeros() as usize]
+    /// The table of a slab size that the configuration has accepted, with spans if asked for and if slabs
+    /// of that size have them.
+    pub(crate) const fn of_slab_size(slab_size: usize, spans: bool) -> &'static ClassTable {
+        let number = (slab_size / MIN_SLAB_SIZE).trailing_zeros() as usize;
+        if spans && slab_size <= MAX_SPANNED_SLAB_SIZE {
+            &SPANNED_TABLES[number]
+        } else {
+            &TABLES[number]
+        }
     }
 }
 
@@ -130,9 +177,9 @@ impl ClassTable {
 pub(crate) struct DefaultClasses;
 
 impl DefaultClasses {
-    const BY_GRANULE: [u8; DEFAULT_SLAB_SIZE / GRANULE + 1] = granules_of();
+    const BY_GRANULE: [u8; DEFAULT_SLAB_SIZE / GRANULE + 1] = granules_of(true);
     const SLOT_SIZES: [u32; MAX_CLASSES] = {
-        let (classes, _) = classes_of(DEFAULT_SLAB_SIZE);
+        let (classes, _) = classes_of(DEFAULT_SLAB_SIZE, true);
         let mut sizes = [0; MAX_CLASSES];
         let mut class = 0;
         while class < MAX_CLASSES {
@@ -158,16 +205,17 @@ impl DefaultClasses {
     }
 }
 
-const fn classes_of(slab_size: usize) -> ([SizeClass; MAX_CLASSES], usize) {
+const fn classes_of(slab_size: usize, spans: bool) -> ([SizeClass; MAX_CLASSES], usize) {
     let mut classes = [SizeClass::NONE; MAX_CLASSES];
     let mut count = 0;
+    let single = if spans { slab_size / SPAN } else { slab_size };
     let mut base = GRANULE;
-    while base <= slab_size {
+    while base <= single {
         let mut quarter = 0;
         while quarter < 4 {
             let target = (base * (4 + quarter) / 4).next_multiple_of(GRANULE);
             quarter += 1;
-            if target > slab_size {
+            if target > single {
                 break;
             }
             let class = SizeClass::new(slab_size, slab_size / target);
@@ -178,12 +226,18 @@ const fn classes_of(slab_size: usize) -> ([SizeClass; MAX_CLASSES], usize) {
         }
         base *= 2;
     }
+    let mut number = 0;
+    while spans && number < SPAN_SLOTS.len() {
+        classes[count] = SizeClass::spanning(slab_size, SPAN_SLOTS[number]);
+        count += 1;
+        number += 1;
+    }
     (classes, count)
 }
 
 /// `ENTRIES` is `slab_size / GRANULE + 1`.
-const fn granules_of<const ENTRIES: usize>() -> [u8; ENTRIES] {
-    let (classes, _) = classes_of((ENTRIES - 1) * GRANULE);
+const fn granules_of<const ENTRIES: usize>(spans: bool) -> [u8; ENTRIES] {
+    let (classes, _) = classes_of((ENTRIES - 1) * GRANULE, spans);
     let mut table = [0; ENTRIES];
     let mut class = 0;
     let mut granule = 0;
@@ -198,22 +252,30 @@ const fn granules_of<const ENTRIES: usize>() -> [u8; ENTRIES] {
 }
 
 macro_rules! table {
-    ($slab_size:expr) => {{
-        static BY_GRANULE: [u8; $slab_size / GRANULE + 1] = granules_of();
-        ClassTable::new($slab_size, &BY_GRANULE)
+    ($slab_size:expr, $spans:expr) => {{
+        static BY_GRANULE: [u8; $slab_size / GRANULE + 1] = granules_of($spans);
+        ClassTable::new($slab_size, $spans, &BY_GRANULE)
     }};
 }
 
 static TABLES: [ClassTable; 9] = [
-    table!(4 << 10),
-    table!(8 << 10),
-    table!(16 << 10),
-    table!(32 << 10),
-    table!(64 << 10),
-    table!(128 << 10),
-    table!(256 << 10),
-    table!(512 << 10),
-    table!(1 << 20),
+    table!(4 << 10, false),
+    table!(8 << 10, false),
+    table!(16 << 10, false),
+    table!(32 << 10, false),
+    table!(64 << 10, false),
+    table!(128 << 10, false),
+    table!(256 << 10, false),
+    table!(512 << 10, false),
+    table!(1 << 20, false),
+];
+
+static SPANNED_TABLES: [ClassTable; 5] = [
+    table!(4 << 10, true),
+    table!(8 << 10, true),
+    table!(16 << 10, true),
+    table!(32 << 10, true),
+    table!(64 << 10, true),
 ];
 
 #[cfg(all(test, not(loom)))]
@@ -221,7 +283,8 @@ mod tests {
     use super::*;
 
     fn tables() -> impl Iterator<Item = &'static ClassTable> {
-        (12..=20).map(|shift| ClassTable::of_slab_size(1 << shift))
+        let plain = (12..=20).map(|shift| ClassTable::of_slab_size(1 << shift, false));
+        plain.chain((12..=20).map(|shift| ClassTable::of_slab_size(1 << shift, true)))
     }
 
     #[test]
@@ -246,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_constants_are_the_default_table() {
-        let table = ClassTable::of_slab_size(DEFAULT_SLAB_SIZE);
+        let table = ClassTable::of_slab_size(DEFAULT_SLAB_SIZE, true);
         for len in 0..=DEFAULT_SLAB_SIZE + 17 {
             assert_eq!(DefaultClasses::class_of(len), table.class_of(len));
         }
@@ -261,9 +324,10 @@ mod tests {
         for table in tables() {
             for class in (0..table.count()).map(|class| table.get(class)) {
                 let (size, slots) = (class.slot_size as usize, class.slots as usize);
+                let whole = if class.spans { SPAN } else { 1 } * table.slab_size;
                 assert_eq!(size % GRANULE, 0);
-                assert!(size * slots <= table.slab_size);
-                assert!((size + GRANULE) * slots > table.slab_size);
+                assert!(size * slots <= whole);
+                assert!((size + GRANULE) * slots > whole);
             }
         }
     }
@@ -290,6 +354,25 @@ mod tests {
             assert!(table.count() >= 2 * doublings);
             let largest = table.get(table.count() - 1);
             assert_eq!(largest.slot_size as usize, table.slab_size);
+        }
+    }
+
+    #[test]
+    fn slots_lie_in_one_or_two_slabs_of_a_span() {
+        for table in tables() {
+            for class in (0..table.count()).map(|class| table.get(class)) {
+                let all = class.slots_in_slab.iter().fold(0, |all, slots| all | slots);
+                if !class.spans {
+                    assert_eq!(all, 0);
+                    continue;
+                }
+                assert_eq!(u32::from(all), (1 << class.slots) - 1);
+                let slabs = class.slots_in_slab.iter().map(|slots| slots.count_ones());
+                assert!((class.slots..=class.slots + 3).contains(&slabs.sum::<u32>()));
+                // What is taken first lies in the first slab.
+                let first = class.first_fill as usize * class.slot_size as usize;
+                assert!(first > 0 && first <= table.slab_size);
+            }
         }
     }
 

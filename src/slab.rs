@@ -11,6 +11,10 @@
 //! | 49 | `CLEAN`: empty, and purged since it was last used |
 //! | 56..64 | the size class it belongs to |
 //!
+//! A *span*, four neighbouring slabs that larger slots are cut from, is handled as one slab of four times
+//! the size, with one header; it comes from regions that are carved into spans. Only where slabs are
+//! counted by state does it count as four: see [`Slab::states`].
+//!
 //! `free` has a bit for each free slot where the slab has at most 64 of them. Where it has more, `free`
 //! is their number and the bits are in the slab's wide bitmap, further on in the region.
 //!
@@ -205,6 +209,14 @@ impl Geometry {
     }
 }
 
+/// Numbers of slabs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct States {
+    /// Partial or full.
+    pub(crate) used: u64,
+    pub(crate) full: u64,
+}
+
 /// A slab that belongs to a size class, seen by the holder of that class' lock.
 pub(crate) struct Slab<'a> {
     header: &'a SlabHeader,
@@ -263,6 +275,25 @@ impl<'a> Slab<'a> {
 
     pub(crate) fn is_full(&self) -> bool {
         self.header.free.get() == 0
+    }
+
+    /// How many slabs have slots out, and how many have all their slots out. A slot that lies in two slabs
+    /// of a span is out of both.
+    pub(crate) fn states(&self) -> States {
+        let (used, full) = (!self.is_empty(), self.is_full());
+        if !self.class.spans {
+            return States {
+                used: u64::from(used),
+                full: u64::from(full),
+            };
+        }
+        let free = self.header.free.get();
+        let mut states = States { used: 0, full: 0 };
+        for slots in self.class.slots_in_slab.map(u64::from) {
+            states.used += u64::from(free & slots != slots);
+            states.full += u64::from(free & slots == 0);
+        }
+        states
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -362,7 +393,7 @@ mod tests {
             let geometry = Geometry::new(slab_size, region_shift);
             let size = geometry.region_size();
             let mapping = mapper.map(size, size, false).unwrap();
-            let table = ClassTable::of_slab_size(slab_size);
+            let table = ClassTable::of_slab_size(slab_size, false);
             for number in 0..table.count() {
                 for index in [0, geometry.slabs() - 1] {
                     let at = geometry.header_at(mapping.base(), index);

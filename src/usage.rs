@@ -3,6 +3,7 @@
 use crate::core::Core;
 use crate::magazine::Magazines;
 use crate::registry;
+use crate::size_class::SPAN;
 use crate::sync::Ordering::Relaxed;
 use crate::system;
 use std::fmt;
@@ -21,7 +22,8 @@ pub struct PoolUsage {
     pub array_buffers: u64,
     /// Bytes of slots that are with live buffers, plus the lengths asked for of live large buffers.
     pub in_use: u64,
-    /// Bytes kept for reuse: free slots, empty slabs that were used, freed mappings.
+    /// Bytes kept for reuse: all of the slabs that were used but what is in live buffers' slots, and freed
+    /// mappings.
     pub cached: u64,
     /// Slabs none of whose slots is out.
     pub slabs_empty: u64,
@@ -39,20 +41,18 @@ pub(crate) fn of_pool(core: &Core) -> PoolUsage {
     // Threads that come and go wait until the sums are done, so that no part is counted twice or missed.
     let locals = core.locals();
     let mut usage = PoolUsage::default();
-    let (mut slots_free, mut idle) = (0, 0);
+    let slab_size = core.config.slab_size as u64;
+    let (mut slabs, mut slots_bytes) = (0, 0);
     for number in 0..core.table.count() {
         let counts = core.depot.counts(number);
         let class = core.table.get(number);
-        let slot_size = u64::from(class.slot_size);
         let in_magazines: u64 = locals.iter().map(|local| local.slots(number)).sum();
         let free_out = counts.slots_in_depot + in_magazines;
         let in_buffers = counts.slots_out.saturating_sub(free_out);
-        let slots = (counts.partial + counts.full) * u64::from(class.slots);
-        usage.in_use += in_buffers * slot_size;
-        usage.slabs_partial += counts.partial;
-        usage.slabs_full += counts.full;
-        idle += counts.idle;
-        slots_free += slots.saturating_sub(in_buffers) * slot_size;
+        slots_bytes += in_buffers * u64::from(class.slot_size);
+        usage.slabs_partial += counts.states.used - counts.states.full;
+        usage.slabs_full += counts.states.full;
+        slabs += counts.slabs;
     }
     let sum = |figure: fn(&Magazines) -> u64| locals.iter().map(figure).fold(0, u64::wrapping_add);
     let live = sum(|local| local.large_live.load(Relaxed)).wrapping_add(core.large_live());
@@ -61,15 +61,16 @@ pub(crate) fn of_pool(core: &Core) -> PoolUsage {
     let kept = sum(|local| local.large_kept.load(Relaxed));
     drop(locals);
 
-    let slab_size = core.config.slab_size as u64;
-    let in_regions = core.regions.slabs();
-    usage.slabs_empty = idle + in_regions.empty;
+    usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;
+    for (regions, slabs_in_one) in core.regions.iter().zip([1, SPAN as u64]) {
+        let counts = regions.slabs();
+        usage.slabs_empty += counts.empty * slabs_in_one;
+        slabs += (counts.empty - counts.fresh) * slabs_in_one;
+    }
     usage.large_cached = kept + core.mappings.footprint() as u64;
-    usage.in_use += usage.large_live;
+    usage.in_use = slots_bytes + usage.large_live;
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
-    usage.cached = slots_free
-        + (idle + (in_regions.empty - in_regions.fresh)) * slab_size
-        + usage.large_cached;
+    usage.cached = (slabs * slab_size).saturating_sub(slots_bytes) + usage.large_cached;
     usage.external = core.mapper.mapped() as u64;
     // Equal or less, but for what other threads did while the sums were made.
     usage.array_buffers = usage.array_buffers.min(usage.external);

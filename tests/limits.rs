@@ -119,6 +119,30 @@ fn what_other_threads_dropped_can_be_had() {
     assert_all_home(&pool);
 }
 
+/// What a thread dropped that lives on, and is idle, can be had: one dropped, one can be had, wherever that was.
+#[test]
+fn what_an_idle_thread_dropped_can_be_had() {
+    let pool = limited();
+    let mut live = take_all(&pool, MIB);
+    let (to_idle, from_main) = std::sync::mpsc::channel::<Buffer>();
+    let (to_main, from_idle) = std::sync::mpsc::channel();
+    let idle = std::thread::spawn(move || {
+        for buffer in from_main {
+            drop(buffer);
+            to_main.send(()).expect("the main thread waits");
+        }
+    });
+    for _ in 0..live.len() {
+        to_idle
+            .send(live.remove(0))
+            .expect("the idle thread listens");
+        from_idle.recv().expect("dropped");
+        live.push(pool.try_alloc(MIB).expect("one was dropped"));
+    }
+    drop(to_idle);
+    idle.join().expect("no panic");
+}
+
 /// More than the limit is refused by every constructor, plain and `try_`, and nothing is lost by it.
 #[test]
 fn every_constructor_keeps_to_the_limit() {

@@ -6,7 +6,7 @@
 mod table;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::measurement::WallTime;
 use criterion::{AxisScale, BenchmarkGroup, BenchmarkId, Criterion, PlotConfiguration, Throughput};
@@ -52,6 +52,7 @@ impl Touch {
 }
 
 fn main() {
+    let start = SystemTime::now();
     let mut criterion = Criterion::default()
         .sample_size(30)
         .nresamples(10_000)
@@ -62,7 +63,12 @@ fn main() {
         compare(&mut criterion, name, touch);
     }
     criterion.final_summary();
-    table::print(&TOUCHES.map(|(name, _)| name), &CONSTRUCTORS, &LENGTHS);
+    table::print(
+        &TOUCHES.map(|(name, _)| name),
+        &CONSTRUCTORS,
+        &LENGTHS,
+        start,
+    );
 }
 
 fn compare(criterion: &mut Criterion, name: &str, touch: Touch) {

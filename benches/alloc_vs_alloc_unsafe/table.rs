@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The highest throughput that is shown, in GB/s: a core's first-level cache can be filled at about as much.
 const BELIEVABLE: f64 = 200.0;
 
-/// Prints a table for each group; nothing for a group without figures, as after a mere test run.
-pub(crate) fn print(groups: &[&str], constructors: &[&str], lengths: &[usize]) {
+/// Prints a table for each group, of the figures written since `start`. A length that a filter kept from running for
+/// every constructor has no row, and a group without rows no table.
+pub(crate) fn print(groups: &[&str], constructors: &[&str], lengths: &[usize], start: SystemTime) {
     let Some(home) = criterion_home() else { return };
     for group in groups {
         let rows: Vec<String> = lengths
             .iter()
-            .filter_map(|&len| row(&home.join(group), constructors, len))
+            .filter_map(|&len| row(&home.join(group), constructors, len, start))
             .collect();
         if rows.is_empty() {
             continue;
@@ -35,11 +37,11 @@ fn head(constructors: &[&str]) -> String {
     names.join(" | ")
 }
 
-/// One line, if criterion has figures for every constructor.
-fn row(group: &Path, constructors: &[&str], len: usize) -> Option<String> {
+/// One line, if criterion has new figures for every constructor.
+fn row(group: &Path, constructors: &[&str], len: usize, start: SystemTime) -> Option<String> {
     let nanos: Option<Vec<f64>> = constructors
         .iter()
-        .map(|constructor| median_nanos(&group.join(directory_name(constructor)), len))
+        .map(|constructor| median_nanos(&group.join(directory_name(constructor)), len, start))
         .collect();
     let nanos = nanos?;
     let cells: Vec<String> = nanos.iter().map(|&nanos| cell(nanos, len)).collect();
@@ -82,8 +84,12 @@ fn length(len: usize) -> String {
 }
 
 /// The median in the `estimates.json` that criterion writes for each benchmark.
-fn median_nanos(constructor: &Path, len: usize) -> Option<f64> {
+fn median_nanos(constructor: &Path, len: usize, start: SystemTime) -> Option<f64> {
     let estimates = constructor.join(len.to_string()).join("new/estimates.json");
+    let written = fs::metadata(&estimates).ok()?.modified().ok()?;
+    if written < start {
+        return None;
+    }
     let estimates = fs::read_to_string(estimates).ok()?;
     let (_, median) = estimates.split_once("\"median\":")?;
     let (_, point) = median.split_once("\"point_estimate\":")?;
