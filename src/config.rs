@@ -85,7 +85,9 @@ impl Settings {
             });
         }
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
-        let lease_limit = if decay_ms == 0 { 0 } else { cache_limit / 2 };
+        // Under a limit nothing may lie idle with a thread that another waits for.
+        let leases = decay_ms > 0 && self.limit.is_none();
+        let lease_limit = if leases { cache_limit / 2 } else { 0 };
         // Spans need regions of their own: a pool of small limit cannot afford two kinds.
         let spans = limit / slab_size >= 256;
         Ok(Config {

@@ -242,7 +242,8 @@ impl PoolBuilder {
     }
 
     /// Bytes of freed mappings and empty regions that are kept for reuse; 64 MiB if not set, or the
-    /// limit if that is less. Up to half of them may be mappings that threads keep to themselves.
+    /// limit if that is less. In a pool without a limit, up to half of them may be mappings that threads keep
+    /// to themselves.
     pub fn cache_limit(mut self, bytes: usize) -> Self {
         self.settings.cache_limit = Some(bytes);
         self
