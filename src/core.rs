@@ -207,7 +207,12 @@ impl Core {
             let sum = leased.checked_add(bytes)?;
             (sum <= self.config.lease_limit && !self.is_closed()).then_some(sum)
         };
-        self.leased.fetch_update(Relaxed, Relaxed, lease).is_ok()
+        let leased = self.leased.fetch_update(Relaxed, Relaxed, lease).is_ok();
+        if leased && bytes > 0 {
+            // That much less is the mapping cache's.
+            self.shrink_mappings(self.mapper.now_ms());
+        }
+        leased
     }
 
     pub(crate) fn end_lease(&self, bytes: usize) {
@@ -313,10 +318,15 @@ impl Core {
             let spare = regions.give(slabs, self.keep_regions(), now_ms);
             self.unmap_regions(regions, spare);
             self.leave_nothing_behind();
-            let decay_ms = self.config.decay_ms;
-            let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
-            self.unmap_mappings(evicted, 0);
+            self.shrink_mappings(now_ms);
         }
+    }
+
+    /// Gives back cached mappings that are too many or too old.
+    fn shrink_mappings(&self, now_ms: u64) {
+        let decay_ms = self.config.decay_ms;
+        let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
+        self.unmap_mappings(evicted, 0);
     }
 
     fn unmap_regions(&self, regions: &Regions, empty: EmptyRegions) {
@@ -379,8 +389,8 @@ impl Core {
                 // Not the last reference: the caller holds one of another kind.
                 Ok(()) => drop(self.references.fetch_sub(1, Release)),
                 Err(large) => {
-                    Large::of(large).purge(&self.mapper);
-                    self.mappings.keep(large);
+                    let purged = Large::of(large).purge(&self.mapper);
+                    self.mappings.keep(large, purged);
                 }
             }
         }

@@ -36,7 +36,7 @@ pub(crate) struct Large {
     footprint: Cell<usize>,
     /// Bytes from this one on are known to be zero.
     dirty: Cell<usize>,
-    /// Purged since it was used last: it holds no memory.
+    /// In the mapping cache without memory.
     purged: Cell<bool>,
     /// The length asked for, as counted in `array_buffers`; 0 while it is free.
     pub(crate) asked: Cell<usize>,
@@ -164,7 +164,6 @@ impl Large {
         self.mapping.set(Some(mapping));
         if purged {
             self.dirty.set(0);
-            self.purged.set(true);
         }
         purged
     }
@@ -332,8 +331,10 @@ impl MappingCache {
         self.evict(&mut state, bytes, decay_ms, now_ms)
     }
 
-    /// Keeps a mapping whatever the bound: the system would not take it.
-    pub(crate) fn keep(&self, large: NonNull<Large>) {
+    /// Keeps a mapping whatever the bound: the system would not take it, or had better not. A mapping that
+    /// is `purged`, and in nobody's hands since, holds no memory.
+    pub(crate) fn keep(&self, large: NonNull<Large>, purged: bool) {
+        Large::of(large).purged.set(purged);
         self.insert(&mut lock(&self.state), large);
     }
 
@@ -507,12 +508,12 @@ mod tests {
         let large = map(&mapper, 32 << 10);
         Large::of(large).expose(32 << 10);
         assert!(Large::of(large).purge(&mapper));
-        cache.keep(large);
+        cache.keep(large, true);
         assert_eq!((cache.resident(), cache.footprint()), (0, 32 << 10));
         assert_eq!(unmap(&mapper, cache.release(0, 0, 0)), vec![]);
         assert_eq!(cache.take(32 << 10), Some(large));
         assert_eq!(Large::of(large).dirty(), 0);
-        cache.keep(large);
+        cache.keep(large, true);
         assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);
     }
 }
