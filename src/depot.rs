@@ -278,7 +278,8 @@ impl Depot {
     /// already and the block is less than half full. Slots will leave the magazine in address order.
     fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
         let block = Block::of(block);
-        let capacity = self.table.get(class).magazine_capacity;
+        let class_figures = self.table.get(class);
+        let capacity = class_figures.magazine_capacity.min(class_figures.fill);
         loop {
             let want = capacity - block.height();
             self.take_listed(state, class, want, |slot| block.push(slot));
@@ -308,12 +309,9 @@ impl Depot {
         let Some(at) = state.listed else { return };
         let slab = self.slab(class, at);
         let before = slab.states();
-        let want = if slab.is_empty() {
+        if slab.is_empty() {
             state.idle -= 1;
-            want.min(self.table.get(class).first_fill)
-        } else {
-            want
-        };
+        }
         state.slots_out += u64::from(slab.take(want, each));
         state.change(before, slab.states());
         if slab.is_full() {

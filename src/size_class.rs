@@ -39,8 +39,9 @@ pub(crate) struct SizeClass {
     pub(crate) slots: u32,
     /// Whether the slots are cut from spans.
     pub(crate) spans: bool,
-    /// Slots that are taken at once from a slab or span that was empty.
-    pub(crate) first_fill: u32,
+    /// Slots that a magazine is filled with at once, at most: those of a slab. Of a span, those that lie in
+    /// its first slab, so that a buffer brings no more slabs into use than it needs.
+    pub(crate) fill: u32,
     /// For each slab of a span, the slots that lie in it, if only in part.
     pub(crate) slots_in_slab: [u16; SPAN],
     /// `ceil(2^44 / slot_size)`: turns the division of an offset by the slot size into a multiplication.
@@ -54,7 +55,7 @@ impl SizeClass {
         slot_size: 0,
         slots: 0,
         spans: false,
-        first_fill: 0,
+        fill: 0,
         slots_in_slab: [0; SPAN],
         reciprocal: 0,
         magazine_capacity: 0,
@@ -75,7 +76,7 @@ impl SizeClass {
             slot_size: slot_size as u32,
             slots: slots as u32,
             spans: false,
-            first_fill: slots as u32,
+            fill: slots as u32,
             slots_in_slab: [0; SPAN],
             reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
             magazine_capacity: capacity as u32,
@@ -86,7 +87,7 @@ impl SizeClass {
         let mut class = Self::new(SPAN * slab_size, slots);
         let slot_size = class.slot_size as usize;
         class.spans = true;
-        class.first_fill = (slab_size / slot_size) as u32;
+        class.fill = (slab_size / slot_size) as u32;
         let mut slot = 0;
         while slot < slots {
             let mut slab = slot * slot_size / slab_size;
@@ -370,7 +371,7 @@ mod tests {
                 let slabs = class.slots_in_slab.iter().map(|slots| slots.count_ones());
                 assert!((class.slots..=class.slots + 3).contains(&slabs.sum::<u32>()));
                 // What is taken first lies in the first slab.
-                let first = class.first_fill as usize * class.slot_size as usize;
+                let first = class.fill as usize * class.slot_size as usize;
                 assert!(first > 0 && first <= table.slab_size);
             }
         }
