@@ -278,12 +278,11 @@ impl Depot {
     /// already and the block is less than half full. Slots will leave the magazine in address order.
     fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
         let block = Block::of(block);
-        let class_figures = self.table.get(class);
-        let capacity = class_figures.magazine_capacity.min(class_figures.fill);
+        let fill = self.table.get(class).fill;
         loop {
-            let want = capacity - block.height();
+            let want = fill - block.height();
             self.take_listed(state, class, want, |slot| block.push(slot));
-            let enough = 2 * block.height() >= capacity;
+            let enough = 2 * block.height() >= fill;
             let in_use = |at| !self.slab(class, at).is_empty();
             if enough || !state.listed.is_some_and(in_use) {
                 break;

@@ -39,8 +39,8 @@ pub(crate) struct SizeClass {
     pub(crate) slots: u32,
     /// Whether the slots are cut from spans.
     pub(crate) spans: bool,
-    /// Slots that a magazine is filled with at once, at most: those of a slab. Of a span, those that lie in
-    /// its first slab, so that a buffer brings no more slabs into use than it needs.
+    /// Slots that a magazine is filled with at once, at most: as many as it may hold; but from spans only as
+    /// many as lie in the first slab, so that a buffer brings no more slabs into use than it needs.
     pub(crate) fill: u32,
     /// For each slab of a span, the slots that lie in it, if only in part.
     pub(crate) slots_in_slab: [u16; SPAN],
@@ -76,7 +76,7 @@ impl SizeClass {
             slot_size: slot_size as u32,
             slots: slots as u32,
             spans: false,
-            fill: slots as u32,
+            fill: capacity as u32,
             slots_in_slab: [0; SPAN],
             reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
             magazine_capacity: capacity as u32,
