@@ -147,22 +147,50 @@ fn smaps_of(address: usize) -> String {
     block.join("\n")
 }
 
+#[cfg(target_os = "linux")]
+fn has_huge_pages() -> bool {
+    let has = std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+    if !has {
+        println!("left out: this kernel has no transparent huge pages");
+    }
+    has
+}
+
+/// Whether the kernel was advised to use huge pages in the middle of the buffer.
+#[cfg(target_os = "linux")]
+fn asks_for_huge_pages(buffer: &[u8]) -> bool {
+    let block = smaps_of(address(buffer) + buffer.len() / 2);
+    let flags = block.lines().find(|line| line.starts_with("VmFlags:"));
+    let mut flags = flags.expect("a mapping has flags").split_whitespace();
+    flags.any(|flag| flag == "hg")
+}
+
 /// A large buffer asks for huge pages when, and only when, it is told to.
 #[test]
 #[cfg(target_os = "linux")]
 fn huge_pages_are_asked_for() {
-    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
-        println!("left out: this kernel has no transparent huge pages");
+    if !has_huge_pages() {
         return;
     }
     for wanted in [true, false] {
         let pool = build(Pool::builder().huge_pages(wanted));
-        let buffer = pool.alloc(4 * MIB);
-        let block = smaps_of(address(&buffer) + 2 * MIB);
-        let flags = block.lines().find(|line| line.starts_with("VmFlags:"));
-        let flags = flags.expect("a mapping has flags");
-        let asked = flags.split_whitespace().any(|flag| flag == "hg");
-        assert_eq!(asked, wanted, "{block}");
+        assert_eq!(asks_for_huge_pages(&pool.alloc(4 * MIB)), wanted);
+        assert!(!asks_for_huge_pages(&pool.alloc(MIB)));
+    }
+}
+
+/// A buffer that grows to 2 MiB and more asks for huge pages as one that began so large.
+#[test]
+#[cfg(target_os = "linux")]
+fn huge_pages_are_asked_for_after_growth() {
+    if !has_huge_pages() {
+        return;
+    }
+    for (wanted, first) in [(true, 64 * KIB), (true, 3 * MIB), (false, 64 * KIB)] {
+        let pool = build(Pool::builder().huge_pages(wanted));
+        let mut buffer = pool.alloc(first);
+        buffer.grow(8 * MIB);
+        assert_eq!(asks_for_huge_pages(&buffer), wanted, "from {first} bytes");
     }
 }
 

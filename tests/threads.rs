@@ -198,7 +198,8 @@ fn pools_go_before_their_buffers_on_other_threads() {
     });
 }
 
-/// A pool's last handle may be dropped on a thread that never used it, while others' caches hold its slots.
+/// A pool's last handle may be dropped on a thread that never used it, while others' caches hold its slots, or after
+/// the threads that used it are gone.
 #[test]
 fn a_pool_may_go_on_a_strange_thread() {
     isolated("a_pool_may_go_on_a_strange_thread", || {
@@ -211,6 +212,13 @@ fn a_pool_may_go_on_a_strange_thread() {
             }
         });
         assert_eq!(memory_usage().external, start.external);
+        for _ in 0..20 {
+            let pool = fresh_pool();
+            let inner = pool.clone();
+            on_a_thread(move || drop(mixed(&inner, 20)));
+            drop(pool);
+            assert_eq!(memory_usage().external, start.external);
+        }
     });
 }
 

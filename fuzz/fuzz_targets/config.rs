@@ -1,0 +1,8 @@
+//! Any settings: a pool that works, or the error that is promised.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use slabuf_fuzz::{execute, program::ConfigProgram};
+
+fuzz_target!(|program: ConfigProgram| execute::run_config(&program));

@@ -1,0 +1,318 @@
+//! Runs a program on one thread, and recounts after each step.
+
+use crate::item::{Item, PoolFacts, Refusal};
+use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
+use crate::world::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
+use slabuf::fake_os::Fault;
+use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
+
+/// Live buffers, at most.
+const MAX_ITEMS: usize = 48;
+/// Bytes that a program may ask for in all; what is over is cut to a small length.
+const MAX_WORK: usize = 72 << 20;
+/// Threads that a program may start: they take much longer than all other steps.
+const MAX_THREADS: u32 = 2;
+
+/// The pools of a program and what is live.
+pub struct Executor {
+    pools: Vec<PoolUnderTest>,
+    items: Vec<Item>,
+    work_left: usize,
+    threads_left: u32,
+    turn: u8,
+}
+
+/// Runs a program to its end.
+pub fn run(program: &Program) {
+    let pools = build_pools(&program.pools, program.collide);
+    Executor::new(pools, MAX_WORK).run(&program.steps);
+}
+
+/// Builds a pool of any settings, or sees the error that the documentation promises.
+pub fn run_config(program: &ConfigProgram) {
+    let settings = program.settings;
+    let fake = fakes()[0];
+    let facts = PoolFacts {
+        number: 0,
+        settings,
+    };
+    let built = settings.build(fake);
+    assert_eq!(built.is_err(), settings.expected_error().is_some());
+    match built {
+        Ok(pool) => {
+            // A pool maps nothing before its first buffer.
+            assert_eq!(pool.usage(), PoolUsage::default());
+            let pool = PoolUnderTest {
+                facts,
+                handles: vec![pool],
+                fake: (!settings.real).then_some(fake),
+                faulty: false,
+            };
+            Executor::new(vec![pool], MAX_WORK).run_from_first_buffer(&program.steps);
+        }
+        Err(error) => {
+            let (setting, given) = match error {
+                ConfigError::SlabSize { given, .. } => ("slab_size", Some(given)),
+                ConfigError::Limit { given, .. } => ("limit", Some(given)),
+                ConfigError::CacheLimit { given, .. } => ("cache_limit", Some(given)),
+                ref other => panic!("{other:?} for {settings:?}"),
+            };
+            assert_eq!(settings.expected_error(), Some(setting));
+            let expected = match setting {
+                "slab_size" => Some(settings.slab_size),
+                "limit" => settings.limit,
+                _ => settings.cache_limit,
+            };
+            assert_eq!(given, expected);
+            assert!(error.to_string().contains(setting), "{error}");
+        }
+    }
+}
+
+impl Executor {
+    /// An executor of steps on these pools that may ask for `work` bytes.
+    pub fn new(pools: Vec<PoolUnderTest>, work: usize) -> Self {
+        Self {
+            pools,
+            items: Vec::new(),
+            work_left: work,
+            threads_left: MAX_THREADS,
+            turn: 0,
+        }
+    }
+
+    fn run(mut self, steps: &[Step]) {
+        for step in steps {
+            self.step(*step);
+        }
+        self.end();
+    }
+
+    /// Any limit that is accepted leaves room for a buffer of one slab.
+    fn run_from_first_buffer(mut self, steps: &[Step]) {
+        let Length(len) = self.within_work(Length(self.pools[0].facts.settings.slab_size));
+        self.take(0, Make::Copied, Length(len), false);
+        assert_eq!(self.items.len(), 1, "no room for a first buffer");
+        self.run(steps);
+    }
+
+    fn sums(&self, pool: usize) -> Sums {
+        let mut sums = Sums::default();
+        sums.add(&self.pools[pool].facts, &self.items);
+        sums
+    }
+
+    fn pool_of(&self, number: u8) -> usize {
+        usize::from(number) % self.pools.len()
+    }
+
+    fn item_of(&self, number: u8) -> Option<usize> {
+        usize::from(number).checked_rem(self.items.len())
+    }
+
+    /// The length, or a small one if all the work is done.
+    fn within_work(&mut self, len: Length) -> Length {
+        let len = if len.0 > self.work_left {
+            len.0 % 512
+        } else {
+            len.0
+        };
+        self.work_left = self.work_left.saturating_sub(len);
+        Length(len)
+    }
+
+    /// Carries out one step, and checks what must hold after it.
+    pub fn step(&mut self, step: Step) {
+        self.turn = self.turn.wrapping_add(37);
+        match step {
+            Step::Take {
+                pool,
+                make,
+                len,
+                peek,
+            } => self.take(self.pool_of(pool), make, len, peek),
+            Step::TakeTooMuch(pool, which) => self.take_too_much(self.pool_of(pool), which),
+            Step::Change(item, change) => self.change(item, change),
+            Step::Clone(item) => self.clone_item(item),
+            Step::Drop(item) => drop(self.pick(item)),
+            Step::DropMany(from, count) => {
+                for _ in 0..count % 16 {
+                    drop(self.pick(from));
+                }
+            }
+            Step::DropElsewhere(item) => self.drop_elsewhere(item),
+            Step::Trim(pool) => {
+                let pool = self.pool_of(pool);
+                self.pools[pool].trim(&self.sums(pool));
+            }
+            Step::Wait(pool, ms) => {
+                if let Some(fake) = self.pools[self.pool_of(pool)].fake {
+                    fake.advance_ms(u64::from(ms));
+                }
+            }
+            Step::CheckAll => self.check_all(),
+            Step::CloneHandle(pool) => {
+                let pool = self.pool_of(pool);
+                let another = self.pools[pool].handle().cloned();
+                self.pools[pool].handles.extend(another);
+            }
+            Step::DropHandle(pool) => self.drop_handle(self.pool_of(pool)),
+            Step::Refuse(pool, fault) => self.refuse(self.pool_of(pool), fault),
+            Step::Heal(pool) => {
+                let pool = self.pool_of(pool);
+                let sums = self.sums(pool);
+                self.pools[pool].heal(&sums);
+            }
+        }
+        self.check();
+    }
+
+    /// The figures of every pool are those of a recount, and no buffers share a byte.
+    fn check(&self) {
+        for number in 0..self.pools.len() {
+            self.pools[number].check(&self.sums(number));
+        }
+        check_apart(self.items.iter().map(|item| item.extent).collect());
+    }
+
+    fn check_all(&self) {
+        self.items.iter().for_each(Item::verify);
+        // The process' figures are the sums of its pools', closed ones included.
+        let mut external = Pool::global().usage().external;
+        for pool in &self.pools {
+            match (pool.fake, pool.handle()) {
+                (Some(fake), _) => external += fake.mapped() as u64,
+                (None, Some(handle)) => external += handle.usage().external,
+                // Nobody can say what a closed pool has of the real system.
+                (None, None) => return,
+            }
+        }
+        let usage = memory_usage();
+        assert_eq!(usage.external, external, "{usage}");
+        assert!(usage.array_buffers <= usage.external, "{usage}");
+    }
+
+    fn take(&mut self, pool: usize, make: Make, len: Length, peek: bool) {
+        let Length(len) = self.within_work(len);
+        let make = match make {
+            Make::ConcatToLen(to) => Make::ConcatToLen(self.within_work(to)),
+            other => other,
+        };
+        if self.items.len() == MAX_ITEMS {
+            self.items.swap_remove(usize::from(self.turn) % MAX_ITEMS);
+        }
+        let this = &self.pools[pool];
+        let Some(handle) = this.handle() else { return };
+        match Item::take(handle, this.facts, make, len, self.turn) {
+            Ok(mut item) => {
+                if peek {
+                    item.peek();
+                }
+                self.items.push(item);
+            }
+            Err(refusal) => this.judge(&refusal, true),
+        }
+    }
+
+    /// Lengths that no pool can give, and one that is too much for each pool with a limit.
+    fn take_too_much(&self, pool: usize, which: u8) {
+        const MAX_LEN: usize = (1 << 47) - (1 << 21);
+        let this = &self.pools[pool];
+        let Some(handle) = this.handle() else { return };
+        let lengths = [usize::MAX, isize::MAX as usize, 1 << 60, MAX_LEN + 1];
+        let requested = match (which / 5, this.facts.settings.limit) {
+            (0, Some(limit)) if limit < MAX_LEN => limit.max(this.facts.settings.slab_size) + 1,
+            _ => lengths[usize::from(which) % lengths.len()],
+        };
+        let outcome = match which % 5 {
+            0 => handle.try_alloc(requested),
+            1 => handle.try_alloc_unsafe(requested),
+            2 => handle.try_alloc_unsafe_slow(requested),
+            3 => handle.try_with_capacity(requested),
+            _ => handle.try_concat_to_len(&[[1]], requested),
+        };
+        let error = outcome.expect_err("a buffer larger than can be");
+        assert!(error.to_string().contains(&requested.to_string()));
+        let limited = matches!(error, AllocError::LimitExceeded { .. });
+        assert!(limited || requested > MAX_LEN || this.faulty);
+        this.judge(&Refusal { error, requested }, true);
+    }
+
+    fn change(&mut self, item: u8, change: Change) {
+        let Some(at) = self.item_of(item) else { return };
+        let change = match change {
+            Change::Grow(n) => Change::Grow(self.within_work(n)),
+            Change::Resize(n, byte) => Change::Resize(self.within_work(n), byte),
+            Change::Reserve(n) => Change::Reserve(self.within_work(n)),
+            Change::Append(n) => Change::Append(self.within_work(n)),
+            // Byte by byte, and slow.
+            Change::AppendEach(n) => Change::AppendEach(Length(n.0 % 5000)),
+            Change::Print(n) => Change::Print(self.within_work(n)),
+            other => other,
+        };
+        let outcome = self.items[at].change(change, self.turn);
+        if let Err(refusal) = outcome {
+            self.pools[self.items[at].facts.number].judge(&refusal, true);
+        }
+        if self.items[at].is_gone() {
+            self.items.swap_remove(at);
+        }
+    }
+
+    fn clone_item(&mut self, item: u8) {
+        let Some(at) = self.item_of(item) else { return };
+        if self.items.len() == MAX_ITEMS || self.items[at].size() > self.work_left {
+            return;
+        }
+        self.work_left -= self.items[at].size();
+        match self.items[at].try_clone() {
+            Ok(copy) => self.items.extend(copy),
+            Err(refusal) => self.pools[self.items[at].facts.number].judge(&refusal, true),
+        }
+    }
+
+    fn pick(&mut self, item: u8) -> Option<Item> {
+        let item = self.items.swap_remove(self.item_of(item)?);
+        item.verify();
+        Some(item)
+    }
+
+    /// The thread that drops the buffer then ends, and leaves nothing in its local caches.
+    fn drop_elsewhere(&mut self, item: u8) {
+        if self.threads_left == 0 {
+            return;
+        }
+        let Some(item) = self.pick(item) else { return };
+        self.threads_left -= 1;
+        let dropper = std::thread::spawn(move || drop(item));
+        dropper.join().expect("dropping never panics");
+    }
+
+    fn drop_handle(&mut self, pool: usize) {
+        let this = &mut self.pools[pool];
+        // What the system will not take when a closed pool's last buffer goes, nobody offers it again.
+        if this.handles.len() > 1 || !this.faulty {
+            this.handles.pop();
+        }
+    }
+
+    fn refuse(&mut self, pool: usize, fault: Fault) {
+        let this = &mut self.pools[pool];
+        if let Some(fake) = this.fake
+            && !this.handles.is_empty()
+        {
+            fake.set_fault(Some(fault));
+            this.faulty = true;
+        }
+    }
+
+    /// Drops everything, trims and closes the pools: nothing is left.
+    fn end(mut self) {
+        self.check_all();
+        while let Some(item) = self.items.pop() {
+            drop(item);
+        }
+        self.check();
+        self.pools.into_iter().for_each(PoolUnderTest::end);
+    }
+}

@@ -1,0 +1,183 @@
+//! Settings of pools: those that must build a working pool, and any at all.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use slabuf::fake_os::FakeOs;
+use slabuf::{ConfigError, Pool};
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+/// The crate's default bound of its caches, in bytes.
+const DEFAULT_CACHE_LIMIT: usize = 64 * MIB;
+
+/// Settings of one pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes in a slab.
+    pub slab_size: usize,
+    /// Bytes the pool may map.
+    pub limit: Option<usize>,
+    /// Bytes its caches may keep.
+    pub cache_limit: Option<usize>,
+    /// How long they may keep them.
+    pub decay: Duration,
+    /// See `PoolBuilder`.
+    pub zero_on_free: bool,
+    /// See `PoolBuilder`.
+    pub zero_fill: bool,
+    /// See `PoolBuilder`.
+    pub huge_pages: bool,
+    /// See `PoolBuilder`.
+    pub guard_pages: bool,
+    /// Whether the memory comes from the real system rather than from a fake one.
+    pub real: bool,
+}
+
+impl Settings {
+    /// Settings that the documentation calls valid.
+    pub fn valid(u: &mut Unstructured<'_>) -> Result<Self> {
+        // Large slabs and high limits have large regions, which the fake system is slow to make.
+        const SHIFTS: [u32; 16] = [
+            12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 15, 16, 20,
+        ];
+        let slab_size = 1 << *u.choose(&SHIFTS)?;
+        let limit = match u.int_in_range(0..=7)? {
+            0 => None,
+            1 => Some(4 * slab_size),
+            2 | 3 => Some(4 * slab_size + u.int_in_range(0..=512 * KIB)?),
+            4 | 5 => Some(MIB.max(4 * slab_size)),
+            6 => Some(4 * MIB),
+            _ => Some(16 * MIB),
+        };
+        let most = limit.unwrap_or(usize::MAX);
+        let cache_limit = match u.int_in_range(0..=4)? {
+            0 => None,
+            1 => Some(0),
+            2 => Some((256 * KIB).min(most)),
+            3 => Some((4 * MIB).min(most)),
+            _ => Some(most),
+        };
+        let decay = *u.choose(&[0, 1, 100, 10_000, u64::MAX])?;
+        let mut settings = Self::with_flags(u.arbitrary()?);
+        settings.slab_size = slab_size;
+        settings.limit = limit;
+        settings.cache_limit = cache_limit;
+        settings.decay = Duration::from_millis(decay);
+        Ok(settings)
+    }
+
+    /// Any settings; most are near the bounds of what is valid.
+    pub fn any(u: &mut Unstructured<'_>) -> Result<Self> {
+        let slab_size = any_size(u)?;
+        let limit = optional_size(u, slab_size.saturating_mul(4))?;
+        let cache_limit = optional_size(u, limit.unwrap_or(usize::MAX))?;
+        let decay = Duration::new(u.arbitrary()?, u.int_in_range(0..=999_999_999)?);
+        let mut settings = Self::with_flags(u.arbitrary()?);
+        settings.slab_size = slab_size;
+        settings.limit = limit;
+        settings.cache_limit = cache_limit;
+        settings.decay = decay;
+        Ok(settings)
+    }
+
+    fn with_flags(flags: u8) -> Self {
+        let on = |bit: u32| flags & 1 << bit != 0;
+        Self {
+            slab_size: 8192,
+            limit: None,
+            cache_limit: None,
+            decay: Duration::from_secs(10),
+            zero_on_free: on(0),
+            zero_fill: on(1),
+            huge_pages: on(2),
+            guard_pages: on(3),
+            // Seldom: the fake one sees more.
+            real: flags >> 4 == 15,
+        }
+    }
+
+    /// What the documentation says `build` must answer; `None` where it must give a pool.
+    pub fn expected_error(&self) -> Option<&'static str> {
+        let slab_is_valid =
+            (4096..=MIB).contains(&self.slab_size) && self.slab_size.is_power_of_two();
+        let limit = self.limit.unwrap_or(usize::MAX);
+        if !slab_is_valid {
+            Some("slab_size")
+        } else if limit < 4 * self.slab_size {
+            Some("limit")
+        } else if self.cache_limit.is_some_and(|cache| cache > limit) {
+            Some("cache_limit")
+        } else {
+            None
+        }
+    }
+
+    /// Builds the pool, on a fake system unless the settings ask for the real one.
+    pub fn build(&self, fake: &'static FakeOs) -> std::result::Result<Pool, ConfigError> {
+        let mut builder = Pool::builder()
+            .slab_size(self.slab_size)
+            .decay(self.decay)
+            .zero_on_free(self.zero_on_free)
+            .zero_fill(self.zero_fill)
+            .huge_pages(self.huge_pages)
+            .guard_pages(self.guard_pages);
+        if let Some(limit) = self.limit {
+            builder = builder.limit(limit);
+        }
+        if let Some(bytes) = self.cache_limit {
+            builder = builder.cache_limit(bytes);
+        }
+        if !self.real {
+            builder = builder.fake_os(fake);
+        }
+        builder.build()
+    }
+
+    /// Bytes the pool may keep for reuse.
+    pub fn cache_bound(&self) -> usize {
+        let default = DEFAULT_CACHE_LIMIT.min(self.limit.unwrap_or(usize::MAX));
+        self.cache_limit.unwrap_or(default)
+    }
+
+    /// Whether stale bytes never come into view.
+    pub fn hides_stale_bytes(&self) -> bool {
+        self.zero_fill || self.zero_on_free
+    }
+
+    /// Bytes a large buffer of `len` bytes takes from the system.
+    pub fn footprint(&self, len: usize) -> usize {
+        len.max(1).next_multiple_of(4096) + if self.guard_pages { 4096 } else { 0 }
+    }
+}
+
+fn any_size(u: &mut Unstructured<'_>) -> Result<usize> {
+    let power = 1usize << u.int_in_range(0..=63)?;
+    Ok(match u.int_in_range(0..=7)? {
+        0 => u.arbitrary()?,
+        1 => power - 1,
+        2 => power + 1,
+        3 => 3 * (power >> 2),
+        4 => power,
+        // A slab size that will do.
+        _ => 1 << u.int_in_range(12..=16)?,
+    })
+}
+
+/// Nothing, or something near `edge`, or anything.
+fn optional_size(u: &mut Unstructured<'_>, edge: usize) -> Result<Option<usize>> {
+    Ok(match u.int_in_range(0..=6)? {
+        0 | 1 => None,
+        2 => Some(edge),
+        3 => Some(edge.saturating_sub(1)),
+        4 => Some(edge.saturating_add(1)),
+        5 => Some(edge.saturating_mul(u.int_in_range(0..=64)?)),
+        _ => Some(any_size(u)?),
+    })
+}
+
+/// Valid settings, for targets that have one pool.
+impl<'a> Arbitrary<'a> for Settings {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Self::valid(u)
+    }
+}
