@@ -142,7 +142,7 @@ fn large_buffers(out: &mut impl Write, large_mib: u64, large_len: usize) -> Outc
     explain(
         out,
         &format!(
-            "Dropped mappings go back to the system, but for a bounded cache: trim() emptied it of {given_back:.1} MiB."
+            "Dropped mappings go back to the system, but for a bounded cache: trim() then gave back the {given_back:.1} MiB in it."
         ),
     )?;
     writeln!(out, "\n  memory_usage() at the peak, bytes:\n{peak}")?;

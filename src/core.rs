@@ -20,7 +20,7 @@ use crate::handle::Prefix;
 use crate::heap::try_box;
 use crate::large::{Evicted, Large, MapOptions, MappingCache};
 use crate::magazine::{Block, Magazines};
-use crate::mapping::{Mapper, unmapping_fragments};
+use crate::mapping::Mapper;
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::registry;
 use crate::size_class::{ClassTable, SPAN};
@@ -53,6 +53,16 @@ pub(crate) struct Core {
     leased: AtomicUsize,
     /// See [`Magazines::large_live`]: the part of threads that have no local cache (any more).
     large_live: AtomicU64,
+}
+
+/// Which mappings are unmapped.
+#[derive(Clone, Copy)]
+enum Unmap {
+    /// Not those whose unmapping would cut the address space up, when so many leave together.
+    Sparing {
+        leaving: usize,
+    },
+    All,
 }
 
 /// The figures of every thread that has a local cache of the pool.
@@ -188,7 +198,7 @@ impl Core {
     pub(crate) fn unregister(&self, magazines: &Magazines) {
         let mut locals = lock(&self.locals);
         locals.0.retain(|other| *other != NonNull::from(magazines));
-        self.count_large_live(magazines.large_live.load(Relaxed));
+        self.count_large_live(magazines.large_live.take());
     }
 
     /// Adds to the lengths of live large buffers; wraps, to take away.
@@ -326,7 +336,7 @@ impl Core {
     fn shrink_mappings(&self, now_ms: u64) {
         let decay_ms = self.config.decay_ms;
         let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
-        self.unmap_mappings(evicted, 0);
+        self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
     }
 
     fn unmap_regions(&self, regions: &Regions, empty: EmptyRegions) {
@@ -335,21 +345,40 @@ impl Core {
         self.references.fetch_sub(count, Release);
     }
 
+    pub(crate) fn map_options(&self) -> MapOptions {
+        MapOptions {
+            huge_pages: self.config.huge_pages,
+            guard_pages: self.config.guard_pages,
+        }
+    }
+
     /// A mapping of at least `len` bytes: a cached one, or a new one.
     pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<Large>, Refused> {
         if let Some(large) = self.mappings.take(len) {
             return Ok(large);
         }
-        let options = MapOptions {
-            huge_pages: self.config.huge_pages,
-            guard_pages: self.config.guard_pages,
-        };
         self.retain();
-        let large = Large::map(&self.mapper, len, options, self.as_owner());
-        if large.is_err() {
-            self.references.fetch_sub(1, Relaxed);
+        let large = Large::map(&self.mapper, len, self.map_options(), self.as_owner());
+        match large {
+            Ok(large) if !self.config.guard_pages => Ok(large),
+            Ok(large) if Large::of(large).protect_guard(&self.mapper) => Ok(large),
+            // A guard that was asked for and cannot be had is a failure, not a risk to take.
+            Ok(large) => {
+                // SAFETY: mapped just now, and nobody else's.
+                match unsafe { Large::unmap(large, &self.mapper) } {
+                    Ok(()) => drop(self.references.fetch_sub(1, Relaxed)),
+                    Err(large) => {
+                        Large::of(large).retire();
+                        self.mappings.keep(large, &self.mapper);
+                    }
+                }
+                Err(Refused::System)
+            }
+            Err(refused) => {
+                self.references.fetch_sub(1, Relaxed);
+                Err(refused)
+            }
         }
-        large
     }
 
     /// Caches a freed mapping, or gives it back.
@@ -359,7 +388,7 @@ impl Core {
         let decay_ms = self.config.decay_ms;
         let now_ms = self.mapper.now_ms();
         let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
-        self.unmap_mappings(evicted, 0);
+        self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
         self.leave_nothing_behind();
     }
 
@@ -368,7 +397,9 @@ impl Core {
     /// caches' locks order this look after theirs.
     fn leave_nothing_behind(&self) {
         if self.is_closed() {
-            self.unmap_mappings(self.mappings.drain().0, 0);
+            if self.mappings.resident() > 0 {
+                self.unmap_mappings(self.mappings.drain().0, Unmap::All);
+            }
             let now_ms = self.mapper.now_ms();
             for regions in &self.regions {
                 self.unmap_regions(regions, regions.release(Keep::NOTHING, now_ms));
@@ -376,30 +407,46 @@ impl Core {
         }
     }
 
-    /// Unmaps what was evicted. What had better stay mapped, or has to, is purged and kept.
-    fn unmap_mappings(&self, mut evicted: Evicted, leaving: usize) {
+    /// Unmaps what was evicted. What has to stay, or had better by `how`, is purged and kept.
+    fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
         while let Some(large) = evicted.pop() {
-            let keep = if unmapping_fragments(Large::of(large).capacity(), leaving) {
+            let keep = match how {
+                Unmap::Sparing { leaving } if !self.is_closed() => {
+                    let len = Large::of(large).capacity();
+                    self.mapper.unmapping_fragments(len, leaving)
+                }
+                _ => false,
+            };
+            let kept = if keep {
                 Err(large)
             } else {
                 // SAFETY: evicted, so nobody else's.
                 unsafe { Large::unmap(large, &self.mapper) }
             };
-            match keep {
+            match kept {
                 // Not the last reference: the caller holds one of another kind.
                 Ok(()) => drop(self.references.fetch_sub(1, Release)),
-                Err(large) => {
-                    let purged = Large::of(large).purge(&self.mapper);
-                    self.mappings.keep(large, purged);
-                }
+                Err(large) => self.mappings.keep(large, &self.mapper),
             }
         }
     }
 
     /// Gives back everything that no buffer and no thread's local cache holds.
+    pub(crate) fn trim(&self) {
+        let (evicted, leaving) = self.mappings.drain();
+        self.unmap_mappings(evicted.sorted(), Unmap::Sparing { leaving });
+        self.drain_slabs();
+    }
+
+    /// The same when a request is about to fail, or the pool is closed: also addresses that were better kept;
+    /// and calls on other threads to give up what they hold, for requests to come.
     pub(crate) fn relieve(&self) {
-        let (evicted, count) = self.mappings.drain();
-        self.unmap_mappings(evicted.sorted(), count);
+        self.call_threads();
+        self.unmap_mappings(self.mappings.drain().0.sorted(), Unmap::All);
+        self.drain_slabs();
+    }
+
+    fn drain_slabs(&self) {
         for class in 0..self.table.count() {
             let slabs = self.depot.drain(class);
             let regions = self.regions_of(class);

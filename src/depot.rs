@@ -23,7 +23,7 @@ use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;
 
 /// Bytes in full magazines that the depot keeps for each class, unless one magazine is larger.
-const FULL_BYTES: u32 = 1 << 20;
+const FULL_BYTES: u32 = 2 << 20;
 /// Full magazines that the depot keeps for each class, at most.
 const MAX_FULL: u32 = 16;
 /// Idle slabs a class keeps, beside one in eight of its listed ones.

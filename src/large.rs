@@ -5,7 +5,7 @@
 //!
 //! A cached mapping that has been purged holds no memory, only addresses. Such mappings do not count
 //! against the bound. They arise where unmapping would cut the address space into more areas than the
-//! kernel allows ([`unmapping_fragments`](crate::mapping::unmapping_fragments)).
+//! kernel allows ([`Mapper::unmapping_fragments`]).
 //!
 //! # Safety
 //!
@@ -76,7 +76,7 @@ impl Large {
             bin_previous: Cell::new(None),
             freed_ms: Cell::new(0),
         })?;
-        let huge = options.huge_pages && len >= HUGE_PAGE;
+        let huge = options.is_huge(len);
         let align = if huge { HUGE_PAGE } else { mapper.page_size() };
         match mapper.map(len, align, options.guard_pages) {
             Ok(mapping) => {
@@ -143,16 +143,42 @@ impl Large {
 
     /// Makes it at least `len` bytes long, at another address if need be, without a copy. The bytes stay
     /// as they are, new ones are zero. `None`: it cannot be done this way.
-    pub(crate) fn grow(&self, mapper: &Mapper, len: usize) -> Option<Result<(), Refused>> {
+    pub(crate) fn grow(
+        &self,
+        mapper: &Mapper,
+        len: usize,
+        options: MapOptions,
+    ) -> Option<Result<(), Refused>> {
         let len = len.checked_next_multiple_of(mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
             _ if !mapping.can_remap() => None,
-            Some(len) => Some(mapper.grow(&mut mapping, len)),
+            Some(len) => {
+                let result = mapper.grow(&mut mapping, len);
+                if result.is_ok() && options.is_huge(len) {
+                    mapper.advise_huge(&mapping);
+                }
+                Some(result)
+            }
             None => Some(Err(Refused::System)),
         };
         self.set_mapping(mapping);
         result
+    }
+
+    /// Makes its guard fault on every access. `false`: the system refused.
+    pub(crate) fn protect_guard(&self, mapper: &Mapper) -> bool {
+        let mapping = self.mapping.take();
+        let protected = mapping
+            .as_ref()
+            .is_some_and(|mapping| mapper.protect_guard(mapping));
+        self.mapping.set(mapping);
+        protected
+    }
+
+    /// Lets it serve nobody, until it can be unmapped.
+    pub(crate) fn retire(&self) {
+        self.capacity.set(0);
     }
 
     /// Gives back its memory; afterwards the whole reads as zero. `false`: refused.
@@ -195,6 +221,13 @@ impl Large {
 pub(crate) struct MapOptions {
     pub(crate) huge_pages: bool,
     pub(crate) guard_pages: bool,
+}
+
+impl MapOptions {
+    /// Whether a mapping of `len` bytes is one for huge pages.
+    fn is_huge(self, len: usize) -> bool {
+        self.huge_pages && len >= HUGE_PAGE
+    }
 }
 
 /// The bin of mappings of `len` bytes: all of bin `n + 1` are longer than any of bin `n`.
@@ -309,6 +342,7 @@ impl MappingCache {
                 let this = Large::of(large);
                 if serves(this.capacity(), len) {
                     self.remove(&mut state, large);
+                    this.purged.set(false);
                     return Some(large);
                 }
                 next = this.bin_next.get();
@@ -331,10 +365,13 @@ impl MappingCache {
         self.evict(&mut state, bytes, decay_ms, now_ms)
     }
 
-    /// Keeps a mapping whatever the bound: the system would not take it, or had better not. A mapping that
-    /// is `purged`, and in nobody's hands since, holds no memory.
-    pub(crate) fn keep(&self, large: NonNull<Large>, purged: bool) {
-        Large::of(large).purged.set(purged);
+    /// Keeps a mapping whatever the bound, without its memory: the system would not take it, or had better
+    /// not.
+    pub(crate) fn keep(&self, large: NonNull<Large>, mapper: &Mapper) {
+        let this = Large::of(large);
+        if !this.purged.get() {
+            this.purged.set(this.purge(mapper));
+        }
         self.insert(&mut lock(&self.state), large);
     }
 
@@ -402,7 +439,7 @@ impl MappingCache {
         let this = Large::of(large);
         state.count -= 1;
         state.footprint -= this.footprint();
-        if !this.purged.replace(false) {
+        if !this.purged.get() {
             self.resident
                 .store(self.resident() - this.footprint(), Relaxed);
             let (newer, older) = (this.newer.take(), this.older.take());
@@ -507,13 +544,12 @@ mod tests {
         let cache = MappingCache::new();
         let large = map(&mapper, 32 << 10);
         Large::of(large).expose(32 << 10);
-        assert!(Large::of(large).purge(&mapper));
-        cache.keep(large, true);
+        cache.keep(large, &mapper);
         assert_eq!((cache.resident(), cache.footprint()), (0, 32 << 10));
         assert_eq!(unmap(&mapper, cache.release(0, 0, 0)), vec![]);
         assert_eq!(cache.take(32 << 10), Some(large));
         assert_eq!(Large::of(large).dirty(), 0);
-        cache.keep(large, true);
+        cache.keep(large, &mapper);
         assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);
     }
 }

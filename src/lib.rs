@@ -84,3 +84,6 @@ pub use {
 pub mod fake_os {
     pub use crate::os::fake::{Call, FakeOs, Fault};
 }
+
+#[cfg(all(test, not(loom)))]
+mod fault_tests;

@@ -3,7 +3,7 @@
 //! The fast paths are [`LocalCache::take`] and [`LocalCache::give`]: a look into the class' magazine, no
 //! lock, no atomic read-modify-write, nothing of the slab or the buffer touched. Everything else is cold.
 //!
-//! Of large mappings a thread keeps the last one it dropped of each size, within a *lease* of bytes that it
+//! Of large mappings a thread keeps the one it dropped last, and one more of each size, within a *lease* of bytes that it
 //! has from the pool: the sum of all leases is bounded, and within its lease a thread asks nobody.
 //!
 //! # Being called
@@ -23,11 +23,11 @@ use crate::error::Refused;
 use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::magazine::{Block, Magazine, Magazines};
-use crate::sync::{Ordering::Relaxed, const_fn};
+use crate::sync::const_fn;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Large mappings a thread keeps to itself: one for each of so many neighbouring bins.
+/// Large mappings a thread keeps to itself beside the last: one for each of so many neighbouring bins.
 const KEPT: usize = 32;
 /// Bytes in the usual page.
 const PAGE: usize = 4096;
@@ -37,6 +37,8 @@ pub(crate) struct LocalCache {
     pub(crate) magazines: Magazines,
     core: Cell<Option<NonNull<Core>>>,
     epoch: Cell<u32>,
+    /// The mapping dropped last, and others by size.
+    last: Cell<Option<NonNull<Large>>>,
     kept: [Cell<Option<NonNull<Large>>>; KEPT],
     /// Bytes that may be in them: this thread's part of what the pool lets threads keep.
     lease: Cell<usize>,
@@ -51,6 +53,7 @@ impl LocalCache {
                 magazines: Magazines::new(),
                 core: Cell::new(None),
                 epoch: Cell::new(0),
+                last: Cell::new(None),
                 kept: [const { Cell::new(None) }; KEPT],
                 lease: Cell::new(0),
                 next: Cell::new(None),
@@ -77,7 +80,6 @@ impl LocalCache {
         if let Some(core) = self.core.get() {
             self.flush();
             Core::of(core).unregister(&self.magazines);
-            self.magazines.large_live.store(0, Relaxed);
             self.core.set(None);
             if Core::of(core).is_closed() {
                 Core::of(core).relieve();
@@ -112,6 +114,29 @@ impl LocalCache {
     #[inline(always)]
     pub(crate) fn give(&self, class: usize, slot: NonNull<u8>) -> bool {
         self.magazines.get(class).give(slot)
+    }
+
+    /// Takes a slot from the previous block, which becomes the loaded one.
+    #[inline(always)]
+    pub(crate) fn take_from_previous(&self, class: usize) -> Option<NonNull<u8>> {
+        let magazine = self.magazines.get(class);
+        if magazine.previous_height() == 0 {
+            return None;
+        }
+        magazine.swap();
+        magazine.take()
+    }
+
+    /// Puts a slot into the previous block, which becomes the loaded one, unless it is full or somebody has
+    /// called.
+    #[inline(always)]
+    pub(crate) fn give_to_previous(&self, class: usize, slot: NonNull<u8>) -> bool {
+        let magazine = self.magazines.get(class);
+        if magazine.previous_height() >= magazine.capacity() {
+            return false;
+        }
+        magazine.swap();
+        magazine.give(slot)
     }
 
     /// Takes a slot when the loaded block is empty. May make a system call.
@@ -173,6 +198,10 @@ impl LocalCache {
             return false;
         }
         magazine.set_capacity(core.table.get(class).magazine_capacity);
+        if core.epoch() != self.epoch.get() {
+            // Called since `answer`: the next drop is to come here again.
+            magazine.set_capacity(0);
+        }
         true
     }
 
@@ -194,35 +223,37 @@ impl LocalCache {
                 unsafe { Block::free(block) };
             }
         }
-        for kept in &self.kept {
+        for kept in self.kept.iter().chain([&self.last]) {
             if let Some(large) = kept.take() {
-                self.count_kept(Large::of(large), false);
+                self.magazines
+                    .large_kept
+                    .subtract(Large::of(large).footprint());
                 core.give_large(large);
             }
         }
         core.end_lease(self.lease.take());
     }
 
-    #[inline(always)]
-    fn count_kept(&self, large: &Large, add: bool) {
-        let bytes = large.footprint() as u64;
-        let kept = self.magazines.large_kept.load(Relaxed);
-        let kept = if add { kept + bytes } else { kept - bytes };
-        self.magazines.large_kept.store(kept, Relaxed);
-    }
-
-    /// The mapping this thread keeps for such lengths, if it fits.
+    /// A mapping this thread keeps, if one fits.
     #[inline(always)]
     pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<Large>> {
-        // Rounded as mappings are, so that the place is the one it was kept in.
-        let rounded = len.checked_next_multiple_of(PAGE)?;
-        let kept = &self.kept[bin_of(rounded) % KEPT];
-        let large = kept.get()?;
-        if !serves(Large::of(large).capacity(), len) {
-            return None;
-        }
-        kept.set(None);
-        self.count_kept(Large::of(large), false);
+        let fits = |large: &NonNull<Large>| serves(Large::of(*large).capacity(), len);
+        let large = match self.last.get().filter(fits) {
+            Some(last) => {
+                self.last.set(None);
+                last
+            }
+            None => {
+                // Rounded as mappings are, so that the place is the one it was kept in.
+                let kept = &self.kept[place_of(len.checked_next_multiple_of(PAGE)?)];
+                let large = kept.get().filter(fits)?;
+                kept.set(None);
+                large
+            }
+        };
+        self.magazines
+            .large_kept
+            .subtract(Large::of(large).footprint());
         Some(large)
     }
 
@@ -240,45 +271,52 @@ impl LocalCache {
     #[inline(always)]
     pub(crate) fn keep(&self, core: &Core, large: NonNull<Large>) -> bool {
         let this = Large::of(large);
-        let kept = &self.kept[bin_of(this.capacity()) % KEPT];
-        let bytes = self.magazines.large_kept.load(Relaxed) as usize + this.footprint();
-        let room = kept.get().is_none() && bytes <= self.lease.get();
-        if room && self.epoch.get() == core.epoch() {
-            kept.set(Some(large));
-            self.count_kept(this, true);
-            return true;
+        let bytes = self.magazines.large_kept.get() as usize + this.footprint();
+        if bytes > self.lease.get() || self.epoch.get() != core.epoch() {
+            return false;
         }
-        false
+        let place = if self.last.get().is_none() {
+            &self.last
+        } else {
+            &self.kept[place_of(this.capacity())]
+        };
+        if place.get().is_some() {
+            return false;
+        }
+        place.set(Some(large));
+        self.magazines.large_kept.add(this.footprint());
+        true
     }
 
     /// Keeps a freed mapping with a longer lease, or gives it to the pool's cache. May make a system call.
     pub(crate) fn give_large(&self, core: &Core, large: NonNull<Large>) {
         self.answer(core);
         let this = Large::of(large);
-        let kept = &self.kept[bin_of(this.capacity()) % KEPT];
-        let bytes = self.magazines.large_kept.load(Relaxed) as usize + this.footprint();
+        let bytes = self.magazines.large_kept.get() as usize + this.footprint();
         let more = bytes.saturating_sub(self.lease.get());
         if !core.lease(more) {
             core.give_large(large);
             return;
         }
         self.lease.set(self.lease.get() + more);
-        self.count_kept(this, true);
-        // The one dropped last is the warmest.
-        if let Some(older) = kept.replace(Some(large)) {
-            self.count_kept(Large::of(older), false);
-            core.give_large(older);
+        self.magazines.large_kept.add(this.footprint());
+        // The one dropped last is the warmest: what it displaces moves on, and out.
+        if let Some(older) = self.last.replace(Some(large)) {
+            let place = &self.kept[place_of(Large::of(older).capacity())];
+            if let Some(oldest) = place.replace(Some(older)) {
+                self.magazines
+                    .large_kept
+                    .subtract(Large::of(oldest).footprint());
+                core.give_large(oldest);
+            }
         }
     }
+}
 
-    /// Adds to the lengths of live large buffers; wraps, to take away. Only this thread writes.
-    #[inline(always)]
-    pub(crate) fn count_large_live(&self, asked: u64) {
-        let live = self.magazines.large_live.load(Relaxed);
-        self.magazines
-            .large_live
-            .store(live.wrapping_add(asked), Relaxed);
-    }
+/// Where among the kept mappings one of this many bytes belongs.
+#[inline(always)]
+fn place_of(capacity: usize) -> usize {
+    bin_of(capacity) % KEPT
 }
 
 fn install(magazine: &Magazine) -> bool {

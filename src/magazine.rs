@@ -31,14 +31,16 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// The storage of one magazine.
+/// The storage of one magazine. The figures come first, so that they share a cache line with the slots at the
+/// bottom: a block with few slots crosses from one processor to another in a line or two.
+#[repr(C, align(64))]
 pub(crate) struct Block {
-    /// Filled from 0 up to the height.
-    slots: [Cell<*mut u8>; MAGAZINE_SLOTS],
-    /// The height while no magazine has the block loaded.
-    height: Cell<u32>,
     /// The next block of the depot's list that this one is in; while it is loaded, the previous block.
     next: Cell<Option<NonNull<Block>>>,
+    /// The height while no magazine has the block loaded.
+    height: Cell<u32>,
+    /// Filled from 0 up to the height.
+    slots: [Cell<*mut u8>; MAGAZINE_SLOTS],
 }
 
 impl Block {
@@ -192,6 +194,10 @@ impl Magazine {
         self.word.set(word);
     }
 
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity.load(Relaxed)
+    }
+
     pub(crate) fn set_capacity(&self, capacity: u32) {
         self.capacity.store(capacity, Relaxed);
     }
@@ -259,14 +265,58 @@ impl Magazine {
     }
 }
 
+/// A sum that one thread changes and others read. Ups and downs are counted apart, for the same reason as a
+/// magazine's (a pair of 12 KiB took 10.3 ns with one counter, 8.3 with two). It wraps: only what comes
+/// of all threads' balances together means something.
+pub(crate) struct Balance {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl Balance {
+    const_fn! {
+        fn new() -> Self {
+            Self {
+                up: AtomicU64::new(0),
+                down: AtomicU64::new(0),
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add(&self, bytes: usize) {
+        let up = self.up.load(Relaxed);
+        self.up.store(up.wrapping_add(bytes as u64), Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn subtract(&self, bytes: usize) {
+        let down = self.down.load(Relaxed);
+        self.down.store(down.wrapping_add(bytes as u64), Relaxed);
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        let down = self.down.load(Relaxed);
+        self.up.load(Relaxed).wrapping_sub(down)
+    }
+
+    /// Returns the balance and starts from 0 again.
+    pub(crate) fn take(&self) -> u64 {
+        let balance = self.get();
+        self.up.store(0, Relaxed);
+        self.down.store(0, Relaxed);
+        balance
+    }
+}
+
 /// A thread's magazines for one pool, and the figures it keeps for the pool's sums.
 pub(crate) struct Magazines {
     by_class: [Magazine; MAX_CLASSES],
-    /// Lengths asked for of large buffers taken by this thread, less those dropped by it. It wraps: only
-    /// the sum over all threads means something.
-    pub(crate) large_live: AtomicU64,
+    /// Lengths asked for of large buffers taken by this thread, less those dropped by it.
+    pub(crate) large_live: Balance,
     /// Bytes mapped in the mappings this thread keeps to itself.
-    pub(crate) large_kept: AtomicU64,
+    pub(crate) large_kept: Balance,
 }
 
 impl Magazines {
@@ -274,8 +324,8 @@ impl Magazines {
         pub(crate) fn new() -> Self {
             Self {
                 by_class: array_of!(Magazine::new()),
-                large_live: AtomicU64::new(0),
-                large_kept: AtomicU64::new(0),
+                large_live: Balance::new(),
+                large_kept: Balance::new(),
             }
         }
     }

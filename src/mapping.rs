@@ -14,19 +14,9 @@ use crate::os::Os;
 use crate::sync::{AtomicUsize, Ordering};
 use std::ptr::NonNull;
 
-/// Mappings of this process, over all pools. Not part of any model: it steers a heuristic.
-static LIVE_MAPPINGS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
-/// Above this many mappings, small ones are purged and kept rather than unmapped: unmapping every
-/// second one would cut the address space into more areas than the kernel allows a process (65,530).
+/// With more mappings than this in use, a pool purges and keeps small ones rather than unmap them: unmapping
+/// every second one would cut the address space into more areas than the kernel allows a process (65,530).
 const MANY_MAPPINGS: usize = 16 << 10;
-
-/// Whether a mapping of `len` bytes is better kept, without its memory, than unmapped, when `leaving`
-/// mappings are about to be unmapped together.
-pub(crate) fn unmapping_fragments(len: usize, leaving: usize) -> bool {
-    let live = LIVE_MAPPINGS.load(std::sync::atomic::Ordering::Relaxed);
-    len < 1 << 20 && live.saturating_sub(leaving) > MANY_MAPPINGS
-}
 
 /// A range of mapped bytes.
 #[derive(Debug)]
@@ -82,6 +72,8 @@ pub(crate) struct Mapper {
     page_size: usize,
     limit: usize,
     mapped: AtomicUsize,
+    /// How many mappings that is.
+    count: AtomicUsize,
 }
 
 impl Mapper {
@@ -91,7 +83,15 @@ impl Mapper {
             page_size: os.page_size(),
             limit,
             mapped: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether a mapping of `len` bytes is better kept, without its memory, than unmapped, when `leaving`
+    /// mappings are about to be unmapped together.
+    pub(crate) fn unmapping_fragments(&self, len: usize, leaving: usize) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        len < 1 << 20 && count.saturating_sub(leaving) > MANY_MAPPINGS
     }
 
     /// Bytes mapped now.
@@ -121,8 +121,8 @@ impl Mapper {
         self.mapped.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`, and a guard page behind them if
-    /// asked for.
+    /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`, and if asked for a page behind them
+    /// for a guard, which is still to be [protected](Self::protect_guard).
     pub(crate) fn map(&self, len: usize, align: usize, guarded: bool) -> Result<Mapping, Refused> {
         let guard = if guarded { self.page_size } else { 0 };
         let footprint = len.checked_add(guard).ok_or(Refused::System)?;
@@ -131,21 +131,16 @@ impl Mapper {
             self.release(footprint);
             return Err(Refused::System);
         };
-        LIVE_MAPPINGS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mapping = Mapping { base, len, guard };
-        if guarded && self.protect_guard(&mapping).is_err() {
-            // A guard that was asked for and cannot be had is a failure, not a risk to take.
-            let _ = self.unmap(mapping);
-            return Err(Refused::System);
-        }
-        Ok(mapping)
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Ok(Mapping { base, len, guard })
     }
 
-    fn protect_guard(&self, mapping: &Mapping) -> Result<(), Refused> {
+    /// Makes the mapping's guard fault on every access. `false`: the system refused.
+    pub(crate) fn protect_guard(&self, mapping: &Mapping) -> bool {
         // SAFETY: the guard begins `len` bytes into the mapping, which is `len + guard` long.
         let guard = unsafe { mapping.base.add(mapping.len) };
         // SAFETY: whole pages at the end of the mapping, which nobody has touched.
-        unsafe { self.os.protect(guard, mapping.guard) }.map_err(|_| Refused::System)
+        unsafe { self.os.protect(guard, mapping.guard) }.is_ok()
     }
 
     /// Gives the mapping back to the system, or to the caller if the system refuses.
@@ -154,7 +149,7 @@ impl Mapper {
         if unsafe { self.os.unmap(mapping.base, mapping.footprint()) }.is_err() {
             return Err(mapping);
         }
-        LIVE_MAPPINGS.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
         self.release(mapping.footprint());
         Ok(())
     }
@@ -243,7 +238,8 @@ mod tests {
                 count: 1,
             }));
             match call {
-                Call::Map | Call::Protect => assert!(mapper.map(4096, 4096, true).is_err()),
+                Call::Map => assert!(mapper.map(4096, 4096, true).is_err()),
+                Call::Protect => assert!(!mapper.protect_guard(&mapping)),
                 Call::Remap => assert!(mapper.grow(&mut mapping, 12_288).is_err()),
                 Call::Purge => assert!(!mapper.purge(&mapping, 0, 8192)),
                 _ => mapping = mapper.unmap(mapping).unwrap_err(),

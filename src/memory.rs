@@ -126,12 +126,12 @@ pub(crate) fn grow_large(
     asked: usize,
 ) -> bool {
     let core = Core::of(at);
-    let mapper = &core.mapper;
-    let grown = match Large::of(large).grow(mapper, capacity) {
+    let grow = || Large::of(large).grow(&core.mapper, capacity, core.map_options());
+    let grown = match grow() {
         Some(Err(Refused::Limit)) => {
             thread::current().flush(at);
             core.relieve();
-            Large::of(large).grow(mapper, capacity)
+            grow()
         }
         first => first,
     };
@@ -144,10 +144,10 @@ pub(crate) fn grow_large(
 
 /// Sets the length that a live large buffer is counted with.
 pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
-    let more = (asked as u64).wrapping_sub(Large::of(large).asked.replace(asked) as u64);
+    let more = asked.wrapping_sub(Large::of(large).asked.replace(asked));
     match local(thread::current(), at) {
-        Some(cache) => cache.count_large_live(more),
-        None => Core::of(at).count_large_live(more),
+        Some(cache) => cache.magazines.large_live.add(more),
+        None => Core::of(at).count_large_live(more as u64),
     }
 }
 
@@ -167,9 +167,17 @@ fn take_slow(
     fill: Fill,
 ) -> Result<Memory, AllocError> {
     let core = Core::of(at);
-    let slot = match thread::current().find_or_attach(at) {
-        Some(cache) => cache.take_slow(core, class),
-        None => core.take_slot(class),
+    let thread = thread::current();
+    let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
+    let slot = match cache.and_then(|cache| cache.take_from_previous(class)) {
+        Some(slot) => Ok(slot),
+        None => match thread.find_or_attach(at) {
+            Some(cache) => cache.take_slow(core, class),
+            None => core.take_slot(class).or_else(|_| {
+                core.relieve();
+                core.take_slot(class)
+            }),
+        },
     };
     let start = slot.map_err(|refused| refused.into_error(len, core.config.limit))?;
     let slot_size = core.table.get(class).slot_size as usize;
@@ -194,7 +202,7 @@ fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> 
     if let Some(large) = cache.take_kept(len)
         && let Some(core) = cache.core()
     {
-        cache.count_large_live(len as u64);
+        cache.magazines.large_live.add(len);
         return Ok(large_memory(core, large, len, fill));
     }
     let pool = Pool::try_global().map_err(|_| no_pool(len))?;
@@ -207,7 +215,7 @@ fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Alloc
     if let Some(cache) = thread::current().find(core.id)
         && let Some(large) = cache.take_kept(len)
     {
-        cache.count_large_live(len as u64);
+        cache.magazines.large_live.add(len);
         return Ok(large_memory(core, large, len, fill));
     }
     take_large_slow(at, len, fill)
@@ -225,11 +233,14 @@ fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, 
     let cache = local(thread::current(), at);
     let large = match cache {
         Some(cache) => cache.take_large(core, len),
-        None => core.take_large(len),
+        None => core.take_large(len).or_else(|_| {
+            core.relieve();
+            core.take_large(len)
+        }),
     };
     let large = large.map_err(|refused| refused.into_error(len, core.config.limit))?;
     match cache {
-        Some(cache) => cache.count_large_live(len as u64),
+        Some(cache) => cache.magazines.large_live.add(len),
         None => core.count_large_live(len as u64),
     }
     Ok(large_memory(core, large, len, fill))
@@ -350,7 +361,9 @@ impl Memory {
         let thread = thread::current();
         // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
         let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
-        if cache.is_some_and(|cache| cache.give(class, slot)) {
+        let give =
+            |cache: &LocalCache| cache.give(class, slot) || cache.give_to_previous(class, slot);
+        if cache.is_some_and(give) {
             return;
         }
         // The slot may be what keeps the pool alive, and is about to go.
@@ -376,7 +389,7 @@ fn give_large(large: NonNull<Large>) {
     let this = Large::of(large);
     let at: NonNull<Core> = this.owner().cast();
     let core = Core::of(at);
-    let asked = (this.asked.replace(0) as u64).wrapping_neg();
+    let asked = this.asked.replace(0);
     if core.config.zero_on_free {
         zero_large(core, this, this.capacity());
     }
@@ -384,24 +397,24 @@ fn give_large(large: NonNull<Large>) {
         && cache.is_of(at)
         && cache.keep(core, large)
     {
-        cache.count_large_live(asked);
+        cache.magazines.large_live.subtract(asked);
         return;
     }
     give_large_slow(at, large, asked);
 }
 
 #[inline(never)]
-fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: u64) {
+fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
     let core = Core::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     core.retain();
     match local(thread::current(), at) {
         Some(cache) => {
-            cache.count_large_live(asked);
+            cache.magazines.large_live.subtract(asked);
             cache.give_large(core, large);
         }
         None => {
-            core.count_large_live(asked);
+            core.count_large_live((asked as u64).wrapping_neg());
             core.give_large(large);
         }
     }

@@ -154,7 +154,7 @@ impl Pool {
         let before = core.mapper.mapped();
         core.call_threads();
         thread::current().flush(self.core);
-        core.relieve();
+        core.trim();
         let unmapped = before.saturating_sub(core.mapper.mapped());
         unmapped + core.purge()
     }

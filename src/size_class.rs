@@ -25,10 +25,10 @@ pub(crate) const SPAN: usize = 4;
 const MAX_SPANNED_SLAB_SIZE: usize = 64 << 10;
 /// Slots in a span, largest number (smallest slots) first.
 const SPAN_SLOTS: [usize; 8] = [14, 12, 10, 8, 7, 6, 5, 4];
-/// Slots in a magazine, at most.
-pub(crate) const MAGAZINE_SLOTS: usize = 64;
+/// Slots in a magazine, at most: with its two figures a block is 1 KiB.
+pub(crate) const MAGAZINE_SLOTS: usize = 126;
 /// Bytes in a magazine, at most, unless one slot is larger.
-const MAGAZINE_BYTES: usize = 64 << 10;
+const MAGAZINE_BYTES: usize = 128 << 10;
 
 /// One class's figures.
 #[derive(Clone, Copy)]

@@ -11,9 +11,9 @@
 //! | `ENDED` | no local cache any more, ever | |
 //!
 //! The global pool's local cache is part of the thread-local itself, at an address the compiler knows.
-//! Other pools' are found through a table of eight by the pool's number, which is never used twice, and
+//! Other pools' are found through a table of 64 by the pool's number, which is never used twice, and
 //! failing that through a list. The table's first place is the global pool's: no other pool has a number
-//! that is a multiple of eight.
+//! that is a multiple of 64.
 //!
 //! # Safety
 //!
@@ -28,7 +28,7 @@ use std::ptr::NonNull;
 
 /// The number of the global pool.
 pub(crate) const GLOBAL_ID: u64 = 0;
-const TABLE: usize = 8;
+const TABLE: usize = 64;
 /// In a place of the table that is free.
 const NO_ID: u64 = u64::MAX;
 
@@ -128,7 +128,7 @@ impl Thread {
         };
         match found {
             Some(cache) if closed => {
-                self.forget(cache);
+                self.forget(NonNull::from(cache));
                 None
             }
             Some(cache) => {
@@ -158,6 +158,11 @@ impl Thread {
             self.enter(core, &self.global);
             return Some(&self.global);
         }
+        // A thread that goes on to another pool has no use for what it kept of pools that are gone.
+        let is_closed = |at: &NonNull<LocalCache>| cache(*at).core().is_none_or(Core::is_closed);
+        while let Some(gone) = self.others().find(is_closed) {
+            self.forget(gone);
+        }
         let new = try_box(LocalCache::new()).ok()?;
         if cache(new).attach(core).is_err() {
             // SAFETY: made by `try_box` above, and never shown to anybody.
@@ -177,8 +182,7 @@ impl Thread {
     }
 
     /// Detaches a local cache and frees it.
-    fn forget(&self, unwanted: &LocalCache) {
-        let unwanted = NonNull::from(unwanted);
+    fn forget(&self, unwanted: NonNull<LocalCache>) {
         for entry in &self.table {
             if entry.cache.get() == Some(unwanted) {
                 entry.id.set(NO_ID);
@@ -205,7 +209,7 @@ impl Thread {
     /// Lets go of a pool, if this thread has a local cache of it.
     pub(crate) fn leave(&self, core: NonNull<Core>) {
         if let Some(at) = self.others().find(|at| cache(*at).is_of(core)) {
-            self.forget(cache(at));
+            self.forget(at);
         }
     }
 
@@ -220,9 +224,9 @@ impl Thread {
 
     fn end(&self) {
         self.status.set(Status::Ended);
-        self.forget(&self.global);
+        self.forget(NonNull::from(&self.global));
         while let Some(at) = self.others.get() {
-            self.forget(cache(at));
+            self.forget(at);
         }
     }
 }

@@ -4,7 +4,6 @@ use crate::core::Core;
 use crate::magazine::Magazines;
 use crate::registry;
 use crate::size_class::SPAN;
-use crate::sync::Ordering::Relaxed;
 use crate::system;
 use std::fmt;
 
@@ -55,10 +54,10 @@ pub(crate) fn of_pool(core: &Core) -> PoolUsage {
         slabs += counts.slabs;
     }
     let sum = |figure: fn(&Magazines) -> u64| locals.iter().map(figure).fold(0, u64::wrapping_add);
-    let live = sum(|local| local.large_live.load(Relaxed)).wrapping_add(core.large_live());
+    let live = sum(|local| local.large_live.get()).wrapping_add(core.large_live());
     // A drop seen without its take, on another thread, would wrap.
     usage.large_live = u64::try_from(live as i64).unwrap_or(0);
-    let kept = sum(|local| local.large_kept.load(Relaxed));
+    let kept = sum(|local| local.large_kept.get());
     drop(locals);
 
     usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;

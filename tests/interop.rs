@@ -6,7 +6,7 @@ use std::io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Buf, BufMut, Bytes};
-use common::{MIB, SLAB, address, assert_all_home, fresh_pool, is_all, stamp};
+use common::{KIB, MIB, SLAB, address, assert_all_home, fresh_pool, is_all, stamp};
 use slabuf::{AllocError, Buffer, Pool};
 
 /// Bytes that differ with the length, the position and the seed.
@@ -126,6 +126,29 @@ fn reading_everything_as_bytes_copies_nothing() {
         drop((buffer, all));
         assert_all_home(&pool);
     }
+}
+
+#[test]
+fn reading_everything_as_bytes_leaves_the_buffer_in_its_pool() {
+    for len in [0, 100, SLAB + 1, 4 * MIB - 64 * KIB] {
+        let limit = 4 * MIB;
+        let pool = Pool::builder().limit(limit).build().expect("a valid limit");
+        let mut buffer = pool.copy_from_slice(&bytes_of(len, 9));
+        let all = buffer.copy_to_bytes(len);
+        assert!(all == bytes_of(len, 9) && buffer.is_empty(), "{len}");
+        let error = buffer.try_reserve(limit + 1).expect_err("above the limit");
+        assert!(matches!(error, AllocError::LimitExceeded { .. }), "{error}");
+        drop((buffer, all));
+        assert_all_home(&pool);
+    }
+}
+
+#[test]
+fn reading_no_bytes_from_an_empty_buffer_keeps_its_room() {
+    let mut buffer = Buffer::with_capacity(1_000);
+    let capacity = buffer.capacity();
+    assert!(buffer.copy_to_bytes(0).is_empty());
+    assert_eq!(buffer.capacity(), capacity);
 }
 
 #[test]
@@ -264,4 +287,25 @@ fn the_traits_work_behind_a_pointer_and_through_adapters() {
     let mut writer = Buffer::with_capacity(1).writer();
     io::copy(&mut Buffer::from(b"from a buffer"), &mut writer).unwrap();
     assert_eq!(writer.into_inner(), b"from a buffer");
+}
+
+#[test]
+fn a_queue_that_never_runs_empty_reclaims_what_was_read() {
+    for live in [100, SLAB, 100_000] {
+        let pool = Pool::builder()
+            .limit(8 * MIB)
+            .build()
+            .expect("a valid limit");
+        let mut queue = pool.copy_from_slice(&bytes_of(live, 10));
+        let (message, mut read) = (bytes_of(4_096, 11), [0; 4_096]);
+        for round in 0..5_000 {
+            let written = queue.write_all(&message);
+            assert!(written.is_ok(), "{live} bytes, round {round}: {written:?}");
+            queue.read_exact(&mut read).expect("a message");
+        }
+        assert_eq!(queue.len(), live);
+        assert!(pool.usage().large_live <= 4 * 100_000, "{:?}", pool.usage());
+        drop(queue);
+        assert_all_home(&pool);
+    }
 }

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["pool"],
     &["memory"],
     &["buffer"],
-    &["interop", "loom_models"],
+    &["interop", "loom_models", "fault_tests"],
 ];
 
 /// Imports that break the order on purpose, each with its reason.

@@ -1,71 +1,15 @@
 //! One live buffer beside the bytes it must hold.
 
-use crate::program::{Change, Make, Part};
-use crate::settings::Settings;
+use crate::facts::{PoolFacts, repeated};
+use crate::program::{Change, Length, Make, Part};
 use bytes::{Buf, Bytes};
 use slabuf::{AllocError, Buffer, Pool};
 use std::io::Write;
 
-/// What a program knows of the pool that a buffer is from.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolFacts {
-    /// Its place among the program's pools.
-    pub number: usize,
-    /// How it was built.
-    pub settings: Settings,
-}
-
-impl PoolFacts {
-    /// A byte for this pool: every byte written into its buffers is 0 or has these two top bits, so that
-    /// bytes that come from another pool, or from anywhere else, are seen.
-    fn mark(&self, byte: u8) -> u8 {
-        ((self.number as u8 + 1) << 6) | (byte & 0x3F)
-    }
-
-    /// `n` bytes to write, different ones each turn.
-    pub fn fresh_bytes(&self, turn: u8, n: usize) -> Vec<u8> {
-        let block: [u8; 256] =
-            std::array::from_fn(|i| self.mark((i as u8).wrapping_mul(31) ^ turn));
-        repeated(&block, n)
-    }
-
-    /// Stale bytes that come into view must be this pool's, or zero if the settings say so.
-    fn check_stale(&self, bytes: &[u8], zero: bool) {
-        let mark = self.mark(0);
-        let is_fine = |byte: &u8| *byte == 0 || (!zero && *byte & 0xC0 == mark);
-        for block in bytes.chunks(BLOCK) {
-            let marks: u64 = u64::from_ne_bytes([mark; 8]);
-            let all_marked = |words: &[[u8; 8]]| {
-                let mut wrong = 0;
-                for word in words {
-                    wrong |= u64::from_ne_bytes(*word) & u64::from_ne_bytes([0xC0; 8]) ^ marks;
-                }
-                wrong == 0
-            };
-            // Most blocks are all zero or all written, which is seen without a look at each byte.
-            let (words, rest) = block.as_chunks();
-            if *block == ZEROS[..block.len()]
-                || (!zero && all_marked(words) && rest.iter().all(is_fine))
-            {
-                continue;
-            }
-            if let Some(at) = block.iter().position(|byte| !is_fine(byte)) {
-                let byte = block[at];
-                panic!("{byte:#x} in view, of {} bytes: {self:?}", bytes.len());
-            }
-        }
-    }
-}
-
-/// Bytes that are looked at together.
-const BLOCK: usize = 4096;
-static ZEROS: [u8; BLOCK] = [0; BLOCK];
-
-/// The pattern again and again, `n` bytes in all. Instrumented code is slow byte by byte; this copies.
-fn repeated(pattern: &[u8], n: usize) -> Vec<u8> {
-    let mut bytes = pattern.repeat(n / pattern.len());
-    bytes.extend_from_slice(&pattern[..n % pattern.len()]);
-    bytes
+/// Three parts, one of them empty.
+fn thirds(bytes: &[u8]) -> [&[u8]; 3] {
+    let (head, tail) = bytes.split_at(bytes.len() / 3);
+    [head, &[], tail]
 }
 
 /// A request that was refused.
@@ -110,29 +54,35 @@ impl Item {
         n: usize,
         turn: u8,
     ) -> Result<Self, Refusal> {
-        let given = facts.fresh_bytes(turn, n);
-        let parts = [&given[..n / 3], &[], &given[n / 3..]];
+        let given = || facts.fresh_bytes(turn, n);
         let (outcome, requested, known) = match make {
             Make::Zeroed => (pool.try_alloc(n), n, Some(vec![0; n])),
             Make::Filled(by) => {
                 let pattern = facts.fresh_bytes(turn, usize::from(by) % 40);
-                let given = if pattern.is_empty() {
+                let shown = if pattern.is_empty() {
                     &[0][..]
                 } else {
                     &pattern
                 };
-                let known = repeated(given, n);
+                let known = repeated(shown, n);
                 (pool.try_alloc_filled(n, &pattern), n, Some(known))
             }
             Make::Stale => (pool.try_alloc_unsafe(n), n, None),
             Make::StaleSlow => (pool.try_alloc_unsafe_slow(n), n, None),
             Make::Room => (pool.try_with_capacity(n), n, Some(Vec::new())),
-            Make::Copied => (pool.try_copy_from_slice(&given), n, Some(given)),
-            Make::Concat => (pool.try_concat(&parts), n, Some(given)),
-            Make::ConcatToLen(to) => {
-                let mut known = given.clone();
-                known.resize(to.0, 0);
-                (pool.try_concat_to_len(&parts, to.0), to.0, Some(known))
+            Make::Copied => {
+                let given = given();
+                (pool.try_copy_from_slice(&given), n, Some(given))
+            }
+            Make::Concat => {
+                let given = given();
+                (pool.try_concat(&thirds(&given)), n, Some(given))
+            }
+            Make::ConcatToLen(Length(to)) => {
+                let mut given = given();
+                let outcome = pool.try_concat_to_len(&thirds(&given), to);
+                given.resize(to, 0);
+                (outcome, to, Some(given))
             }
         };
         let buffer = outcome.map_err(|error| Refusal { error, requested })?;

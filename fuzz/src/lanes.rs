@@ -1,6 +1,7 @@
 //! Runs a program on several threads, and recounts whenever all of them pause.
 
-use crate::item::{Item, PoolFacts};
+use crate::facts::PoolFacts;
+use crate::item::Item;
 use crate::program::{Change, LaneStep, LanesProgram, Length, Make, Step};
 use crate::settings::Settings;
 use crate::world::{PoolUnderTest, Sums, build_pools, check_apart};

@@ -4,6 +4,7 @@
 //!
 //! - [`settings`]: generated settings of a pool, valid ones and any.
 //! - [`program`]: the operations and how they are read from the fuzzer's bytes.
+//! - [`facts`]: what a program knows of a pool, and the bytes that it writes there.
 //! - [`item`]: one live buffer beside the bytes it must hold.
 //! - [`world`]: several pools and their buffers, and what must hold between any two operations.
 //! - [`execute`]: runs a program on one thread.
@@ -13,6 +14,7 @@
 //! Everything panics where the crate breaks a promise; the fuzzer takes that for a finding.
 
 pub mod execute;
+pub mod facts;
 pub mod item;
 pub mod lanes;
 pub mod program;

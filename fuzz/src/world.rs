@@ -1,6 +1,7 @@
 //! Several pools and their buffers, and what must hold between any two operations.
 
-use crate::item::{Item, PoolFacts, Refusal};
+use crate::facts::PoolFacts;
+use crate::item::{Item, Refusal};
 use crate::settings::Settings;
 use slabuf::fake_os::FakeOs;
 use slabuf::{AllocError, Pool, PoolUsage};

@@ -190,6 +190,8 @@ impl Buffer {
     #[must_use = "the memory is leaked unless the parts are put together again"]
     pub fn into_raw_parts(self) -> (*mut u8, usize, usize) {
         let this = ManuallyDrop::new(self);
+        // Foreign code may write up to the capacity.
+        this.expose(this.capacity());
         (this.start.as_ptr(), this.len, this.handle.expose())
     }
 
@@ -204,9 +206,7 @@ impl Buffer {
         let handle = Handle::from_exposed(owner);
         // SAFETY: the start of a buffer is not null.
         let start = unsafe { NonNull::new_unchecked(start) };
-        let buffer = Self { start, len, handle };
-        buffer.expose(len);
-        buffer
+        Self { start, len, handle }
     }
 
     /// Moves the start by `count` bytes; they are no longer part of the buffer. When nothing is left, the

@@ -107,6 +107,7 @@ impl Buffer {
         let old = self.len;
         self.try_reserve(len - old)?;
         self.set_len(len);
+        self.note_asked();
         self[old..].fill(byte);
         Ok(())
     }
@@ -147,9 +148,19 @@ impl Buffer {
             Place::Slot => len,
         };
         self.set_len(len);
+        self.note_asked();
         let stale_end = stale_end.clamp(old, len);
         self[old..stale_end].fill(0);
         Ok(())
+    }
+
+    /// Counts a large buffer with its length, if that is more now than was asked for before.
+    fn note_asked(&self) {
+        if let Place::Large(large) = self.handle.place()
+            && self.len > Large::of(large).asked.get()
+        {
+            memory::ask(self.memory().core(), large, self.len);
+        }
     }
 
     /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
@@ -211,6 +222,15 @@ impl Buffer {
                 maximum: MAX_LEN,
             });
         };
+        let (first, size) = self.memory().extent();
+        // What was read makes room for what comes, once there is as much of it as is to be moved.
+        if self.offset() >= self.len && need <= size {
+            // SAFETY: `len` bytes at either place are within the memory; they do not overlap.
+            unsafe { self.start.copy_to(first, self.len) };
+            self.start = first;
+            self.handle = self.handle.at_start();
+            return Ok(());
+        }
         let generous = need.max(self.capacity().saturating_mul(2)).min(MAX_LEN);
         let grown = self.make_capacity(generous, need);
         // A pool near its limit, or a system short of memory, may have what is needed and no more.

@@ -14,7 +14,8 @@ use crate::buffer::Buffer;
 /// What `chunk_mut` reserves when the buffer is full, as `BytesMut` does.
 const CHUNK: usize = 64;
 
-/// Reads from the front: what was read is no longer part of the buffer, and its capacity falls by as much.
+/// Reads from the front: what was read is no longer part of the buffer, and its capacity falls by as much. With
+/// the last byte read, the whole memory is room again.
 ///
 /// ```
 /// use bytes::Buf;
@@ -47,18 +48,22 @@ impl Buf for Buffer {
 
     /// Takes `len` bytes from the front.
     ///
-    /// All of a buffer is handed over without a copy, as [`Buffer::freeze`] does, and a new, empty buffer of
-    /// the global pool takes its place. A part is copied to the heap.
+    /// All of a buffer is handed over without a copy, as [`Buffer::freeze`] does, and an empty buffer of the
+    /// same pool takes its place. A part is copied to the heap, and so is all where the pool has no
+    /// memory for another buffer.
     ///
     /// # Panics
     ///
     /// If `len` is more than what remains.
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if len == self.len() {
-            return std::mem::take(self).freeze();
+        if len > 0
+            && len == self.len()
+            && let Some(all) = hand_over(self)
+        {
+            return all;
         }
         assert!(
-            len < self.len(),
+            len <= self.len(),
             "cannot copy {len} bytes: {} remain",
             self.len()
         );
@@ -66,6 +71,16 @@ impl Buf for Buffer {
         self.advance_start(len);
         part
     }
+}
+
+/// Takes all bytes out of `buffer` and leaves it empty, in its pool. `None`: that pool has no memory for another
+/// buffer, and nothing has changed.
+fn hand_over(buffer: &mut Buffer) -> Option<Bytes> {
+    let len = buffer.len();
+    buffer.clear();
+    let empty = buffer.try_clone();
+    buffer.set_len(len);
+    Some(std::mem::replace(buffer, empty.ok()?).freeze())
 }
 
 /// Appends at the end, and grows as `BytesMut` does.
@@ -87,7 +102,7 @@ impl Buf for Buffer {
 /// [`std::io::Write`], returns an error instead.
 // SAFETY: `chunk_mut` returns the memory after the contents, all of it writable and at most
 // `remaining_mut` bytes (no buffer is larger than isize::MAX); `advance_mut` moves the length over the
-// same memory and checks that it stays within.
+// same memory, and `set_len` checks that it stays within.
 unsafe impl BufMut for Buffer {
     #[inline]
     fn remaining_mut(&self) -> usize {
@@ -103,12 +118,8 @@ unsafe impl BufMut for Buffer {
     /// If `count` is more than the capacity leaves.
     #[inline]
     unsafe fn advance_mut(&mut self, count: usize) {
-        let left = self.capacity() - self.len();
-        assert!(
-            count <= left,
-            "cannot advance by {count} bytes: the capacity leaves {left}"
-        );
-        self.set_len(self.len() + count);
+        // A sum that overflows is past any capacity, and so is usize::MAX.
+        self.set_len(self.len().saturating_add(count));
     }
 
     #[inline]

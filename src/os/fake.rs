@@ -156,7 +156,7 @@ impl FakeOs {
         let mut state = self.enter(Call::Remap)?;
         let new = state.map(new_len, PAGE_SIZE)?;
         // SAFETY: both ranges are live mappings of at least this length, and different ones.
-        unsafe { base.copy_to_nonoverlapping(new, len.min(new_len)) };
+        unsafe { base.copy_to_nonoverlapping(new, len) };
         state.unmap(base, len);
         Ok(new)
     }

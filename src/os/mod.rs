@@ -86,8 +86,8 @@ impl Os {
         dispatch!(self, unsafe { unix::purge(base, len) }, fake => unsafe { fake.purge(base, len) })
     }
 
-    /// Makes a mapping longer or shorter, at another address if need be. Bytes that stay keep their
-    /// values, new ones are zero. If the system refuses, the mapping is as it was.
+    /// Makes a mapping longer, at another address if need be. Its bytes keep their values, new ones are
+    /// zero. If the system refuses, the mapping is as it was.
     ///
     /// # Safety
     ///

@@ -107,6 +107,9 @@ pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError>
     }
 }
 
+/// Moves the pages, not the bytes. Where they go is the kernel's choice: of late it aligns lengths of whole huge
+/// pages to them by itself, and a place of our own choice (`MREMAP_FIXED`) could be another's by the time the
+/// call fails.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn remap(
     base: NonNull<u8>,

@@ -1,111 +1,19 @@
 //! A buffer against a `BytesMut`: whatever is read and written, both hold the same and say the same.
 
+mod program;
+
 use crate::program::{Length, Part};
-use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+pub use program::{FrozenStep, Program, Step};
 use slabuf::Buffer;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::{IoSlice, Read, Write};
 
-/// Operations in a program, at most.
-const MAX_STEPS: usize = 120;
 /// Bytes that a program may write in all.
 const MAX_WORK: usize = 16 << 20;
 /// Frozen pairs, at most.
 const MAX_FROZEN: usize = 12;
-
-/// One operation on the pair.
-#[derive(Clone, Copy, Debug)]
-pub enum Step {
-    /// A `put_` of a number.
-    PutNumber(u8, u64),
-    /// A write of so many bytes, by one of several ways.
-    Put(u8, Length),
-    /// `chunk_mut`, then `advance_mut`.
-    PutInPlace(Part),
-    /// A `get_` of a number, or a `try_get_`.
-    GetNumber(u8),
-    /// A read of a part, by one of several ways.
-    Get(u8, Part),
-    /// A change of the length.
-    Resize(u8, Length),
-    /// Freezes both; new ones take their place.
-    Freeze,
-    /// A change of a frozen pair.
-    Frozen(u8, FrozenStep),
-}
-
-/// A change of a frozen pair.
-#[derive(Clone, Copy, Debug)]
-pub enum FrozenStep {
-    /// `slice`
-    Slice(Part, Part),
-    /// `split_to`
-    SplitTo(Part),
-    /// `split_off`
-    SplitOff(Part),
-    /// `truncate`
-    Truncate(Part),
-    /// `advance`
-    Advance(Part),
-    /// `clone`
-    Clone,
-    /// Drops the pair.
-    Drop,
-    /// Back into a buffer that is written to.
-    Thaw,
-}
-
-/// A program on one buffer and one `BytesMut`.
-#[derive(Clone, Debug)]
-pub struct Program {
-    /// How much room there is in the beginning.
-    pub capacity: Length,
-    /// What to do.
-    pub steps: Vec<Step>,
-}
-
-impl<'a> Arbitrary<'a> for FrozenStep {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=7)? {
-            0 => Self::Slice(u.arbitrary()?, u.arbitrary()?),
-            1 => Self::SplitTo(u.arbitrary()?),
-            2 => Self::SplitOff(u.arbitrary()?),
-            3 => Self::Truncate(u.arbitrary()?),
-            4 => Self::Advance(u.arbitrary()?),
-            5 => Self::Clone,
-            6 => Self::Drop,
-            _ => Self::Thaw,
-        })
-    }
-}
-
-impl<'a> Arbitrary<'a> for Step {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=15)? {
-            0 | 1 => Self::PutNumber(u.arbitrary()?, u.arbitrary()?),
-            2..=4 => Self::Put(u.arbitrary()?, u.arbitrary()?),
-            5 => Self::PutInPlace(u.arbitrary()?),
-            6 => Self::GetNumber(u.arbitrary()?),
-            7..=9 => Self::Get(u.arbitrary()?, u.arbitrary()?),
-            10 | 11 => Self::Resize(u.arbitrary()?, u.arbitrary()?),
-            12 => Self::Freeze,
-            _ => Self::Frozen(u.arbitrary()?, u.arbitrary()?),
-        })
-    }
-}
-
-impl<'a> Arbitrary<'a> for Program {
-    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let capacity = u.arbitrary()?;
-        let mut steps = Vec::new();
-        while !u.is_empty() && steps.len() < MAX_STEPS {
-            steps.push(u.arbitrary()?);
-        }
-        Ok(Self { capacity, steps })
-    }
-}
 
 /// The pair under test.
 struct Pair {

@@ -1,0 +1,235 @@
+//! A fixed workload, again and again, with another call of the system refused each time.
+//!
+//! Whatever is refused, a request is served or fails with an error that names it, no byte is lost, the
+//! figures are those of a recount, and the pool works on.
+
+use crate::AllocError;
+use crate::Buffer;
+use crate::Pool;
+use crate::PoolUsage;
+use crate::os::fake::{Call, FakeOs, Fault};
+
+const KIB: usize = 1 << 10;
+
+/// Each kind of call, and whether a request may fail for it. What is advice, or has another way round, or
+/// can wait, fails nobody.
+const CALLS: [(Option<Call>, bool); 7] = [
+    (Some(Call::Map), true),
+    (Some(Call::Protect), true),
+    (Some(Call::Unmap), false),
+    (Some(Call::Purge), false),
+    (Some(Call::Remap), false),
+    (Some(Call::AdviseHuge), false),
+    (None, true),
+];
+
+/// A pool on a system that refuses, and what is live.
+struct Workload {
+    fake: &'static FakeOs,
+    pool: Pool,
+    live: Vec<(Buffer, Vec<u8>)>,
+    failures: usize,
+}
+
+impl Workload {
+    fn new(guard_pages: bool) -> Self {
+        let fake = FakeOs::leaked();
+        let builder = Pool::builder().fake_os(fake).guard_pages(guard_pages);
+        // Small regions, so that there are several.
+        let pool = builder.slab_size(4096).limit(8 << 20);
+        Self {
+            fake,
+            pool: pool.cache_limit(256 * KIB).build().unwrap(),
+            live: Vec::new(),
+            failures: 0,
+        }
+    }
+
+    /// The figures are those of a recount.
+    fn check(&self) {
+        let mut expected = PoolUsage::default();
+        for (buffer, _) in &self.live {
+            if buffer.is_pooled() {
+                expected.in_use += buffer.capacity() as u64;
+            } else {
+                expected.large_live += buffer.len() as u64;
+            }
+        }
+        let usage = self.pool.usage();
+        assert_eq!(usage.large_live, expected.large_live);
+        assert_eq!(usage.in_use, expected.in_use + expected.large_live);
+        assert_eq!(usage.external, self.fake.mapped() as u64);
+        let slabs = usage.slabs_partial + usage.slabs_full;
+        assert_eq!(usage.array_buffers, 4096 * slabs + usage.large_live);
+    }
+
+    fn failed(&mut self, error: &AllocError, asked: usize) {
+        assert_eq!(*error, AllocError::OutOfMemory { requested: asked });
+        self.failures += 1;
+    }
+
+    fn take(&mut self, len: usize) {
+        match self.pool.try_alloc(len) {
+            Ok(mut buffer) => {
+                assert!(buffer == vec![0; len]);
+                let bytes = [len as u8 | 1].repeat(len);
+                buffer.copy_from_slice(&bytes);
+                self.live.push((buffer, bytes));
+            }
+            Err(error) => self.failed(&error, len),
+        }
+        self.check();
+    }
+
+    fn grow_last(&mut self, len: usize) {
+        let Some((mut buffer, mut bytes)) = self.live.pop() else {
+            return;
+        };
+        let outcome = buffer.try_grow(len);
+        if outcome.is_ok() {
+            let more = len.saturating_sub(bytes.len());
+            bytes.extend_from_slice(&vec![0; more]);
+        }
+        self.live.push((buffer, bytes));
+        if let Err(error) = outcome {
+            self.failed(&error, len);
+        }
+        self.check();
+    }
+
+    fn drop_all_but_each(&mut self, nth: usize) {
+        assert!(self.live.iter().all(|(buffer, bytes)| buffer == bytes));
+        let mut number = 0;
+        self.live.retain(|_| {
+            number += 1;
+            number % nth == 0
+        });
+        self.check();
+    }
+
+    /// Every kind of call, several times.
+    fn run(&mut self) {
+        for round in 1..=2 {
+            for n in 0..48 {
+                self.take(40 + 83 * n);
+            }
+            for len in [9 * KIB, 40 * KIB, 100 * KIB, round << 20] {
+                self.take(len);
+            }
+            self.drop_all_but_each(3);
+            self.pool.trim();
+            self.check();
+            self.take(10 * KIB);
+            // Less than doubling, so that the mapping has to become longer each time.
+            for len in [60 * KIB, 150 * KIB, 400 * KIB, 900 * KIB] {
+                self.grow_last(len);
+            }
+            self.drop_all_but_each(5 * round);
+        }
+    }
+
+    /// Once nothing is refused any more the pool does all it should, and everything comes home.
+    fn end(mut self) {
+        self.fake.set_fault(None);
+        let failures = self.failures;
+        self.take(100);
+        self.take(100 * KIB);
+        self.grow_last(200 * KIB);
+        assert_eq!(self.failures, failures, "refused by a system that is well");
+        self.drop_all_but_each(usize::MAX);
+        self.pool.trim();
+        assert_eq!(self.pool.usage(), PoolUsage::default());
+        drop(self.pool);
+        assert_eq!(self.fake.mapped(), 0);
+    }
+}
+
+/// How many calls of a kind the workload makes if none is refused.
+fn calls_of(call: Option<Call>, guard_pages: bool) -> u64 {
+    let mut workload = Workload::new(guard_pages);
+    let (first, count) = (u64::MAX, 0);
+    workload.fake.set_fault(Some(Fault { call, first, count }));
+    workload.run();
+    assert_eq!(workload.failures, 0);
+    let calls = workload.fake.calls();
+    workload.end();
+    calls
+}
+
+fn refuse_each_in_turn(guard_pages: bool) {
+    for (call, may_fail) in CALLS {
+        let calls = calls_of(call, guard_pages);
+        // A guarded mapping cannot be made longer; only those have guards.
+        let unused = [Call::Protect, Call::Remap][usize::from(guard_pages)];
+        assert_eq!(calls == 0, call == Some(unused), "{call:?}");
+        for first in 0..calls {
+            for count in [1, 2, u64::MAX] {
+                let mut workload = Workload::new(guard_pages);
+                let fault = Fault { call, first, count };
+                println!("guard_pages: {guard_pages}, {fault:?}");
+                workload.fake.set_fault(Some(fault));
+                workload.run();
+                assert!(may_fail || workload.failures == 0);
+                let hopeless = first == 0 && count == u64::MAX;
+                assert!(!(may_fail && hopeless) || workload.failures > 0);
+                workload.end();
+            }
+        }
+    }
+}
+
+#[test]
+fn each_call_refused_in_turn() {
+    refuse_each_in_turn(false);
+}
+
+#[test]
+fn each_call_refused_in_turn_with_guard_pages() {
+    refuse_each_in_turn(true);
+}
+
+/// From 32 MiB on, zeros come from a purge: where that is refused they come from a memset.
+#[test]
+fn zeros_without_a_purge() {
+    let fake = FakeOs::leaked();
+    let pool = Pool::builder().fake_os(fake).build().unwrap();
+    let len = 32 << 20;
+    for first in [0, u64::MAX] {
+        drop(pool.alloc_filled(len, [7]));
+        fake.set_fault(Some(Fault {
+            call: Some(Call::Purge),
+            first,
+            count: 1,
+        }));
+        assert_eq!(pool.usage().large_cached, len as u64);
+        assert!(pool.alloc(len) == vec![0; len]);
+        assert_eq!(fake.calls(), 1, "no purge was tried");
+    }
+    drop(pool);
+    assert_eq!(fake.mapped(), 0);
+}
+
+/// What a closing pool's system will not take at first, it is offered again.
+#[test]
+fn a_pool_that_closes_while_the_system_refuses() {
+    for (first, pool_goes_last) in [0, 1, 2, 3].map(|n| (n / 2, n % 2 == 1)) {
+        let fake = FakeOs::leaked();
+        let builder = Pool::builder().fake_os(fake).slab_size(4096);
+        let pool = builder.limit(8 << 20).build().unwrap();
+        let live = [pool.alloc(100), pool.alloc(100 * KIB)];
+        drop([pool.alloc(1000), pool.alloc(50 * KIB)]);
+        fake.set_fault(Some(Fault {
+            call: Some(Call::Unmap),
+            first,
+            count: 1,
+        }));
+        if pool_goes_last {
+            drop(live);
+            drop(pool);
+        } else {
+            drop(pool);
+            drop(live);
+        }
+        assert_eq!(fake.mapped(), 0, "{first}, {pool_goes_last}");
+    }
+}
