@@ -112,12 +112,6 @@ impl Handle {
         self.bits() & SLOT != 0
     }
 
-    /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
-    #[inline(always)]
-    pub(crate) fn is_plain_global(self) -> bool {
-        self.bits() & (SLOT | ADVANCED | SCRUB | !0 << ID_SHIFT) == SLOT
-    }
-
     /// Whether this is a slot that can go back as it is: the buffer points to its start, and it need not
     /// be scrubbed.
     #[inline(always)]
@@ -210,9 +204,8 @@ mod tests {
 
     fn check(handle: Handle, class: usize, size: usize) {
         assert!(handle.is_slot() && handle.is_plain() && !handle.is_scrubbed());
-        assert_eq!(handle.is_plain_global(), handle.pool_id() == 0);
         let advanced = handle.advanced();
-        assert!(advanced.is_advanced() && !advanced.is_plain() && !advanced.is_plain_global());
+        assert!(advanced.is_advanced() && !advanced.is_plain());
         assert!(advanced.at_start() == handle);
         for handle in [handle, advanced] {
             assert_eq!((handle.class(), handle.slot_size()), (class, size));

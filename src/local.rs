@@ -275,16 +275,26 @@ impl LocalCache {
         if bytes > self.lease.get() || self.epoch.get() != core.epoch() {
             return false;
         }
-        let place = if self.last.get().is_none() {
-            &self.last
-        } else {
-            &self.kept[place_of(this.capacity())]
+        if self.last.get().is_some() && !self.move_last() {
+            return false;
+        }
+        self.last.set(Some(large));
+        self.magazines.large_kept.add(this.footprint());
+        true
+    }
+
+    /// Makes room for a mapping dropped just now, which is the warmest: the last one moves to its place by
+    /// size, if that is free.
+    fn move_last(&self) -> bool {
+        let Some(last) = self.last.get() else {
+            return true;
         };
+        let place = &self.kept[place_of(Large::of(last).capacity())];
         if place.get().is_some() {
             return false;
         }
-        place.set(Some(large));
-        self.magazines.large_kept.add(this.footprint());
+        place.set(Some(last));
+        self.last.set(None);
         true
     }
 
@@ -300,16 +310,19 @@ impl LocalCache {
         }
         self.lease.set(self.lease.get() + more);
         self.magazines.large_kept.add(this.footprint());
-        // The one dropped last is the warmest: what it displaces moves on, and out.
-        if let Some(older) = self.last.replace(Some(large)) {
-            let place = &self.kept[place_of(Large::of(older).capacity())];
-            if let Some(oldest) = place.replace(Some(older)) {
+        if !self.move_last()
+            && let Some(last) = self.last.replace(Some(large))
+        {
+            // Two of one size are enough: the last one goes where it belongs, and what was there goes.
+            let place = &self.kept[place_of(Large::of(last).capacity())];
+            if let Some(oldest) = place.replace(Some(last)) {
                 self.magazines
                     .large_kept
                     .subtract(Large::of(oldest).footprint());
                 core.give_large(oldest);
             }
         }
+        self.last.set(Some(large));
     }
 }
 

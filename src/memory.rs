@@ -326,15 +326,16 @@ impl Memory {
     /// Gives the memory back.
     #[inline(always)]
     pub(crate) fn give(self) {
-        if self.handle.is_plain_global() {
+        if self.handle.is_plain() {
             let class = self.handle.class();
-            if thread::current().global.give(class, self.start) {
-                return;
-            }
-        } else if self.handle.is_plain() {
-            let class = self.handle.class();
-            let cache = thread::current().find(self.handle.pool_id());
-            if cache.is_some_and(|cache| cache.give(class, self.start)) {
+            let given = match self.handle.pool_id() {
+                GLOBAL_ID => thread::current().global.give(class, self.start),
+                id => match thread::current().find(id) {
+                    Some(cache) => cache.give(class, self.start),
+                    None => false,
+                },
+            };
+            if given {
                 return;
             }
         }

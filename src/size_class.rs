@@ -129,9 +129,10 @@ impl ClassTable {
     /// The class that serves `len`, if a slab does.
     #[inline(always)]
     pub(crate) fn class_of(&self, len: usize) -> Option<usize> {
-        // Past the end of the table are the lengths above the slab size.
-        let granule = len.saturating_add(GRANULE - 1) / GRANULE;
-        self.by_granule.get(granule).map(|class| *class as usize)
+        if len > self.slab_size {
+            return None;
+        }
+        Some(self.by_granule[len.div_ceil(GRANULE)] as usize)
     }
 
     #[inline(always)]
