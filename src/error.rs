@@ -132,13 +132,19 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Why the layers below said no. The pool turns it into an [`AllocError`] that names the length.
+/// The largest length that can be asked for, in bytes: nothing larger has an address.
+pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
+
+/// Why the layers below said no. The pool turns it into an [`AllocError`] that names the length; until then
+/// it is one byte, so that slow paths return in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The pool's limit.
     Limit,
     /// The operating system, or the heap that holds the pool's own structures.
     System,
+    /// The length itself.
+    Length,
 }
 
 impl Refused {
@@ -146,6 +152,10 @@ impl Refused {
         match self {
             Self::Limit => AllocError::LimitExceeded { requested, limit },
             Self::System => AllocError::OutOfMemory { requested },
+            Self::Length => AllocError::TooLarge {
+                requested,
+                maximum: MAX_LEN,
+            },
         }
     }
 }

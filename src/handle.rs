@@ -112,6 +112,12 @@ impl Handle {
         self.bits() & SLOT != 0
     }
 
+    /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
+    #[inline(always)]
+    pub(crate) fn is_plain_global(self) -> bool {
+        self.bits() & (SLOT | ADVANCED | SCRUB | !0 << ID_SHIFT) == SLOT
+    }
+
     /// Whether this is a slot that can go back as it is: the buffer points to its start, and it need not
     /// be scrubbed.
     #[inline(always)]
@@ -204,6 +210,7 @@ mod tests {
 
     fn check(handle: Handle, class: usize, size: usize) {
         assert!(handle.is_slot() && handle.is_plain() && !handle.is_scrubbed());
+        assert_eq!(handle.is_plain_global(), handle.pool_id() == 0);
         let advanced = handle.advanced();
         assert!(advanced.is_advanced() && !advanced.is_plain());
         assert!(advanced.at_start() == handle);

@@ -10,18 +10,16 @@
 
 use crate::config::DEFAULT_REGION_SHIFT;
 use crate::core::Core;
-use crate::error::{AllocError, Refused};
+use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::handle::{Handle, Place, Prefix};
 use crate::large::Large;
 use crate::local::LocalCache;
-use crate::pool::{Pool, no_pool};
+use crate::pool::Pool;
 use crate::region::owner_of;
 use crate::size_class::{DefaultClasses, GRANULE, SPAN};
 use crate::thread::{self, GLOBAL_ID, Thread};
 use std::ptr::NonNull;
 
-/// The largest length that can be asked for, in bytes: nothing larger has an address.
-pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
 /// From this length on the stale part of a mapping is purged rather than overwritten with zeros.
 const PURGE_BYTES: usize = 32 << 20;
 
@@ -47,10 +45,13 @@ pub(crate) struct Memory {
 /// Where memory comes from.
 pub(crate) trait Source: Copy {
     /// Memory for `len` bytes, which are zero if asked for.
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError>;
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused>;
 
     /// The same, in a mapping of its own whatever the length.
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError>;
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused>;
+
+    /// A refusal for who asked.
+    fn error(self, refused: Refused, requested: usize) -> AllocError;
 }
 
 /// The global pool, by name rather than by reference: its tables are constants.
@@ -59,7 +60,7 @@ pub(crate) struct Global;
 
 impl Source for Global {
     #[inline(always)]
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
         let Some(class) = DefaultClasses::class_of(len) else {
             return take_large_from_global(len, fill);
         };
@@ -73,15 +74,20 @@ impl Source for Global {
         }
     }
 
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
-        let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
+        let pool = Pool::try_global().map_err(|_| Refused::System)?;
         pool.take_mapping(len, fill)
+    }
+
+    #[cold]
+    fn error(self, refused: Refused, requested: usize) -> AllocError {
+        refused.into_error(requested, usize::MAX)
     }
 }
 
 impl Source for &Pool {
     #[inline(always)]
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
         let Some(class) = self.table.class_of(len) else {
             return take_large(self.core(), len, fill);
         };
@@ -93,8 +99,13 @@ impl Source for &Pool {
         }
     }
 
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
         take_large(self.core(), len, fill)
+    }
+
+    #[cold]
+    fn error(self, refused: Refused, requested: usize) -> AllocError {
+        error_of(self.core(), refused, requested)
     }
 }
 
@@ -102,7 +113,7 @@ impl Source for &Pool {
 #[inline(always)]
 fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Memory {
     if handle.is_zero_fill() {
-        zero(start, handle.slot_size());
+        zero_slot(start, handle);
     } else if fill == Fill::Zero {
         zero(start, len);
     }
@@ -110,11 +121,16 @@ fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Me
 }
 
 /// Memory from the pool at `core`, which the caller keeps alive.
-pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     match Core::of(core).table.class_of(len) {
         Some(class) => take_slow(core, class, len, fill),
         None => take_large(core, len, fill),
     }
+}
+
+/// A refusal of [`take_from`] for who asked.
+pub(crate) fn error_of(core: NonNull<Core>, refused: Refused, requested: usize) -> AllocError {
+    refused.into_error(requested, Core::of(core).config.limit)
 }
 
 /// Makes a live large buffer at least `capacity` bytes long without a copy, on behalf of a request for
@@ -153,19 +169,14 @@ pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
 
 #[cold]
 #[inline(never)]
-fn take_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> {
-    let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+fn take_from_global(len: usize, fill: Fill) -> Result<Memory, Refused> {
+    let pool = Pool::try_global().map_err(|_| Refused::System)?;
     take_from(pool.core(), len, fill)
 }
 
 #[cold]
 #[inline(never)]
-fn take_slow(
-    at: NonNull<Core>,
-    class: usize,
-    len: usize,
-    fill: Fill,
-) -> Result<Memory, AllocError> {
+fn take_slow(at: NonNull<Core>, class: usize, len: usize, fill: Fill) -> Result<Memory, Refused> {
     let core = Core::of(at);
     let thread = thread::current();
     let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
@@ -179,7 +190,7 @@ fn take_slow(
             }),
         },
     };
-    let start = slot.map_err(|refused| refused.into_error(len, core.config.limit))?;
+    let start = slot?;
     let slot_size = core.table.get(class).slot_size as usize;
     let handle = Handle::slot(core.prefix, class, slot_size);
     Ok(slot_memory(start, handle, len, fill))
@@ -197,7 +208,7 @@ fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
 
 /// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
-fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> {
+fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, Refused> {
     let cache = &thread::current().global;
     if let Some(large) = cache.take_kept(len)
         && let Some(core) = cache.core()
@@ -205,12 +216,12 @@ fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, AllocError> 
         cache.magazines.large_live.add(len);
         return Ok(large_memory(core, large, len, fill));
     }
-    let pool = Pool::try_global().map_err(|_| no_pool(len))?;
+    let pool = Pool::try_global().map_err(|_| Refused::System)?;
     take_large_slow(pool.core(), len, fill)
 }
 
 #[inline(never)]
-fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     let core = Core::of(at);
     if let Some(cache) = thread::current().find(core.id)
         && let Some(large) = cache.take_kept(len)
@@ -222,12 +233,9 @@ fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Alloc
 }
 
 #[inline(never)]
-fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, AllocError> {
+fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     if len > MAX_LEN {
-        return Err(AllocError::TooLarge {
-            requested: len,
-            maximum: MAX_LEN,
-        });
+        return Err(Refused::Length);
     }
     let core = Core::of(at);
     let cache = local(thread::current(), at);
@@ -238,7 +246,7 @@ fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, 
             core.take_large(len)
         }),
     };
-    let large = large.map_err(|refused| refused.into_error(len, core.config.limit))?;
+    let large = large?;
     match cache {
         Some(cache) => cache.magazines.large_live.add(len),
         None => core.count_large_live(len as u64),
@@ -276,6 +284,12 @@ fn zero_large(core: &Core, large: &Large, len: usize) {
     if large.dirty() <= len {
         large.set_dirty(0);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn zero_slot(start: NonNull<u8>, handle: Handle) {
+    zero(start, handle.slot_size());
 }
 
 /// Zeroes the start of a slot.
@@ -326,18 +340,16 @@ impl Memory {
     /// Gives the memory back.
     #[inline(always)]
     pub(crate) fn give(self) {
-        if self.handle.is_plain() {
-            let class = self.handle.class();
-            let given = match self.handle.pool_id() {
-                GLOBAL_ID => thread::current().global.give(class, self.start),
-                id => match thread::current().find(id) {
-                    Some(cache) => cache.give(class, self.start),
-                    None => false,
-                },
-            };
-            if given {
+        let class = self.handle.class();
+        if self.handle.is_plain_global() {
+            if thread::current().global.give(class, self.start) {
                 return;
             }
+        } else if self.handle.is_plain()
+            && let Some(cache) = thread::current().find(self.handle.pool_id())
+            && cache.give(class, self.start)
+        {
+            return;
         }
         self.give_other();
     }

@@ -6,7 +6,7 @@
 
 use crate::config::Settings;
 use crate::core::Core;
-use crate::error::{AllocError, ConfigError};
+use crate::error::ConfigError;
 use crate::handle::{MAX_POOLS, Prefix};
 use crate::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
@@ -293,9 +293,4 @@ impl PoolBuilder {
             Err(_) => Err(ConfigError::TooManyPools { maximum: MAX_POOLS }),
         }
     }
-}
-
-/// A pool that could not be had, as the failure of a request.
-pub(crate) fn no_pool(requested: usize) -> AllocError {
-    AllocError::OutOfMemory { requested }
 }

@@ -1,26 +1,63 @@
 //! The constructors' one implementation, over whatever pool.
 
 use super::Buffer;
-use crate::error::AllocError;
-use crate::memory::{Fill, MAX_LEN, Source};
+use super::resize::fail;
+use crate::error::{AllocError, MAX_LEN, Refused};
+use crate::memory::{Fill, Memory, Source};
+
+/// A buffer of `len` bytes, or the error of a request for `requested`.
+#[inline(always)]
+fn finish(
+    source: impl Source,
+    taken: Result<Memory, Refused>,
+    requested: usize,
+    len: usize,
+) -> Result<Buffer, AllocError> {
+    match taken {
+        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Err(refused) => Err(source.error(refused, requested)),
+    }
+}
+
+/// The same, panicking with the error. The plain constructors do not go through their `try_` twins: a buffer
+/// in a `Result` beside an error of three words is built in memory and copied from there, which took a batch
+/// of 64 from 4.5 ns for each buffer to 9.
+#[inline(always)]
+pub(super) fn finish_or_panic(
+    source: impl Source,
+    taken: Result<Memory, Refused>,
+    requested: usize,
+    len: usize,
+) -> Buffer {
+    match taken {
+        Ok(memory) => Buffer::new(memory, len),
+        Err(refused) => refuse(source, refused, requested),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn refuse(source: impl Source, refused: Refused, requested: usize) -> ! {
+    fail(&source.error(refused, requested))
+}
 
 #[inline(always)]
 pub(super) fn alloc(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
-    Ok(Buffer::new(source.take(len, Fill::Zero)?, len))
+    finish(source, source.take(len, Fill::Zero), len, len)
 }
 
 #[inline(always)]
 pub(super) fn alloc_unsafe(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
-    Ok(Buffer::new(source.take(len, Fill::Stale)?, len))
+    finish(source, source.take(len, Fill::Stale), len, len)
 }
 
 pub(super) fn alloc_unsafe_slow(source: impl Source, len: usize) -> Result<Buffer, AllocError> {
-    Ok(Buffer::new(source.take_mapping(len, Fill::Stale)?, len))
+    finish(source, source.take_mapping(len, Fill::Stale), len, len)
 }
 
 #[inline(always)]
 pub(super) fn with_capacity(source: impl Source, capacity: usize) -> Result<Buffer, AllocError> {
-    Ok(Buffer::new(source.take(capacity, Fill::Reserve)?, 0))
+    finish(source, source.take(capacity, Fill::Reserve), capacity, 0)
 }
 
 #[inline(always)]

@@ -4,7 +4,7 @@ use super::Buffer;
 use super::build;
 use super::resize::fail;
 use crate::error::AllocError;
-use crate::memory::Global;
+use crate::memory::{Fill, Global, Source};
 
 impl Buffer {
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.
@@ -24,7 +24,8 @@ impl Buffer {
     /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
     #[inline]
     pub fn alloc(len: usize) -> Self {
-        build::alloc(Global, len).unwrap_or_else(|error| fail(&error))
+        let taken = Global.take(len, Fill::Zero);
+        build::finish_or_panic(Global, taken, len, len)
     }
 
     /// As [`alloc`](Self::alloc).
@@ -89,7 +90,8 @@ impl Buffer {
     /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
     #[inline]
     pub fn alloc_unsafe(len: usize) -> Self {
-        build::alloc_unsafe(Global, len).unwrap_or_else(|error| fail(&error))
+        let taken = Global.take(len, Fill::Stale);
+        build::finish_or_panic(Global, taken, len, len)
     }
 
     /// As [`alloc_unsafe`](Self::alloc_unsafe).
@@ -148,7 +150,8 @@ impl Buffer {
     /// Constant.
     #[inline]
     pub fn with_capacity(capacity: usize) -> Self {
-        build::with_capacity(Global, capacity).unwrap_or_else(|error| fail(&error))
+        let taken = Global.take(capacity, Fill::Reserve);
+        build::finish_or_panic(Global, taken, capacity, 0)
     }
 
     /// As [`with_capacity`](Self::with_capacity).
@@ -177,7 +180,10 @@ impl Buffer {
     /// Linear in the length.
     #[inline]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        build::copy_from_slice(Global, bytes).unwrap_or_else(|error| fail(&error))
+        let taken = Global.take(bytes.len(), Fill::Stale);
+        let mut buffer = build::finish_or_panic(Global, taken, bytes.len(), bytes.len());
+        buffer.as_mut_slice().copy_from_slice(bytes);
+        buffer
     }
 
     /// As [`copy_from_slice`](Self::copy_from_slice).

@@ -4,6 +4,7 @@ use super::Buffer;
 use super::build;
 use super::resize::fail;
 use crate::error::AllocError;
+use crate::memory::{Fill, Source};
 use crate::pool::Pool;
 
 impl Pool {
@@ -25,7 +26,8 @@ impl Pool {
     /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
     #[inline]
     pub fn alloc(&self, len: usize) -> Buffer {
-        build::alloc(self, len).unwrap_or_else(|error| fail(&error))
+        let taken = self.take(len, Fill::Zero);
+        build::finish_or_panic(self, taken, len, len)
     }
 
     /// As [`alloc`](Self::alloc).
@@ -96,7 +98,8 @@ impl Pool {
     /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
     #[inline]
     pub fn alloc_unsafe(&self, len: usize) -> Buffer {
-        build::alloc_unsafe(self, len).unwrap_or_else(|error| fail(&error))
+        let taken = self.take(len, Fill::Stale);
+        build::finish_or_panic(self, taken, len, len)
     }
 
     /// As [`alloc_unsafe`](Self::alloc_unsafe).
@@ -157,7 +160,8 @@ impl Pool {
     /// Constant.
     #[inline]
     pub fn with_capacity(&self, capacity: usize) -> Buffer {
-        build::with_capacity(self, capacity).unwrap_or_else(|error| fail(&error))
+        let taken = self.take(capacity, Fill::Reserve);
+        build::finish_or_panic(self, taken, capacity, 0)
     }
 
     /// As [`with_capacity`](Self::with_capacity).
@@ -187,7 +191,10 @@ impl Pool {
     /// Linear in the length.
     #[inline]
     pub fn copy_from_slice(&self, bytes: &[u8]) -> Buffer {
-        build::copy_from_slice(self, bytes).unwrap_or_else(|error| fail(&error))
+        let taken = self.take(bytes.len(), Fill::Stale);
+        let mut buffer = build::finish_or_panic(self, taken, bytes.len(), bytes.len());
+        buffer.as_mut_slice().copy_from_slice(bytes);
+        buffer
     }
 
     /// As [`copy_from_slice`](Self::copy_from_slice).

@@ -1,10 +1,10 @@
 //! Making buffers longer and shorter.
 
 use super::Buffer;
-use crate::error::AllocError;
+use crate::error::{AllocError, MAX_LEN};
 use crate::handle::Place;
 use crate::large::Large;
-use crate::memory::{self, Fill, MAX_LEN};
+use crate::memory::{self, Fill};
 
 /// Reports a failure of a function that has a `try_` twin.
 #[cold]
@@ -251,15 +251,8 @@ impl Buffer {
                 return Ok(());
             }
         }
-        let memory =
-            memory::take_from(core, capacity, Fill::Reserve).map_err(|error| match error {
-                AllocError::OutOfMemory { .. } => AllocError::OutOfMemory { requested: need },
-                AllocError::LimitExceeded { limit, .. } => AllocError::LimitExceeded {
-                    requested: need,
-                    limit,
-                },
-                other => other,
-            })?;
+        let memory = memory::take_from(core, capacity, Fill::Reserve)
+            .map_err(|refused| memory::error_of(core, refused, need))?;
         if let Place::Large(large) = memory.handle.place() {
             memory::ask(core, large, need);
         }

@@ -94,7 +94,9 @@ impl Buffer {
     ///
     /// If the memory cannot be had.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
-        let memory = memory::take_from(self.memory().core(), self.len(), Fill::Stale)?;
+        let core = self.memory().core();
+        let memory = memory::take_from(core, self.len(), Fill::Stale)
+            .map_err(|refused| memory::error_of(core, refused, self.len()))?;
         let mut copy = Self::new(memory, self.len());
         copy.copy_from_slice(self);
         Ok(copy)
