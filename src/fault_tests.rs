@@ -209,6 +209,31 @@ fn zeros_without_a_purge() {
     assert_eq!(fake.mapped(), 0);
 }
 
+/// Not even when what was mapped for nothing cannot be given back, and comes round again.
+#[test]
+fn no_buffer_goes_without_its_guard() {
+    let fake = FakeOs::leaked();
+    let builder = Pool::builder().fake_os(fake).guard_pages(true);
+    let pool = builder.build().unwrap();
+    for len in [0, 100 * KIB] {
+        // The mapping is had, and nothing else.
+        fake.set_fault(Some(Fault {
+            call: None,
+            first: 1,
+            count: u64::MAX,
+        }));
+        for _ in 0..3 {
+            assert!(pool.try_alloc_unsafe_slow(len).is_err());
+        }
+        assert!(fake.calls() > 3 && fake.mapped() > 0);
+        fake.set_fault(None);
+        assert_eq!(pool.usage().external, fake.mapped() as u64);
+        assert_eq!(pool.alloc_unsafe_slow(len).len(), len);
+        pool.trim();
+        assert_eq!(fake.mapped(), 0);
+    }
+}
+
 /// What a closing pool's system will not take at first, it is offered again.
 #[test]
 fn a_pool_that_closes_while_the_system_refuses() {

@@ -16,6 +16,7 @@
 //!
 //! The bits from 25 on are the same for all of a pool's slots: its [`Prefix`].
 
+use crate::error::Refused;
 use crate::large::Large;
 use std::ptr::{self, NonNull};
 
@@ -78,6 +79,21 @@ impl Handle {
         Self(ptr::without_provenance_mut(
             SLOT | class << CLASS_SHIFT | slot_size << SIZE_SHIFT | prefix.0,
         ))
+    }
+
+    /// In a handle's place where there is none.
+    pub(crate) fn of_refusal(refused: Refused) -> Self {
+        Self(ptr::without_provenance_mut(refused as usize))
+    }
+
+    pub(crate) fn to_refusal(self) -> Refused {
+        const LIMIT: usize = Refused::Limit as usize;
+        const LENGTH: usize = Refused::Length as usize;
+        match self.bits() {
+            LIMIT => Refused::Limit,
+            LENGTH => Refused::Length,
+            _ => Refused::System,
+        }
     }
 
     /// A slot's handle as a number.
@@ -205,6 +221,13 @@ mod tests {
                     assert_eq!((handle.pool_id(), handle.region_shift()), (id, shift + 4));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn refusals_come_back() {
+        for refused in [Refused::Limit, Refused::System, Refused::Length] {
+            assert_eq!(Handle::of_refusal(refused).to_refusal(), refused);
         }
     }
 

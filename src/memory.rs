@@ -42,6 +42,25 @@ pub(crate) struct Memory {
     pub(crate) handle: Handle,
 }
 
+/// What a slow path returns: two words, in two registers. Start and handle; or no start, and the refusal in
+/// the handle's place.
+type Taken = (Option<NonNull<u8>>, Handle);
+
+fn pack(taken: Result<Memory, Refused>) -> Taken {
+    match taken {
+        Ok(memory) => (Some(memory.start), memory.handle),
+        Err(refused) => (None, Handle::of_refusal(refused)),
+    }
+}
+
+#[inline(always)]
+fn unpack(taken: Taken) -> Result<Memory, Refused> {
+    match taken {
+        (Some(start), handle) => Ok(Memory { start, handle }),
+        (None, refused) => Err(refused.to_refusal()),
+    }
+}
+
 /// Where memory comes from.
 pub(crate) trait Source: Copy {
     /// Memory for `len` bytes, which are zero if asked for.
@@ -62,7 +81,7 @@ impl Source for Global {
     #[inline(always)]
     fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
         let Some(class) = DefaultClasses::class_of(len) else {
-            return take_large_from_global(len, fill);
+            return unpack(take_large_from_global(len, fill));
         };
         match thread::current().global.take(class) {
             Some(start) => {
@@ -70,7 +89,7 @@ impl Source for Global {
                 let handle = Handle::slot(GLOBAL_PREFIX, class, size);
                 Ok(slot_memory(start, handle, len, fill))
             }
-            None => take_from_global(len, fill),
+            None => unpack(take_from_global(len, fill)),
         }
     }
 
@@ -89,18 +108,18 @@ impl Source for &Pool {
     #[inline(always)]
     fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
         let Some(class) = self.table.class_of(len) else {
-            return take_large(self.core(), len, fill);
+            return unpack(take_large(self.core(), len, fill));
         };
         let id = self.prefix.pool_id();
         let cache = thread::current().find(id);
         match cache.and_then(|cache| cache.take_with_handle(class)) {
             Some((start, handle)) => Ok(slot_memory(start, handle, len, fill)),
-            None => take_slow(self.core(), class, len, fill),
+            None => unpack(take_slow(self.core(), class, len, fill)),
         }
     }
 
     fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
-        take_large(self.core(), len, fill)
+        unpack(take_large(self.core(), len, fill))
     }
 
     #[cold]
@@ -123,8 +142,8 @@ fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Me
 /// Memory from the pool at `core`, which the caller keeps alive.
 pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     match Core::of(core).table.class_of(len) {
-        Some(class) => take_slow(core, class, len, fill),
-        None => take_large(core, len, fill),
+        Some(class) => unpack(take_slow(core, class, len, fill)),
+        None => unpack(take_large(core, len, fill)),
     }
 }
 
@@ -169,31 +188,33 @@ pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
 
 #[cold]
 #[inline(never)]
-fn take_from_global(len: usize, fill: Fill) -> Result<Memory, Refused> {
-    let pool = Pool::try_global().map_err(|_| Refused::System)?;
-    take_from(pool.core(), len, fill)
+fn take_from_global(len: usize, fill: Fill) -> Taken {
+    let pool = Pool::try_global().map_err(|_| Refused::System);
+    pack(pool.and_then(|pool| take_from(pool.core(), len, fill)))
 }
 
 #[cold]
 #[inline(never)]
-fn take_slow(at: NonNull<Core>, class: usize, len: usize, fill: Fill) -> Result<Memory, Refused> {
+fn take_slow(at: NonNull<Core>, class: usize, len: usize, fill: Fill) -> Taken {
     let core = Core::of(at);
-    let thread = thread::current();
+    let slot = take_slot(thread::current(), at, class);
+    let handle = Handle::slot(core.prefix, class, core.table.get(class).slot_size as usize);
+    pack(slot.map(|start| slot_memory(start, handle, len, fill)))
+}
+
+fn take_slot(thread: &Thread, at: NonNull<Core>, class: usize) -> Result<NonNull<u8>, Refused> {
+    let core = Core::of(at);
     let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
-    let slot = match cache.and_then(|cache| cache.take_from_previous(class)) {
-        Some(slot) => Ok(slot),
-        None => match thread.find_or_attach(at) {
-            Some(cache) => cache.take_slow(core, class),
-            None => core.take_slot(class).or_else(|_| {
-                core.relieve();
-                core.take_slot(class)
-            }),
-        },
-    };
-    let start = slot?;
-    let slot_size = core.table.get(class).slot_size as usize;
-    let handle = Handle::slot(core.prefix, class, slot_size);
-    Ok(slot_memory(start, handle, len, fill))
+    if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
+        return Ok(slot);
+    }
+    match thread.find_or_attach(at) {
+        Some(cache) => cache.take_slow(core, class),
+        None => core.take_slot(class).or_else(|_| {
+            core.relieve();
+            core.take_slot(class)
+        }),
+    }
 }
 
 /// This thread's local cache of the pool, made if need be.
@@ -208,28 +229,28 @@ fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
 
 /// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
-fn take_large_from_global(len: usize, fill: Fill) -> Result<Memory, Refused> {
+fn take_large_from_global(len: usize, fill: Fill) -> Taken {
     let cache = &thread::current().global;
     if let Some(large) = cache.take_kept(len)
         && let Some(core) = cache.core()
     {
         cache.magazines.large_live.add(len);
-        return Ok(large_memory(core, large, len, fill));
+        return pack(Ok(large_memory(core, large, len, fill)));
     }
-    let pool = Pool::try_global().map_err(|_| Refused::System)?;
-    take_large_slow(pool.core(), len, fill)
+    let pool = Pool::try_global().map_err(|_| Refused::System);
+    pack(pool.and_then(|pool| take_large_slow(pool.core(), len, fill)))
 }
 
 #[inline(never)]
-fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
+fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Taken {
     let core = Core::of(at);
     if let Some(cache) = thread::current().find(core.id)
         && let Some(large) = cache.take_kept(len)
     {
         cache.magazines.large_live.add(len);
-        return Ok(large_memory(core, large, len, fill));
+        return pack(Ok(large_memory(core, large, len, fill)));
     }
-    take_large_slow(at, len, fill)
+    pack(take_large_slow(at, len, fill))
 }
 
 #[inline(never)]

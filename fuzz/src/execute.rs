@@ -10,7 +10,10 @@ use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
 /// Live buffers, at most.
 const MAX_ITEMS: usize = 48;
 /// Bytes that a program may ask for in all; what is over is cut to a small length.
-const MAX_WORK: usize = 72 << 20;
+const MAX_WORK: usize = 6 << 20;
+/// A length that counts as huge, and how many of those a program may ask for beside the rest.
+const HUGE: usize = 4 << 20;
+const MAX_HUGE: u32 = 3;
 /// Threads that a program may start: they take much longer than all other steps.
 const MAX_THREADS: u32 = 2;
 
@@ -19,6 +22,7 @@ pub struct Executor {
     pools: Vec<PoolUnderTest>,
     items: Vec<Item>,
     work_left: usize,
+    huge_left: u32,
     threads_left: u32,
     turn: u8,
 }
@@ -26,7 +30,7 @@ pub struct Executor {
 /// Runs a program to its end.
 pub fn run(program: &Program) {
     let pools = build_pools(&program.pools, program.collide);
-    Executor::new(pools, MAX_WORK).run(&program.steps);
+    Executor::new(pools).run(&program.steps);
 }
 
 /// Builds a pool of any settings, or sees the error that the documentation promises.
@@ -49,7 +53,7 @@ pub fn run_config(program: &ConfigProgram) {
                 fake: (!settings.real).then_some(fake),
                 faulty: false,
             };
-            Executor::new(vec![pool], MAX_WORK).run_from_first_buffer(&program.steps);
+            Executor::new(vec![pool]).run_from_first_buffer(&program.steps);
         }
         Err(error) => {
             let (setting, given) = match error {
@@ -71,12 +75,13 @@ pub fn run_config(program: &ConfigProgram) {
 }
 
 impl Executor {
-    /// An executor of steps on these pools that may ask for `work` bytes.
-    pub fn new(pools: Vec<PoolUnderTest>, work: usize) -> Self {
+    /// An executor of steps on these pools.
+    pub fn new(pools: Vec<PoolUnderTest>) -> Self {
         Self {
             pools,
             items: Vec::new(),
-            work_left: work,
+            work_left: MAX_WORK,
+            huge_left: MAX_HUGE,
             threads_left: MAX_THREADS,
             turn: 0,
         }
@@ -113,6 +118,10 @@ impl Executor {
 
     /// The length, or a small one if all the work is done.
     fn within_work(&mut self, len: Length) -> Length {
+        if len.0 >= HUGE && self.huge_left > 0 {
+            self.huge_left -= 1;
+            return len;
+        }
         let len = if len.0 > self.work_left {
             len.0 % 512
         } else {

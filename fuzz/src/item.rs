@@ -337,6 +337,10 @@ impl Item {
         }
         self.put(len, &bytes);
         self.len = new_len;
+        let by_length = matches!(change, Change::Grow(_) | Change::Resize(..));
+        if by_length && new_len > len && !self.buffer().is_pooled() {
+            self.asked = self.asked.max(new_len);
+        }
         assert!(self.buffer().capacity() >= requested.max(new_len));
         self.locate();
         self.verify();
@@ -361,17 +365,22 @@ impl Item {
         Ok(())
     }
 
-    /// The capacity was too small for `requested` bytes: the memory is another, or longer. Only what is in
-    /// view is sure to have been kept.
+    /// The capacity was too small for `requested` bytes: the bytes moved to the front, or the memory is
+    /// another, or longer. Only what is in view is sure to have been kept.
     fn note_growth(&mut self, requested: usize) {
         self.known.truncate(self.len);
+        let slid = self.offset >= self.len && requested <= self.size();
         let buffer = self.buffer();
         let (pooled, in_page) = (buffer.is_pooled(), buffer.as_ptr().addr() % 4096);
         let moved = pooled || in_page != self.offset % 4096 || self.pooled;
-        if moved {
+        if moved || slid {
             self.offset = 0;
         }
-        self.asked = if pooled { 0 } else { self.offset + requested };
+        if slid {
+            assert_eq!(self.buffer().as_ptr().addr(), self.extent.0);
+        } else {
+            self.asked = if pooled { 0 } else { self.offset + requested };
+        }
     }
 
     fn freeze(&mut self) {
