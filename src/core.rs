@@ -18,9 +18,10 @@ use crate::depot::{Depot, Exchange, Refill};
 use crate::error::Refused;
 use crate::handle::Prefix;
 use crate::heap::try_box;
-use crate::large::{Evicted, Large, MapOptions, MappingCache};
+use crate::large::{Large, MapOptions};
 use crate::magazine::{Block, Magazines};
 use crate::mapping::Mapper;
+use crate::mapping_cache::{Evicted, MappingCache};
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::registry;
 use crate::size_class::{ClassTable, SPAN};
@@ -354,7 +355,8 @@ impl Core {
 
     /// A mapping of at least `len` bytes: a cached one, or a new one.
     pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<Large>, Refused> {
-        if let Some(large) = self.mappings.take(len) {
+        // At least one byte: a retired mapping has room for none.
+        if let Some(large) = self.mappings.take(len.max(1)) {
             return Ok(large);
         }
         self.retain();

@@ -38,6 +38,8 @@ mod region;
 #[allow(unsafe_code)]
 mod depot;
 mod handle;
+#[allow(unsafe_code)]
+mod mapping_cache;
 
 // Layer 5: what the threads of one pool share.
 #[allow(unsafe_code)]

@@ -135,7 +135,7 @@ impl Pool {
 
     /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
     /// thread's local cache, the depot, the mapping cache and all empty slabs. Other threads give up what
-    /// their local caches hold when they drop their next buffer of this pool.
+    /// their local caches hold when they drop their next buffer of this pool; threads that stay idle keep it.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().build()?;
@@ -221,7 +221,8 @@ impl PoolBuilder {
     }
 
     /// Bytes the pool may map, caches and its own headers included; at least four slabs, no limit if not
-    /// set. Before a request fails the caches give up what they hold.
+    /// set. Before a request fails the shared caches and the calling thread's own give up what they
+    /// hold; other threads' do at their next drop.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.settings.limit = Some(bytes);
         self
@@ -251,7 +252,8 @@ impl PoolBuilder {
 
     /// How long freed mappings and empty regions are kept for reuse; 10 s if not set. The pool has no
     /// thread of its own: it looks when a mapping or a slab comes back, and at [`Pool::trim`].
-    /// With [`Duration::ZERO`] none is kept.
+    /// With [`Duration::ZERO`] none is kept. Mappings that threads keep to themselves (see
+    /// [`cache_limit`](Self::cache_limit)) do not age; `trim` takes them.
     pub fn decay(mut self, age: Duration) -> Self {
         self.settings.decay = age;
         self

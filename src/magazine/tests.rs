@@ -1,0 +1,68 @@
+use super::*;
+
+fn slot(number: usize) -> NonNull<u8> {
+    NonNull::new(ptr::without_provenance_mut(16 * (number + 1))).unwrap()
+}
+
+fn magazine(capacity: u32) -> Magazine {
+    let magazine = Magazine::new();
+    magazine.install(Block::allocate().unwrap(), Block::allocate().unwrap());
+    magazine.set_capacity(capacity);
+    magazine
+}
+
+fn free(magazine: &Magazine) {
+    for block in magazine.uninstall().into_iter().flatten() {
+        while Block::of(block).pop().is_some() {}
+        // SAFETY: allocated above, emptied, and out of the magazine.
+        unsafe { Block::free(block) };
+    }
+}
+
+#[test]
+fn last_in_first_out_between_empty_and_full() {
+    let magazine = magazine(3);
+    assert!(magazine.take().is_none());
+    for round in 0..10 {
+        assert!((0..3).all(|n| magazine.give(slot(n + round))));
+        assert!(!magazine.give(slot(99)));
+        for n in (0..3).rev() {
+            assert_eq!(magazine.take(), Some(slot(n + round)));
+        }
+        assert!(magazine.take().is_none());
+    }
+    free(&magazine);
+}
+
+#[test]
+fn swapping_keeps_every_slot() {
+    let magazine = magazine(2);
+    assert!(magazine.give(slot(0)) && magazine.give(slot(1)));
+    magazine.swap();
+    assert_eq!((magazine.height(), magazine.previous_height()), (0, 2));
+    assert!(magazine.give(slot(2)));
+    magazine.swap();
+    assert_eq!((magazine.height(), magazine.previous_height()), (2, 1));
+    assert_eq!(magazine.take(), Some(slot(1)));
+    free(&magazine);
+}
+
+#[test]
+fn counters_wrap_without_harm() {
+    let magazine = magazine(2);
+    magazine.pushed.store(u32::MAX, Relaxed);
+    magazine.popped.store(u32::MAX, Relaxed);
+    assert!(magazine.give(slot(5)) && magazine.give(slot(6)));
+    assert!(!magazine.give(slot(7)));
+    assert_eq!(magazine.take(), Some(slot(6)));
+    assert_eq!(magazine.take(), Some(slot(5)));
+    assert!(magazine.take().is_none());
+    free(&magazine);
+}
+
+#[test]
+fn a_new_magazine_refuses_both() {
+    let magazine = Magazine::new();
+    assert!(magazine.take().is_none());
+    assert!(!magazine.give(slot(0)));
+}

@@ -1,0 +1,239 @@
+//! The mapping cache: freed mappings kept for reuse.
+//!
+//! It keeps mappings by size, four bins per doubling, and by age. It is bounded in bytes; what is over the
+//! bound or older than the decay is handed to the caller to unmap, oldest first.
+//!
+//! A cached mapping that has been purged holds no memory, only addresses. Such mappings do not count
+//! against the bound, and are in no order of age. They arise where unmapping would cut the address space
+//! into more areas than the kernel allows ([`Mapper::unmapping_fragments`]).
+//!
+//! # Safety
+//!
+//! The lists lead to descriptors that the cache owns, and are followed under its lock.
+
+use crate::large::{BINS, Large, Link, bin_of, serves};
+use crate::mapping::Mapper;
+use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
+use std::ptr::NonNull;
+
+/// Entries of a bin that are looked at before the next bin is.
+const SCAN: usize = 8;
+
+#[derive(Debug)]
+struct State {
+    bins: [Link; BINS],
+    /// By age, those that may hold memory.
+    newest: Link,
+    oldest: Link,
+    /// Mappings in the cache, and bytes in them, memory or not.
+    count: usize,
+    footprint: usize,
+}
+
+// SAFETY: the links lead to descriptors the cache owns, and are followed under the lock.
+unsafe impl Send for State {}
+
+/// Freed mappings kept for reuse.
+#[derive(Debug)]
+pub(crate) struct MappingCache {
+    state: Mutex<State>,
+    /// Bytes in cached mappings that may hold memory. Written under the lock.
+    resident: AtomicUsize,
+}
+
+/// Mappings on their way back to the system, linked through `older`.
+#[must_use]
+#[derive(Debug, Default)]
+pub(crate) struct Evicted {
+    first: Link,
+}
+
+impl Evicted {
+    fn push(&mut self, large: NonNull<Large>) {
+        Large::of(large).older.set(self.first);
+        self.first = Some(large);
+    }
+
+    pub(crate) fn pop(&mut self) -> Link {
+        let large = self.first?;
+        self.first = Large::of(large).older.take();
+        Some(large)
+    }
+
+    /// In the order of their addresses, so that unmapping a row of neighbours cuts no map area in two
+    /// for longer than a moment. Left as they are if there is no memory to sort them in.
+    pub(crate) fn sorted(mut self) -> Self {
+        let mut all = Vec::new();
+        let mut next = self.first;
+        while let Some(large) = next {
+            if all.try_reserve(1).is_err() {
+                return self;
+            }
+            all.push(large);
+            next = Large::of(large).older.get();
+        }
+        all.sort_unstable_by_key(|large| std::cmp::Reverse(Large::of(*large).base().addr()));
+        self.first = None;
+        all.into_iter().for_each(|large| self.push(large));
+        self
+    }
+}
+
+impl MappingCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                bins: [None; BINS],
+                newest: None,
+                oldest: None,
+                count: 0,
+                footprint: 0,
+            }),
+            resident: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes in cached mappings that may hold memory.
+    pub(crate) fn resident(&self) -> usize {
+        self.resident.load(Relaxed)
+    }
+
+    /// Bytes in cached mappings, memory or not.
+    pub(crate) fn footprint(&self) -> usize {
+        lock(&self.state).footprint
+    }
+
+    /// A cached mapping of at least `len` bytes, and not much more.
+    pub(crate) fn take(&self, len: usize) -> Link {
+        let mut state = lock(&self.state);
+        let bin = bin_of(len);
+        for bin in bin..(bin + 3).min(BINS) {
+            let mut next = state.bins[bin];
+            for _ in 0..SCAN {
+                let Some(large) = next else { break };
+                let this = Large::of(large);
+                if serves(this.capacity(), len) {
+                    self.remove(&mut state, large);
+                    this.purged.set(false);
+                    return Some(large);
+                }
+                next = this.bin_next.get();
+            }
+        }
+        None
+    }
+
+    /// Keeps a freed mapping, and returns those that are too many or too old for it.
+    pub(crate) fn give(
+        &self,
+        large: NonNull<Large>,
+        bytes: usize,
+        decay_ms: u64,
+        now_ms: u64,
+    ) -> Evicted {
+        let mut state = lock(&self.state);
+        Large::of(large).freed_ms.set(now_ms);
+        self.insert(&mut state, large);
+        self.evict(&mut state, bytes, decay_ms, now_ms)
+    }
+
+    /// Keeps a mapping whatever the bound, without its memory: the system would not take it, or had better
+    /// not.
+    pub(crate) fn keep(&self, large: NonNull<Large>, mapper: &Mapper) {
+        let this = Large::of(large);
+        if !this.purged.get() {
+            this.purged.set(this.purge(mapper));
+        }
+        self.insert(&mut lock(&self.state), large);
+    }
+
+    /// The mappings that are over `bytes` or older than `decay_ms`.
+    pub(crate) fn release(&self, bytes: usize, decay_ms: u64, now_ms: u64) -> Evicted {
+        if self.resident() == 0 {
+            return Evicted::default();
+        }
+        self.evict(&mut lock(&self.state), bytes, decay_ms, now_ms)
+    }
+
+    /// Everything, those without memory too, and how many they are.
+    pub(crate) fn drain(&self) -> (Evicted, usize) {
+        let mut state = lock(&self.state);
+        let count = state.count;
+        let mut evicted = Evicted::default();
+        for bin in 0..BINS {
+            while let Some(large) = state.bins[bin] {
+                self.remove(&mut state, large);
+                evicted.push(large);
+            }
+        }
+        (evicted, count)
+    }
+
+    fn evict(&self, state: &mut State, bytes: usize, decay_ms: u64, now_ms: u64) -> Evicted {
+        let mut evicted = Evicted::default();
+        while let Some(large) = state.oldest {
+            let age_ms = now_ms.saturating_sub(Large::of(large).freed_ms.get());
+            if self.resident() <= bytes && age_ms < decay_ms {
+                break;
+            }
+            self.remove(state, large);
+            evicted.push(large);
+        }
+        evicted
+    }
+
+    fn add_resident(&self, bytes: usize) {
+        self.resident.store(self.resident() + bytes, Relaxed);
+    }
+
+    fn insert(&self, state: &mut State, large: NonNull<Large>) {
+        let this = Large::of(large);
+        state.count += 1;
+        state.footprint += this.footprint();
+        if !this.purged.get() {
+            self.add_resident(this.footprint());
+            this.newer.set(None);
+            this.older.set(state.newest);
+            match state.newest.replace(large) {
+                Some(second) => Large::of(second).newer.set(Some(large)),
+                None => state.oldest = Some(large),
+            }
+        }
+        let bin = bin_of(this.capacity());
+        this.bin_previous.set(None);
+        this.bin_next.set(state.bins[bin]);
+        if let Some(second) = state.bins[bin].replace(large) {
+            Large::of(second).bin_previous.set(Some(large));
+        }
+    }
+
+    fn remove(&self, state: &mut State, large: NonNull<Large>) {
+        let this = Large::of(large);
+        state.count -= 1;
+        state.footprint -= this.footprint();
+        if !this.purged.get() {
+            self.resident
+                .store(self.resident() - this.footprint(), Relaxed);
+            let (newer, older) = (this.newer.take(), this.older.take());
+            match newer {
+                Some(newer) => Large::of(newer).older.set(older),
+                None => state.newest = older,
+            }
+            match older {
+                Some(older) => Large::of(older).newer.set(newer),
+                None => state.oldest = newer,
+            }
+        }
+        let (next, previous) = (this.bin_next.take(), this.bin_previous.take());
+        match previous {
+            Some(previous) => Large::of(previous).bin_next.set(next),
+            None => state.bins[bin_of(this.capacity())] = next,
+        }
+        if let Some(next) = next {
+            Large::of(next).bin_previous.set(previous);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
