@@ -197,7 +197,8 @@ impl Large {
         if let Some(mapping) = this.mapping.take()
             && let Err(mapping) = mapper.unmap(mapping)
         {
-            this.set_mapping(mapping);
+            // Only this: a retired one stays retired.
+            this.mapping.set(Some(mapping));
             return Err(large);
         }
         // SAFETY: made by `try_box`, and the caller's alone.
