@@ -10,8 +10,8 @@ use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
 /// Live buffers, at most.
 const MAX_ITEMS: usize = 48;
 /// Bytes that a program may ask for in all; what is over is cut to a small length.
-const MAX_WORK: usize = 6 << 20;
-/// A length that counts as huge, and how many of those a program may ask for beside the rest.
+const MAX_WORK: usize = 3 << 20;
+/// How many lengths that are huge a program may ask for beside the rest, if it may at all.
 const HUGE: usize = 4 << 20;
 const MAX_HUGE: u32 = 3;
 /// Threads that a program may start: they take much longer than all other steps.
@@ -30,7 +30,9 @@ pub struct Executor {
 /// Runs a program to its end.
 pub fn run(program: &Program) {
     let pools = build_pools(&program.pools, program.collide);
-    Executor::new(pools).run(&program.steps);
+    let mut executor = Executor::new(pools);
+    executor.huge_left = if program.huge { MAX_HUGE } else { 0 };
+    executor.run(&program.steps);
 }
 
 /// Builds a pool of any settings, or sees the error that the documentation promises.
@@ -81,7 +83,7 @@ impl Executor {
             pools,
             items: Vec::new(),
             work_left: MAX_WORK,
-            huge_left: MAX_HUGE,
+            huge_left: 0,
             threads_left: MAX_THREADS,
             turn: 0,
         }

@@ -142,6 +142,8 @@ pub struct Program {
     pub pools: Vec<Settings>,
     /// Whether the second pool's number meets the first one's in the table that threads find pools by.
     pub collide: bool,
+    /// Whether some lengths may be huge. Such programs are slow.
+    pub huge: bool,
     /// What to do.
     pub steps: Vec<Step>,
 }
@@ -329,6 +331,7 @@ fn program(
     Ok(Program {
         pools: pools.collect::<Result<_>>()?,
         collide: shape & 0x80 != 0,
+        huge: shape & 0x78 == 0x78,
         steps: until_empty(u, MAX_STEPS, next)?,
     })
 }
