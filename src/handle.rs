@@ -106,9 +106,11 @@ impl Handle {
         Self(ptr::without_provenance_mut(word))
     }
 
+    /// Of a slot's handle.
     #[inline(always)]
     pub(crate) fn is_zero_fill(self) -> bool {
-        self.is_slot() && self.bits() & ZERO_FILL != 0
+        debug_assert!(self.is_slot());
+        self.bits() & ZERO_FILL != 0
     }
 
     pub(crate) fn large(large: NonNull<Large>) -> Self {

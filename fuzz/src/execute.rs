@@ -1,7 +1,7 @@
 //! Runs a program on one thread, and recounts after each step.
 
-use crate::facts::PoolFacts;
-use crate::item::{Item, Refusal};
+use crate::facts::{PoolFacts, Refusal};
+use crate::item::Item;
 use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
 use crate::world::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
 use slabuf::fake_os::Fault;

@@ -1,6 +1,7 @@
 //! What a program knows of a pool, and the bytes that it writes there.
 
 use crate::settings::Settings;
+use slabuf::AllocError;
 
 /// What a program knows of the pool that a buffer is from.
 #[derive(Clone, Copy, Debug)]
@@ -65,4 +66,19 @@ pub fn repeated(pattern: &[u8], n: usize) -> Vec<u8> {
         bytes.extend_from_within(..bytes.len().min(n - bytes.len()));
     }
     bytes
+}
+
+/// Three parts, one of them empty.
+pub fn thirds(bytes: &[u8]) -> [&[u8]; 3] {
+    let (head, tail) = bytes.split_at(bytes.len() / 3);
+    [head, &[], tail]
+}
+
+/// A request that was refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: AllocError,
+    /// The bytes that were asked for.
+    pub requested: usize,
 }

@@ -1,25 +1,10 @@
 //! One live buffer beside the bytes it must hold.
 
-use crate::facts::{PoolFacts, repeated};
+use crate::facts::{PoolFacts, Refusal, repeated, thirds};
 use crate::program::{Change, Length, Make, Part};
 use bytes::{Buf, Bytes};
 use slabuf::{AllocError, Buffer, Pool};
 use std::io::Write;
-
-/// Three parts, one of them empty.
-fn thirds(bytes: &[u8]) -> [&[u8]; 3] {
-    let (head, tail) = bytes.split_at(bytes.len() / 3);
-    [head, &[], tail]
-}
-
-/// A request that was refused.
-#[derive(Debug)]
-pub struct Refusal {
-    /// Why.
-    pub error: AllocError,
-    /// The bytes that were asked for.
-    pub requested: usize,
-}
 
 enum Held {
     Buffer(Buffer),

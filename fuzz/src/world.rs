@@ -1,7 +1,7 @@
 //! Several pools and their buffers, and what must hold between any two operations.
 
-use crate::facts::PoolFacts;
-use crate::item::{Item, Refusal};
+use crate::facts::{PoolFacts, Refusal};
+use crate::item::Item;
 use crate::settings::Settings;
 use slabuf::fake_os::FakeOs;
 use slabuf::{AllocError, Pool, PoolUsage};
