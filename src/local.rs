@@ -170,10 +170,19 @@ impl LocalCache {
     /// Puts a slot back when the loaded block is full, or says it is. May make a system call.
     pub(crate) fn give_slow(&self, core: &Core, class: usize, slot: NonNull<u8>) {
         self.answer(core);
-        let magazine = self.magazines.get(class);
         if !self.prepare(core, class) {
             return core.give_slot(class, slot);
         }
+        self.push(core, class, slot);
+        if core.is_closed() {
+            // Closed since the caller looked: this may have been the last drop, and nobody else comes by.
+            self.flush();
+            core.relieve();
+        }
+    }
+
+    fn push(&self, core: &Core, class: usize, slot: NonNull<u8>) {
+        let magazine = self.magazines.get(class);
         // Not the magazine's own capacity: somebody may set that to 0 meanwhile, and an empty magazine is
         // not to be taken for a full one.
         let capacity = core.table.get(class).magazine_capacity;
