@@ -59,6 +59,9 @@ mod memory;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod pool;
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod source;
 mod usage;
 
 // Layer 8: buffers.

@@ -63,7 +63,7 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If at its very first use there is no memory for the pool's own structures (some 30 KiB).
+    /// If at its very first use there is no memory for the pool's own structures (some 10 KiB).
     ///
     /// # Complexity
     ///

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["usage"],
     &["pool"],
     &["memory"],
+    &["source"],
     &["buffer"],
     &["interop", "loom_models", "fault_tests"],
 ];

@@ -3,7 +3,9 @@
 use super::Buffer;
 use super::resize::fail;
 use crate::error::{AllocError, MAX_LEN, Refused};
-use crate::memory::{Fill, Memory, Source};
+use crate::memory::Fill;
+use crate::memory::Memory;
+use crate::source::Source;
 
 /// A buffer of `len` bytes, or the error of a request for `requested`.
 #[inline(always)]

@@ -4,7 +4,8 @@ use super::Buffer;
 use super::build;
 use super::resize::fail;
 use crate::error::AllocError;
-use crate::memory::{Fill, Global, Source};
+use crate::memory::Fill;
+use crate::source::{Global, Source};
 
 impl Buffer {
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.

@@ -4,8 +4,9 @@ use super::Buffer;
 use super::build;
 use super::resize::fail;
 use crate::error::AllocError;
-use crate::memory::{Fill, Source};
+use crate::memory::Fill;
 use crate::pool::Pool;
+use crate::source::Source;
 
 impl Pool {
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.

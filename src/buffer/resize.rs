@@ -5,6 +5,7 @@ use crate::error::{AllocError, MAX_LEN};
 use crate::handle::Place;
 use crate::large::Large;
 use crate::memory::{self, Fill};
+use crate::source;
 
 /// Reports a failure of a function that has a `try_` twin.
 #[cold]
@@ -251,8 +252,8 @@ impl Buffer {
                 return Ok(());
             }
         }
-        let memory = memory::take_from(core, capacity, Fill::Reserve)
-            .map_err(|refused| memory::error_of(core, refused, need))?;
+        let memory = source::take_from(core, capacity, Fill::Reserve)
+            .map_err(|refused| source::error_of(core, refused, need))?;
         if let Place::Large(large) = memory.handle.place() {
             memory::ask(core, large, need);
         }

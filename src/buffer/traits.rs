@@ -3,7 +3,8 @@
 use super::Buffer;
 use super::resize::fail;
 use crate::error::AllocError;
-use crate::memory::{self, Fill};
+use crate::memory::Fill;
+use crate::source;
 use std::borrow::{Borrow, BorrowMut};
 use std::cmp::Ordering;
 use std::fmt;
@@ -95,8 +96,8 @@ impl Buffer {
     /// If the memory cannot be had.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
         let core = self.memory().core();
-        let memory = memory::take_from(core, self.len(), Fill::Stale)
-            .map_err(|refused| memory::error_of(core, refused, self.len()))?;
+        let memory = source::take_from(core, self.len(), Fill::Stale)
+            .map_err(|refused| source::error_of(core, refused, self.len()))?;
         let mut copy = Self::new(memory, self.len());
         copy.copy_from_slice(self);
         Ok(copy)
