@@ -47,6 +47,10 @@ instructions:
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
 
+# everything at once for a number of seconds, every byte checked, a recount at the end: `just soak 300`
+soak SECONDS="300":
+    cargo run --release --example soak -- {{ SECONDS }}
+
 # tests under Address- and LeakSanitizer (nightly), but for those that measure or exhaust the process's memory
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \

@@ -28,7 +28,7 @@ use crate::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry};
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     fence, lock,
 };
 use std::ptr::NonNull;
@@ -178,6 +178,8 @@ impl Core {
         let locals = lock(&self.locals);
         // Release: pairs with the Acquire in `epoch`.
         self.epoch.fetch_add(1, Release);
+        // SeqCst: pairs with the fence in `LocalCache::prepare`.
+        fence(SeqCst);
         for magazines in locals.iter() {
             magazines.call_owner(self.table);
         }

@@ -23,7 +23,7 @@ use crate::error::Refused;
 use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::magazine::{Block, Magazine, Magazines};
-use crate::sync::const_fn;
+use crate::sync::{Ordering::SeqCst, const_fn, fence};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -207,6 +207,9 @@ impl LocalCache {
             return false;
         }
         magazine.set_capacity(core.table.get(class).magazine_capacity);
+        // SeqCst: pairs with the fence in `call_threads`. Either we see the raised epoch, or the caller's
+        // zero comes after our capacity.
+        fence(SeqCst);
         if core.epoch() != self.epoch.get() {
             // Called since `answer`: the next drop is to come here again.
             magazine.set_capacity(0);
