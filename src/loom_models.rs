@@ -14,14 +14,18 @@ use crate::error::Refused;
 use crate::large::Large;
 use crate::local::LocalCache;
 use crate::os::{Os, fake::FakeOs};
+use crate::region::owner_of;
+use crate::registry;
 use crate::size_class::ClassTable;
 use crate::usage::{PoolUsage, of_pool};
 use loom::thread;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 const PAGE: usize = 4096;
 const CLASS: usize = 0;
+const SLOT: u64 = 2048;
 
 /// A pool with one handle, held by the model's main thread.
 #[derive(Clone, Copy)]
@@ -59,7 +63,9 @@ impl Rig {
         // Three slabs a region, beside the one that holds their headers.
         config.region_shift = 14;
         change(&mut config);
-        let core = Core::create(9, config, ClassTable::tiny()).unwrap();
+        // A number of its own: a freed pool is known by its absence.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let core = Core::create(NEXT.fetch_add(1, Relaxed), config, ClassTable::tiny()).unwrap();
         Self { fake, core }
     }
 
@@ -101,7 +107,9 @@ impl Rig {
         let usage = self.usage();
         assert_eq!((usage.array_buffers, usage.external), (0, 0));
         assert_eq!(self.fake.mapped(), 0);
+        let id = core.id;
         self.close();
+        self.assert_gone(id);
     }
 
     /// Drops the last handle.
@@ -109,6 +117,15 @@ impl Rig {
         assert!(self.core().remove_handle());
         self.core().relieve();
         Core::release(self.core);
+    }
+
+    /// All was unmapped, and the pool was freed.
+    fn assert_gone(&self, id: u64) {
+        assert_eq!(self.fake.mapped(), 0);
+        let pools = registry::pools();
+        let left = pools.iter().any(|pool| Core::of(pool.cast()).id == id);
+        drop(pools);
+        assert!(!left, "the pool was not freed");
     }
 }
 
@@ -122,7 +139,11 @@ fn model(body: impl Fn() + Sync + Send + 'static) {
 
 fn take(core: &Core, cache: &LocalCache) -> NonNull<u8> {
     let slot = cache.take(CLASS);
-    slot.unwrap_or_else(|| cache.take_slow(core, CLASS).unwrap())
+    let slot = slot.unwrap_or_else(|| cache.take_slow(core, CLASS).unwrap());
+    // SAFETY: the slot is out of a slab of a region of this pool.
+    let owner = unsafe { owner_of(slot, core.config.region_shift) };
+    assert_eq!(owner, NonNull::from(core).cast());
+    slot
 }
 
 fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
@@ -131,10 +152,11 @@ fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
     }
 }
 
-#[test]
-fn loom_two_threads_miss_at_once() {
-    model(|| {
+/// Two threads miss at once, in a pool prepared by `prepare`, which returns the slots it keeps.
+fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
+    model(move || {
         let rig = Rig::new(|_| ());
+        let kept = prepare(&rig);
         let body = |core: &Core, cache: &LocalCache| {
             let slot = take(core, cache);
             // SAFETY: the slot is this thread's alone.
@@ -144,10 +166,33 @@ fn loom_two_threads_miss_at_once() {
         let (a, b) = (rig.spawn(body), rig.spawn(body));
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert_ne!(a, b, "one slot was taken twice");
-        assert_eq!(rig.usage().in_use, 2 * 2048);
-        rig.core().give_slot(CLASS, a);
-        rig.core().give_slot(CLASS, b);
+        assert_eq!(rig.usage().in_use, (2 + kept.len() as u64) * SLOT);
+        for slot in kept.into_iter().chain([a, b]) {
+            rig.core().give_slot(CLASS, slot);
+        }
         rig.finish();
+    });
+}
+
+#[test]
+fn loom_two_threads_miss_at_once() {
+    two_threads_miss(|_| Vec::new());
+}
+
+#[test]
+fn loom_two_threads_ask_for_the_last_empty_slab() {
+    // Two of the region's three slabs are full.
+    two_threads_miss(|rig| Vec::from([0; 4].map(|_| rig.core().take_slot(CLASS).unwrap())));
+}
+
+#[test]
+fn loom_two_threads_ask_for_the_only_full_magazine() {
+    two_threads_miss(|rig| {
+        let slots = [0; 3].map(|_| rig.core().take_slot(CLASS).unwrap());
+        let cache = rig.attach();
+        slots.into_iter().for_each(|slot| give(rig.core(), &cache, slot));
+        cache.detach();
+        Vec::new()
     });
 }
 
@@ -233,27 +278,49 @@ fn loom_a_thread_ends_while_another_trims() {
 fn loom_a_called_thread_loses_nothing() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let owner = rig.spawn(|core, cache| {
+        let cache = Sent(rig.attach());
+        let owner = thread::spawn(move || {
+            let (core, cache) = (rig.core(), cache.get());
             for _ in 0..2 {
-                let slot = take(core, cache);
-                give(core, cache, slot);
+                let slot = take(core, &cache);
+                give(core, &cache, slot);
             }
-            assert!(cache.magazines.slots(CLASS) <= 2, "a slab has two slots");
+            let slots = cache.magazines.slots(CLASS);
+            assert!((1..=2).contains(&slots), "a slab has two slots");
+            Sent(cache)
         });
         rig.core().call_threads();
-        owner.join().unwrap();
+        let cache = owner.join().unwrap().get();
+        // Whoever has not answered yet comes to do it at the next drop.
+        let called = cache.magazines.get(CLASS).capacity() == 0;
+        cache.answer(rig.core());
+        assert!(
+            called || cache.magazines.slots(CLASS) > 0,
+            "a call was lost"
+        );
+        rig.core().call_threads();
+        cache.answer(rig.core());
+        assert_eq!(cache.magazines.slots(CLASS), 0, "a call was not answered");
+        cache.detach();
         rig.finish();
     });
 }
 
-#[test]
-fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
-    model(|| {
-        let rig = Rig::new(|config| config.region_shift = 13);
-        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
+/// The last handle goes while the last of so many slots is dropped by a thread without a local cache.
+fn last_slot_comes_home(slots: usize, region_shift: u32) {
+    model(move || {
+        let rig = Rig::new(|config| config.region_shift = region_shift);
+        let id = rig.core().id;
+        let slots: Vec<_> = (0..slots)
+            .map(|_| rig.core().take_slot(CLASS).unwrap())
+            .collect();
+        let last = Sent(slots[0]);
+        for slot in &slots[1..] {
+            rig.core().give_slot(CLASS, *slot);
+        }
         let dropper = thread::spawn(move || {
-            // As a thread without a local cache does it: the slot's region keeps the pool alive.
-            let slot = slot.get();
+            // The slot's region keeps the pool alive.
+            let slot = last.get();
             let core = rig.core();
             core.retain();
             core.give_slot(CLASS, slot);
@@ -261,7 +328,77 @@ fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
         });
         rig.close();
         dropper.join().unwrap();
-        assert_eq!(rig.fake.mapped(), 0);
+        rig.assert_gone(id);
+    });
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
+    last_slot_comes_home(1, 13);
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_idle_slabs_become_too_many() {
+    // The third idle slab has all three swept out, and with them the region empties.
+    last_slot_comes_home(6, 14);
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_a_thread_ends() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let id = rig.core().id;
+        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
+        let ending = rig.spawn(move |core, cache| give(core, cache, slot.get()));
+        rig.close();
+        ending.join().unwrap();
+        rig.assert_gone(id);
+    });
+}
+
+#[test]
+fn loom_two_handles_go_at_once() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let id = rig.core().id;
+        rig.core().add_handle();
+        let body = move || {
+            let last = rig.core().remove_handle();
+            if last {
+                Core::release(rig.core);
+            }
+            last
+        };
+        let other = thread::spawn(body);
+        assert!(body() != other.join().unwrap(), "one of them is the last");
+        rig.assert_gone(id);
+    });
+}
+
+#[test]
+fn loom_leases_stay_within_their_bound() {
+    model(|| {
+        let rig = Rig::new(|config| config.lease_limit = PAGE);
+        let lease = |core: &Core, _: &LocalCache| core.lease(PAGE);
+        let (a, b) = (rig.spawn(lease), rig.spawn(lease));
+        let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
+        assert!(a != b, "there is room for one of them");
+        rig.core().end_lease(PAGE);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_no_sum_misses_a_thread_that_ends() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let cache = Sent(rig.attach());
+        cache.0.magazines.large_live.add(PAGE);
+        let ending = thread::spawn(move || cache.get().detach());
+        assert_eq!(rig.usage().large_live, PAGE as u64);
+        ending.join().unwrap();
+        rig.core().count_large_live((PAGE as u64).wrapping_neg());
+        rig.finish();
     });
 }
 
@@ -269,6 +406,7 @@ fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
 fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
     model(|| {
         let rig = Rig::new(|_| ());
+        let id = rig.core().id;
         let large = Sent(rig.core().take_large(PAGE).unwrap());
         let dropper = thread::spawn(move || {
             let large = large.get();
@@ -279,7 +417,7 @@ fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
         });
         rig.close();
         dropper.join().unwrap();
-        assert_eq!(rig.fake.mapped(), 0);
+        rig.assert_gone(id);
     });
 }
 
