@@ -190,7 +190,9 @@ fn loom_two_threads_ask_for_the_only_full_magazine() {
     two_threads_miss(|rig| {
         let slots = [0; 3].map(|_| rig.core().take_slot(CLASS).unwrap());
         let cache = rig.attach();
-        slots.into_iter().for_each(|slot| give(rig.core(), &cache, slot));
+        slots
+            .into_iter()
+            .for_each(|slot| give(rig.core(), &cache, slot));
         cache.detach();
         Vec::new()
     });
