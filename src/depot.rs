@@ -17,7 +17,7 @@
 //! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
 
 use crate::magazine::Block;
-use crate::size_class::{ClassTable, MAX_CLASSES, SPAN};
+use crate::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;
@@ -113,7 +113,7 @@ pub(crate) struct Depot {
     /// Of regions carved into slabs, and of those carved into spans.
     geometries: [Geometry; 2],
     table: &'static ClassTable,
-    classes: [Class; MAX_CLASSES],
+    classes: [Class; CLASS_PLACES],
 }
 
 impl Depot {

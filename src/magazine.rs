@@ -26,7 +26,7 @@
 
 use crate::error::Refused;
 use crate::heap::try_box;
-use crate::size_class::{ClassTable, MAGAZINE_SLOTS, MAX_CLASSES};
+use crate::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
@@ -312,7 +312,7 @@ impl Balance {
 
 /// A thread's magazines for one pool, and the figures it keeps for the pool's sums.
 pub(crate) struct Magazines {
-    by_class: [Magazine; MAX_CLASSES],
+    by_class: [Magazine; CLASS_PLACES],
     /// Lengths asked for of large buffers taken by this thread, less those dropped by it.
     pub(crate) large_live: Balance,
     /// Bytes mapped in the mappings this thread keeps to itself.
@@ -332,7 +332,7 @@ impl Magazines {
 
     #[inline(always)]
     pub(crate) fn get(&self, class: usize) -> &Magazine {
-        &self.by_class[class & (MAX_CLASSES - 1)]
+        &self.by_class[class & (CLASS_PLACES - 1)]
     }
 
     /// Slots of a class held here.

@@ -13,6 +13,13 @@
 pub(crate) const GRANULE: usize = 16;
 /// No slab size has more classes than this.
 pub(crate) const MAX_CLASSES: usize = 64;
+/// Places for classes in what is kept for each of them. A model has one class, and a small stack to build
+/// its pool on.
+pub(crate) const CLASS_PLACES: usize = if cfg!(all(test, loom)) {
+    1
+} else {
+    MAX_CLASSES
+};
 /// The least slab size, in bytes.
 pub(crate) const MIN_SLAB_SIZE: usize = 4096;
 /// The largest slab size, in bytes.
