@@ -12,6 +12,13 @@ pub(crate) const DEFAULT_DECAY: Duration = Duration::from_secs(10);
 /// Log2 of the region size where no limit asks for less.
 pub(crate) const DEFAULT_REGION_SHIFT: u32 = 21;
 
+/// High-water and low-water mark, in bytes of live buffers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Levels {
+    pub(crate) high: usize,
+    pub(crate) low: usize,
+}
+
 /// Settings, validated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
@@ -22,6 +29,10 @@ pub(crate) struct Config {
     pub(crate) spans: bool,
     /// `usize::MAX` where there is none.
     pub(crate) limit: usize,
+    pub(crate) levels: Option<Levels>,
+    /// Whether threads enter a gate before they touch their magazines (see `gate`), because others may
+    /// empty these, or because every take and drop is counted.
+    pub(crate) gated: bool,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: usize,
@@ -38,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) os: Option<Os>,
     pub(crate) slab_size: usize,
     pub(crate) limit: Option<usize>,
+    pub(crate) high_water_mark: Option<usize>,
+    pub(crate) low_water_mark: Option<usize>,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: Option<usize>,
@@ -51,6 +64,8 @@ impl Settings {
         os: None,
         slab_size: DEFAULT_SLAB_SIZE,
         limit: None,
+        high_water_mark: None,
+        low_water_mark: None,
         zero_on_free: false,
         zero_fill: false,
         cache_limit: None,
@@ -84,9 +99,11 @@ impl Settings {
                 limit,
             });
         }
+        let levels = self.levels(limit)?;
+        let gated = self.limit.is_some() || levels.is_some();
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
         // Under a limit nothing may lie idle with a thread that another waits for.
-        let leases = decay_ms > 0 && self.limit.is_none();
+        let leases = decay_ms > 0 && !gated;
         let lease_limit = if leases { cache_limit / 2 } else { 0 };
         // Spans need regions of their own: a pool of small limit cannot afford two kinds.
         let spans = limit / slab_size >= 256;
@@ -96,6 +113,8 @@ impl Settings {
             region_shift: region_shift(slab_size, limit),
             spans,
             limit,
+            levels,
+            gated,
             zero_on_free: self.zero_on_free,
             zero_fill: self.zero_fill,
             cache_limit,
@@ -104,6 +123,29 @@ impl Settings {
             huge_pages: self.huge_pages,
             guard_pages: self.guard_pages,
         })
+    }
+
+    fn levels(&self, limit: usize) -> Result<Option<Levels>, ConfigError> {
+        let Some(high) = self.high_water_mark else {
+            return match self.low_water_mark {
+                None => Ok(None),
+                Some(given) => Err(ConfigError::LowWaterMark {
+                    given,
+                    high_water_mark: None,
+                }),
+            };
+        };
+        if high == 0 || high > limit {
+            return Err(ConfigError::HighWaterMark { given: high, limit });
+        }
+        let low = self.low_water_mark.unwrap_or(high / 2);
+        if low >= high {
+            return Err(ConfigError::LowWaterMark {
+                given: low,
+                high_water_mark: Some(high),
+            });
+        }
+        Ok(Some(Levels { high, low }))
     }
 }
 

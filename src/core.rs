@@ -22,6 +22,7 @@ use crate::large::{Large, MapOptions};
 use crate::magazine::{Block, Magazines};
 use crate::mapping::Mapper;
 use crate::mapping_cache::{Evicted, MappingCache};
+use crate::marks::Marks;
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::registry;
 use crate::size_class::{ClassTable, SPAN};
@@ -31,11 +32,20 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     fence, lock,
 };
+use crate::wait::WaitQueue;
 use std::ptr::NonNull;
+
+mod reclaim;
+
+/// Set in the key of a gated pool: no number of a pool is as high, so that fast paths, which look for the
+/// number, do not find a local cache that has to be entered.
+pub(crate) const GATED: u64 = 1 << 63;
 
 /// A pool, without its handles.
 pub(crate) struct Core {
     pub(crate) id: u64,
+    /// What threads find their local cache by, where the pool is gated; see `thread`.
+    pub(crate) key: u64,
     pub(crate) config: Config,
     pub(crate) prefix: Prefix,
     pub(crate) table: &'static ClassTable,
@@ -44,6 +54,9 @@ pub(crate) struct Core {
     pub(crate) regions: [Regions; 2],
     pub(crate) depot: Depot,
     pub(crate) mappings: MappingCache,
+    /// Who waits for memory.
+    pub(crate) waiting: WaitQueue,
+    pub(crate) marks: Option<Marks>,
     locals: Mutex<Locals>,
     /// Raised to call every thread to its slow path, where it gives up what it holds.
     epoch: AtomicU32,
@@ -92,6 +105,7 @@ impl Core {
             [1, SPAN].map(|n| Geometry::new(n * config.slab_size, config.region_shift));
         let core = try_box(Self {
             id,
+            key: if config.gated { id | GATED } else { id },
             config,
             prefix: Prefix::new(id, config.region_shift)
                 .with_flags(config.zero_on_free, config.zero_fill),
@@ -100,6 +114,8 @@ impl Core {
             regions: geometries.map(Regions::new),
             depot: Depot::new(geometries, table),
             mappings: MappingCache::new(),
+            waiting: WaitQueue::new(),
+            marks: config.levels.map(Marks::new),
             locals: Mutex::new(Locals::default()),
             epoch: AtomicU32::new(0),
             closed: AtomicBool::new(false),
@@ -271,7 +287,16 @@ impl Core {
             return Ok(slot);
         }
         let slab = self.take_slab(class)?;
-        self.depot.take_one_from(class, slab).ok_or(Refused::System)
+        let slot = self.depot.take_one_from(class, slab);
+        self.notify();
+        slot.ok_or(Refused::System)
+    }
+
+    /// Says that memory has arrived where others can take it.
+    pub(crate) fn notify(&self) {
+        if self.config.gated {
+            self.waiting.notify();
+        }
     }
 
     /// The regions that the class' slabs or spans are carved from.
@@ -289,7 +314,16 @@ impl Core {
         if slab.is_err() {
             self.references.fetch_sub(1, Relaxed);
         }
+        self.notify_unless_limited(slab.as_ref().err());
         slab
+    }
+
+    /// After an attempt to map: the rest of a new region is there for others, and so is what was
+    /// counted as mapped until the system refused. The limit's own refusal has changed nothing.
+    fn notify_unless_limited(&self, refused: Option<&Refused>) {
+        if refused != Some(&Refused::Limit) {
+            self.notify();
+        }
     }
 
     /// An empty block for a full one.
@@ -313,7 +347,11 @@ impl Core {
 
     /// Puts the slots of a block back into their slabs.
     pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) {
+        let any = Block::of(block).height() > 0;
         self.give_slabs(class, self.depot.flush(class, block));
+        if any {
+            self.notify();
+        }
     }
 
     /// Puts a slot back into its slab, for a thread without magazines.
@@ -322,9 +360,10 @@ impl Core {
         if self.is_closed() {
             self.give_slabs(class, self.depot.sweep_most(class));
         }
+        self.notify();
     }
 
-    fn give_slabs(&self, class: usize, slabs: EmptySlabs) {
+    pub(crate) fn give_slabs(&self, class: usize, slabs: EmptySlabs) {
         if !slabs.is_empty() {
             let now_ms = self.mapper.now_ms();
             let regions = self.regions_of(class);
@@ -332,6 +371,7 @@ impl Core {
             self.unmap_regions(regions, spare);
             self.leave_nothing_behind();
             self.shrink_mappings(now_ms);
+            self.notify();
         }
     }
 
@@ -346,6 +386,9 @@ impl Core {
         let count = regions.unmap(&self.mapper, empty);
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
+        if count > 0 {
+            self.notify();
+        }
     }
 
     pub(crate) fn map_options(&self) -> MapOptions {
@@ -353,6 +396,17 @@ impl Core {
             huge_pages: self.config.huge_pages,
             guard_pages: self.config.guard_pages,
         }
+    }
+
+    /// Whether an empty pool has room for a buffer of `len` bytes within its limit. A slot always has: the
+    /// least limit holds a region.
+    pub(crate) fn could_hold(&self, len: usize) -> bool {
+        let page = self.mapper.page_size();
+        let guard = if self.config.guard_pages { page } else { 0 };
+        let footprint = len
+            .checked_next_multiple_of(page)
+            .and_then(|rounded| rounded.checked_add(guard));
+        self.table.class_of(len).is_some() || footprint.is_some_and(|sum| sum <= self.config.limit)
     }
 
     /// A mapping of at least `len` bytes: a cached one, or a new one.
@@ -376,10 +430,12 @@ impl Core {
                         self.mappings.keep(large, &self.mapper);
                     }
                 }
+                self.notify();
                 Err(Refused::System)
             }
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
+                self.notify_unless_limited(Some(&refused));
                 Err(refused)
             }
         }
@@ -394,6 +450,7 @@ impl Core {
         let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
         self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
         self.leave_nothing_behind();
+        self.notify();
     }
 
     /// Empties the caches of a closed pool once more, after something was put into them: whoever did may
@@ -413,6 +470,7 @@ impl Core {
 
     /// Unmaps what was evicted. What has to stay, or had better by `how`, is purged and kept.
     fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
+        let mut any = false;
         while let Some(large) = evicted.pop() {
             let keep = match how {
                 Unmap::Sparing { leaving } if !self.is_closed() => {
@@ -432,6 +490,10 @@ impl Core {
                 Ok(()) => drop(self.references.fetch_sub(1, Release)),
                 Err(large) => self.mappings.keep(large, &self.mapper),
             }
+            any = true;
+        }
+        if any {
+            self.notify();
         }
     }
 
@@ -442,10 +504,19 @@ impl Core {
         self.drain_slabs();
     }
 
+    /// Has every thread give up its slots: in a gated pool at once, in others at its next drop.
+    pub(crate) fn recall(&self) {
+        if self.config.gated {
+            self.reclaim();
+        } else {
+            self.call_threads();
+        }
+    }
+
     /// The same when a request is about to fail, or the pool is closed: also addresses that were better kept;
     /// and calls on other threads to give up what they hold, for requests to come.
     pub(crate) fn relieve(&self) {
-        self.call_threads();
+        self.recall();
         self.unmap_mappings(self.mappings.drain().0.sorted(), Unmap::All);
         self.drain_slabs();
     }
@@ -453,9 +524,13 @@ impl Core {
     fn drain_slabs(&self) {
         for class in 0..self.table.count() {
             let slabs = self.depot.drain(class);
+            let any = !slabs.is_empty();
             let regions = self.regions_of(class);
             let spare = regions.give(slabs, Keep::NOTHING, self.mapper.now_ms());
             self.unmap_regions(regions, spare);
+            if any {
+                self.notify();
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, with the figures a reader of a log needs.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a buffer could not be had.
 ///
@@ -38,6 +39,15 @@ pub enum AllocError {
         /// Bytes asked for.
         requested: usize,
     },
+    /// The pool's limit left no room within the time the caller would wait.
+    TimedOut {
+        /// Bytes asked for.
+        requested: usize,
+        /// The pool's limit in bytes.
+        limit: usize,
+        /// How long the caller waited.
+        waited: Duration,
+    },
 }
 
 impl fmt::Display for AllocError {
@@ -54,6 +64,14 @@ impl fmt::Display for AllocError {
             Self::OutOfMemory { requested } => write!(
                 f,
                 "cannot allocate a buffer of {requested} bytes: the operating system refused"
+            ),
+            Self::TimedOut {
+                requested,
+                limit,
+                waited,
+            } => write!(
+                f,
+                "cannot allocate a buffer of {requested} bytes: the pool's limit of {limit} bytes left no room for {waited:?}"
             ),
         }
     }
@@ -95,6 +113,20 @@ pub enum ConfigError {
         /// The pool's limit in bytes.
         limit: usize,
     },
+    /// `high_water_mark` is 0, or above `limit`: it would always or never be reached.
+    HighWaterMark {
+        /// Bytes asked for.
+        given: usize,
+        /// The pool's limit in bytes.
+        limit: usize,
+    },
+    /// `low_water_mark` is not below `high_water_mark`.
+    LowWaterMark {
+        /// Bytes asked for.
+        given: usize,
+        /// The high-water mark in bytes, if one was set.
+        high_water_mark: Option<usize>,
+    },
     /// There is no memory for the pool's own structures.
     OutOfMemory,
     /// So many pools were built in this process that their numbers ran out.
@@ -121,6 +153,27 @@ impl fmt::Display for ConfigError {
             Self::CacheLimit { given, limit } => write!(
                 f,
                 "cache_limit must not be above the limit of {limit} bytes: it is {given}"
+            ),
+            Self::HighWaterMark {
+                given,
+                limit: usize::MAX,
+            } => {
+                write!(f, "high_water_mark must be at least 1 byte, not {given}")
+            }
+            Self::HighWaterMark { given, limit } => write!(
+                f,
+                "high_water_mark must be from 1 byte to the limit of {limit} bytes, not {given}"
+            ),
+            Self::LowWaterMark {
+                given,
+                high_water_mark: Some(high),
+            } => write!(
+                f,
+                "low_water_mark must be below the high_water_mark of {high} bytes, not {given}"
+            ),
+            Self::LowWaterMark { given, .. } => write!(
+                f,
+                "low_water_mark of {given} bytes needs a high_water_mark above it"
             ),
             Self::OutOfMemory => f.write_str("there is no memory for the pool's own structures"),
             Self::TooManyPools { maximum } => {

@@ -19,8 +19,13 @@ mod os;
 mod registry;
 #[allow(unsafe_code)]
 pub mod system;
+mod wait;
 
-// Layer 2: a mapping, a slab, a magazine.
+// Layer 2: who may touch a thread's magazines, and marks on the way to full.
+mod gate;
+mod marks;
+
+// Layer 3: a mapping, a slab, a magazine.
 #[allow(unsafe_code)]
 mod magazine;
 #[allow(unsafe_code)]
@@ -28,31 +33,31 @@ mod mapping;
 #[allow(unsafe_code)]
 mod slab;
 
-// Layer 3: regions of slabs, and large buffers.
+// Layer 4: regions of slabs, and large buffers.
 #[allow(unsafe_code)]
 mod large;
 #[allow(unsafe_code)]
 mod region;
 
-// Layer 4: what threads exchange.
+// Layer 5: what threads exchange.
 #[allow(unsafe_code)]
 mod depot;
 mod handle;
 #[allow(unsafe_code)]
 mod mapping_cache;
 
-// Layer 5: what the threads of one pool share.
+// Layer 6: what the threads of one pool share.
 #[allow(unsafe_code)]
 mod core;
 
-// Layer 6: what a thread has for itself.
+// Layer 7: what a thread has for itself.
 #[allow(unsafe_code)]
 mod local;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod thread;
 
-// Layer 7: pools, their figures, and the memory of one buffer.
+// Layer 8: pools, their figures, and the memory of one buffer.
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod memory;
@@ -64,7 +69,7 @@ mod pool;
 mod source;
 mod usage;
 
-// Layer 8: buffers.
+// Layer 9: buffers.
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod buffer;
@@ -78,7 +83,7 @@ mod loom_models;
 pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use {
-    buffer::Buffer,
+    buffer::{AllocFuture, Buffer, Drained},
     pool::{Pool, PoolBuilder},
     usage::{MemoryUsage, PoolUsage, memory_usage},
 };

@@ -27,6 +27,8 @@ use crate::sync::{Ordering::SeqCst, const_fn, fence};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+pub(crate) mod gated;
+
 /// Large mappings a thread keeps to itself beside the last: one for each of so many neighbouring bins.
 const KEPT: usize = 32;
 /// Bytes in the usual page.
@@ -36,6 +38,8 @@ const PAGE: usize = 4096;
 pub(crate) struct LocalCache {
     pub(crate) magazines: Magazines,
     core: Cell<Option<NonNull<Core>>>,
+    /// Whether the pool counts each take and drop for its marks.
+    counts: Cell<bool>,
     epoch: Cell<u32>,
     /// The mapping dropped last, and others by size.
     last: Cell<Option<NonNull<Large>>>,
@@ -52,6 +56,7 @@ impl LocalCache {
             Self {
                 magazines: Magazines::new(),
                 core: Cell::new(None),
+                counts: Cell::new(false),
                 epoch: Cell::new(0),
                 last: Cell::new(None),
                 kept: [const { Cell::new(None) }; KEPT],
@@ -67,6 +72,7 @@ impl LocalCache {
         Core::of(core).retain();
         self.epoch.set(Core::of(core).epoch());
         self.core.set(Some(core));
+        self.counts.set(Core::of(core).marks.is_some());
         let Core { table, prefix, .. } = Core::of(core);
         for class in 0..table.count() {
             let handle = Handle::slot(*prefix, class, table.get(class).slot_size as usize);
@@ -229,7 +235,14 @@ impl LocalCache {
     pub(crate) fn flush(&self) {
         let Some(core) = self.core() else { return };
         for class in 0..core.table.count() {
-            for block in self.magazines.get(class).uninstall().into_iter().flatten() {
+            let magazine = self.magazines.get(class);
+            let blocks = if core.config.gated {
+                let _inside = core.enter(&self.magazines);
+                magazine.uninstall()
+            } else {
+                magazine.uninstall()
+            };
+            for block in blocks.into_iter().flatten() {
                 core.flush(class, block);
                 // SAFETY: allocated for this magazine, out of it now, and emptied.
                 unsafe { Block::free(block) };

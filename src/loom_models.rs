@@ -23,6 +23,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod waiting;
+
 const PAGE: usize = 4096;
 const CLASS: usize = 0;
 const SLOT: u64 = 2048;

@@ -23,6 +23,7 @@
 //! the capacity before a slot is stored.
 
 use crate::error::Refused;
+use crate::gate::Gate;
 use crate::heap::try_box;
 use crate::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
@@ -315,6 +316,8 @@ pub(crate) struct Magazines {
     pub(crate) large_live: Balance,
     /// Bytes mapped in the mappings this thread keeps to itself.
     pub(crate) large_kept: Balance,
+    /// In a pool where others may empty the magazines: who is at them.
+    pub(crate) gate: Gate,
 }
 
 impl Magazines {
@@ -324,6 +327,7 @@ impl Magazines {
                 by_class: array_of!(Magazine::new()),
                 large_live: Balance::new(),
                 large_kept: Balance::new(),
+                gate: Gate::new(),
             }
         }
     }

@@ -6,11 +6,11 @@
 //! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
 //! of undefined behaviour.
 
-use crate::core::Core;
+use crate::core::{Core, GATED};
 use crate::error::Refused;
 use crate::handle::{Handle, Place};
 use crate::large::Large;
-use crate::local::LocalCache;
+use crate::local::{LocalCache, gated};
 use crate::region::owner_of;
 use crate::size_class::SPAN;
 use crate::thread::{self, Thread};
@@ -45,7 +45,14 @@ pub(crate) fn grow_large(
     asked: usize,
 ) -> bool {
     let core = Core::of(at);
-    let grow = || Large::of(large).grow(&core.mapper, capacity, core.map_options());
+    let grow = || {
+        let grown = Large::of(large).grow(&core.mapper, capacity, core.map_options());
+        if matches!(grown, Some(Err(Refused::System))) {
+            // Counted as mapped for a moment, and free again.
+            core.notify();
+        }
+        grown
+    };
     let grown = match grow() {
         Some(Err(Refused::Limit)) => {
             thread::current().flush(at);
@@ -63,7 +70,15 @@ pub(crate) fn grow_large(
 
 /// Sets the length that a live large buffer is counted with.
 pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
-    let more = asked.wrapping_sub(Large::of(large).asked.replace(asked));
+    let before = Large::of(large).asked.replace(asked);
+    let more = asked.wrapping_sub(before);
+    if let Some(marks) = &Core::of(at).marks {
+        if asked > before {
+            marks.add(more);
+        } else {
+            marks.subtract(before - asked);
+        }
+    }
     match local(thread::current(), at) {
         Some(cache) => cache.magazines.large_live.add(more),
         None => Core::of(at).count_large_live(more as u64),
@@ -74,7 +89,7 @@ pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
 #[inline(always)]
 pub(crate) fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
     let core = Core::of(at);
-    match thread.find(core.id) {
+    match thread.find(core.key) {
         Some(cache) if cache.is_of(at) => Some(cache),
         _ => thread.find_or_attach(at),
     }
@@ -149,6 +164,13 @@ impl Memory {
 
     #[inline(never)]
     fn give_other(self) {
+        // In a gated pool this is the fast path, with nothing on the stack.
+        if self.handle.is_plain()
+            && let Some(cache) = thread::current().find(self.handle.pool_id() | GATED)
+            && cache.give_entered(self.handle.class(), self.start)
+        {
+            return;
+        }
         match self.handle.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_slot(),
@@ -156,6 +178,7 @@ impl Memory {
     }
 
     #[cold]
+    #[inline(never)]
     fn give_slot(self) {
         let (slot, size) = self.extent();
         let class = self.handle.class();
@@ -166,7 +189,10 @@ impl Memory {
         let core = Core::of(at);
         let thread = thread::current();
         // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
-        let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
+        let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
+        if core.config.gated {
+            return give_gated(thread, cache, at, class, slot);
+        }
         let give =
             |cache: &LocalCache| cache.give(class, slot) || cache.give_to_previous(class, slot);
         if cache.is_some_and(give) {
@@ -180,6 +206,29 @@ impl Memory {
         }
         Core::release(at);
     }
+}
+
+/// The rest of [`Memory::give_slot`] in a gated pool.
+fn give_gated(
+    thread: &Thread,
+    cache: Option<&LocalCache>,
+    at: NonNull<Core>,
+    class: usize,
+    slot: NonNull<u8>,
+) {
+    let core = Core::of(at);
+    let cache = match cache {
+        // Attached, so the pool stays while we are here.
+        Some(cache) if !core.is_closed() => Some(cache),
+        _ => thread.find_or_attach(at),
+    };
+    if cache.is_some() {
+        return gated::give(cache, core, class, slot);
+    }
+    // The slot may be what keeps the pool alive, and is about to go.
+    core.retain();
+    gated::give(None, core, class, slot);
+    Core::release(at);
 }
 
 /// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
@@ -223,6 +272,9 @@ fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
             core.count_large_live((asked as u64).wrapping_neg());
             core.give_large(large);
         }
+    }
+    if let Some(marks) = &core.marks {
+        marks.subtract(asked);
     }
     Core::release(at);
 }

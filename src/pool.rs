@@ -134,7 +134,8 @@ impl Pool {
     }
 
     /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
-    /// thread's local cache, the depot, the mapping cache and all empty slabs. Other threads give up what
+    /// thread's local cache, the depot, the mapping cache and all empty slabs. In a pool with a limit or a
+    /// high-water mark other threads' local caches are emptied too. In others, threads give up what
     /// their local caches hold when they drop their next buffer of this pool; threads that stay idle keep it.
     ///
     /// ```
@@ -152,7 +153,7 @@ impl Pool {
     pub fn trim(&self) -> usize {
         let core = Core::of(self.core);
         let before = core.mapper.mapped();
-        core.call_threads();
+        core.recall();
         thread::current().flush(self.core);
         core.trim();
         let unmapped = before.saturating_sub(core.mapper.mapped());
@@ -221,10 +222,29 @@ impl PoolBuilder {
     }
 
     /// Bytes the pool may map, caches and its own headers included; at least four slabs, no limit if not
-    /// set. Before a request fails the shared caches and the calling thread's own give up what they
-    /// hold; other threads' do at their next drop.
+    /// set. Before a request fails, the caches give up what they hold, those of other threads too. For that, threads enter
+    /// and leave their local caches with two more stores; see ARCHITECTURE.md for what it costs.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.settings.limit = Some(bytes);
+        self
+    }
+
+    /// From how many bytes of live buffers on the pool is [over its mark](Pool::is_over_high_water): those who
+    /// fill it had better pause. Exactly the mark counts as over, as with Node's `highWaterMark`. At
+    /// least 1, and at most the [`limit`](Self::limit); no mark if not set.
+    ///
+    /// Slots count with their size, large buffers with the length asked for (`in_use` of
+    /// [`PoolUsage`]). In a pool with a mark each take and each drop counts in one shared figure.
+    pub fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.settings.high_water_mark = Some(bytes);
+        self
+    }
+
+    /// Down to how many bytes of live buffers a pool that was over its high-water mark has to come to be
+    /// drained; half the mark if not set. Below the mark; 0 for Node's rule, by which a stream has
+    /// drained when it is empty.
+    pub fn low_water_mark(mut self, bytes: usize) -> Self {
+        self.settings.low_water_mark = Some(bytes);
         self
     }
 

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::handle::{Handle, Prefix};
 use crate::large::Large;
+use crate::local::gated;
 use crate::memory::{Fill, Memory, local, zero_large};
 use crate::pool::Pool;
 use crate::size_class::{DefaultClasses, GRANULE};
@@ -89,10 +90,14 @@ impl Source for &Pool {
         };
         let id = self.prefix.pool_id();
         let cache = thread::current().find(id);
-        match cache.and_then(|cache| cache.take_with_handle(class)) {
-            Some((start, handle)) => Ok(slot_memory(start, handle, len, fill)),
-            None => unpack(take_slow(self.core(), class, len, fill)),
-        }
+        let (start, handle) = match cache.and_then(|cache| cache.take_with_handle(class)) {
+            Some(taken) => taken,
+            None => {
+                let memory = unpack(take_slow(self.core(), class))?;
+                (memory.start, memory.handle)
+            }
+        };
+        Ok(slot_memory(start, handle, len, fill))
     }
 
     fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
@@ -119,7 +124,10 @@ fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Me
 /// Memory from the pool at `core`, which the caller keeps alive.
 pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     match Core::of(core).table.class_of(len) {
-        Some(class) => unpack(take_slow(core, class, len, fill)),
+        Some(class) => {
+            let Memory { start, handle } = unpack(take_slow(core, class))?;
+            Ok(slot_memory(start, handle, len, fill))
+        }
         None => unpack(take_large(core, len, fill)),
     }
 }
@@ -136,18 +144,34 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
     pack(pool.and_then(|pool| take_from(pool.core(), len, fill)))
 }
 
+/// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path, with nothing on
+/// the stack.
+#[inline(never)]
+fn take_slow(at: NonNull<Core>, class: usize) -> Taken {
+    if let Some(cache) = thread::current().find(Core::of(at).key)
+        && let Some((start, handle)) = cache.take_entered(class)
+    {
+        return (Some(start), handle);
+    }
+    take_slower(at, class)
+}
+
 #[cold]
 #[inline(never)]
-fn take_slow(at: NonNull<Core>, class: usize, len: usize, fill: Fill) -> Taken {
+fn take_slower(at: NonNull<Core>, class: usize) -> Taken {
     let core = Core::of(at);
     let slot = take_slot(thread::current(), at, class);
     let handle = Handle::slot(core.prefix, class, core.table.get(class).slot_size as usize);
-    pack(slot.map(|start| slot_memory(start, handle, len, fill)))
+    pack(slot.map(|start| Memory { start, handle }))
 }
 
 fn take_slot(thread: &Thread, at: NonNull<Core>, class: usize) -> Result<NonNull<u8>, Refused> {
     let core = Core::of(at);
-    let cache = thread.find(core.id).filter(|cache| cache.is_of(at));
+    let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
+    if core.config.gated {
+        let cache = cache.or_else(|| thread.find_or_attach(at));
+        return gated::take(cache, core, class);
+    }
     if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
         return Ok(slot);
     }
@@ -204,6 +228,9 @@ fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, 
     match cache {
         Some(cache) => cache.magazines.large_live.add(len),
         None => core.count_large_live(len as u64),
+    }
+    if let Some(marks) = &core.marks {
+        marks.add(len);
     }
     Ok(large_memory(core, large, len, fill))
 }

@@ -4,15 +4,41 @@
 //! ships. Nothing else in the crate asks whether loom is there.
 
 #[cfg(all(test, loom))]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+pub(crate) use loom::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    },
+    thread::{Thread, current as current_thread, yield_now},
 };
 #[cfg(not(all(test, loom)))]
-pub(crate) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+pub(crate) use std::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    },
+    thread::{Thread, current as current_thread, yield_now},
 };
+
+/// Blocks the calling thread until it is unparked (or, now and then, for no reason). `false`: the instant has come.
+/// Under loom time stands still.
+pub(crate) fn park_until(until: Option<std::time::Instant>) -> bool {
+    #[cfg(all(test, loom))]
+    loom::thread::park();
+    #[cfg(not(all(test, loom)))]
+    match until {
+        None => std::thread::park(),
+        Some(until) => {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+    let _ = until;
+    true
+}
 
 /// Locks, poisoned or not: no code of this crate leaves a structure half-changed when it panics.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

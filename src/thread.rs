@@ -30,7 +30,7 @@ use std::ptr::NonNull;
 pub(crate) const GLOBAL_ID: u64 = 0;
 const TABLE: usize = 64;
 /// In a place of the table that is free.
-const NO_ID: u64 = u64::MAX;
+const NO_KEY: u64 = u64::MAX;
 
 /// The least number from `id` on that a pool other than the global one may have.
 pub(crate) fn next_id(id: u64) -> u64 {
@@ -48,9 +48,9 @@ enum Status {
     Ended,
 }
 
-/// `cache` is there unless `id` is [`NO_ID`].
+/// `cache` is there unless `key` is [`NO_KEY`].
 struct Entry {
-    id: Cell<u64>,
+    key: Cell<u64>,
     cache: Cell<Option<NonNull<LocalCache>>>,
 }
 
@@ -70,7 +70,7 @@ thread_local! {
             global: LocalCache::new(),
             table: [const {
                 Entry {
-                    id: Cell::new(NO_ID),
+                    key: Cell::new(NO_KEY),
                     cache: Cell::new(None),
                 }
             }; TABLE],
@@ -104,11 +104,12 @@ fn cache<'a>(at: NonNull<LocalCache>) -> &'a LocalCache {
 }
 
 impl Thread {
-    /// This thread's local cache of the pool numbered `id`, if the table has it.
+    /// This thread's local cache of the pool with this key, if the table has it. With the pool's number for a
+    /// key no gated pool's is found.
     #[inline(always)]
-    pub(crate) fn find(&self, id: u64) -> Option<&LocalCache> {
-        let entry = &self.table[id as usize % TABLE];
-        if entry.id.get() == id {
+    pub(crate) fn find(&self, key: u64) -> Option<&LocalCache> {
+        let entry = &self.table[key as usize % TABLE];
+        if entry.key.get() == key {
             // SAFETY: a place with a pool's number has its local cache (see `enter` and `forget`).
             Some(cache(unsafe { entry.cache.get().unwrap_unchecked() }))
         } else {
@@ -175,17 +176,17 @@ impl Thread {
     }
 
     fn enter(&self, core: NonNull<Core>, cache: &LocalCache) {
-        let id = Core::of(core).id;
-        let entry = &self.table[id as usize % TABLE];
+        let key = Core::of(core).key;
+        let entry = &self.table[key as usize % TABLE];
         entry.cache.set(Some(NonNull::from(cache)));
-        entry.id.set(id);
+        entry.key.set(key);
     }
 
     /// Detaches a local cache and frees it.
     fn forget(&self, unwanted: NonNull<LocalCache>) {
         for entry in &self.table {
             if entry.cache.get() == Some(unwanted) {
-                entry.id.set(NO_ID);
+                entry.key.set(NO_KEY);
                 entry.cache.set(None);
             }
         }

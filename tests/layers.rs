@@ -7,7 +7,8 @@ use std::path::Path;
 /// The table of ARCHITECTURE.md, lowest layer first. Modules of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["error", "size_class", "sync"],
-    &["config", "heap", "os", "registry", "system"],
+    &["config", "heap", "os", "registry", "system", "wait"],
+    &["gate", "marks"],
     &["magazine", "mapping", "slab"],
     &["large", "region"],
     &["depot", "handle", "mapping_cache"],

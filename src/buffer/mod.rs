@@ -10,6 +10,9 @@ mod constructors;
 mod on_pool;
 mod resize;
 mod traits;
+mod waiting;
+
+pub use waiting::{AllocFuture, Drained};
 
 use crate::handle::{Handle, Place};
 use crate::large::Large;

@@ -1,0 +1,312 @@
+//! Constructors that wait until the pool's limit leaves room, and waiting for a pool to drain.
+
+use super::Buffer;
+use crate::core::Core;
+use crate::error::{AllocError, Refused};
+use crate::memory::Fill;
+use crate::pool::Pool;
+use crate::source::Source;
+use crate::wait::Wake;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+impl Pool {
+    /// A buffer of `len` zeros, as [`alloc`](Self::alloc). Where the pool's [`limit`](crate::PoolBuilder::limit)
+    /// leaves no room it blocks until there is some, at most for `timeout`.
+    ///
+    /// Who waits is served first come, first served, whether blocked here or in a
+    /// [future](Self::alloc_async): nobody in the queue overtakes, so one who waits for much holds up
+    /// those behind who wait for little. The constructors that do not wait take what is free past the queue.
+    ///
+    /// ```
+    /// use slabuf::{AllocError, Pool};
+    /// use std::time::Duration;
+    ///
+    /// let pool = Pool::builder().limit(1 << 20).build()?;
+    /// let first = pool.alloc(700_000);
+    /// let error = pool.alloc_timeout(700_000, Duration::from_millis(5)).unwrap_err();
+    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: 1_048_576, .. }));
+    ///
+    /// let second = std::thread::scope(|scope| {
+    ///     let waiting = scope.spawn(|| pool.alloc_timeout(700_000, Duration::from_secs(60)));
+    ///     drop(first);
+    ///     waiting.join().unwrap()
+    /// });
+    /// assert_eq!(second.unwrap().len(), 700_000);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError::TimedOut`] when the time is over. At once: [`AllocError::LimitExceeded`] if `len` would
+    /// not fit into an empty pool, and the errors of [`try_alloc`](Self::try_alloc) that waiting does not mend.
+    ///
+    /// # Complexity
+    ///
+    /// As `alloc` where there is room. Blocks the thread otherwise; each attempt then empties the pool's caches,
+    /// with system calls.
+    pub fn alloc_timeout(&self, len: usize, timeout: Duration) -> Result<Buffer, AllocError> {
+        wait(self, len, Fill::Zero, timeout)
+    }
+
+    /// A buffer of `len` stale bytes, as [`alloc_unsafe`](Self::alloc_unsafe), waiting as
+    /// [`alloc_timeout`](Self::alloc_timeout) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`alloc_timeout`](Self::alloc_timeout).
+    pub fn alloc_unsafe_timeout(
+        &self,
+        len: usize,
+        timeout: Duration,
+    ) -> Result<Buffer, AllocError> {
+        wait(self, len, Fill::Stale, timeout)
+    }
+
+    /// A future of a buffer of `len` zeros, ready when the pool's limit leaves room. It works under
+    /// any executor, waits in the same queue as [`alloc_timeout`](Self::alloc_timeout), and has its place from
+    /// its first poll on; dropping it gives the place up and leaves no trace. For a time-out, use the executor's.
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// use slabuf::Pool;
+    ///
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    /// let pool = Pool::builder().limit(1 << 20).build()?;
+    /// let first = pool.alloc(700_000);
+    /// let mut second = pin!(pool.alloc_async(700_000));
+    /// assert!(second.as_mut().poll(context).is_pending());
+    /// drop(first);
+    /// assert!(matches!(second.poll(context), Poll::Ready(Ok(_))));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The future's: those of [`alloc_timeout`](Self::alloc_timeout) but for `TimedOut`.
+    pub fn alloc_async(&self, len: usize) -> AllocFuture {
+        AllocFuture::new(self, len, Fill::Zero)
+    }
+
+    /// As [`alloc_async`](Self::alloc_async), with stale bytes as [`alloc_unsafe`](Self::alloc_unsafe).
+    ///
+    /// # Errors
+    ///
+    /// The future's: those of [`alloc_async`](Self::alloc_async).
+    pub fn alloc_unsafe_async(&self, len: usize) -> AllocFuture {
+        AllocFuture::new(self, len, Fill::Stale)
+    }
+
+    /// Whether the pool's live buffers have reached its [high-water mark](crate::PoolBuilder::high_water_mark)
+    /// and not come down to its low-water mark since. Buffers can still be taken. `false` without a mark.
+    ///
+    /// ```
+    /// let pool = slabuf::Pool::builder().high_water_mark(100_000).build()?;
+    /// let almost = pool.alloc(99_999);
+    /// assert!(!pool.is_over_high_water());
+    /// let more = pool.alloc(1);
+    /// assert!(pool.is_over_high_water());
+    /// drop(almost);
+    /// assert!(!pool.is_over_high_water());
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Constant: one load.
+    pub fn is_over_high_water(&self) -> bool {
+        let marks = &Core::of(self.core()).marks;
+        marks.as_ref().is_some_and(|marks| marks.is_over())
+    }
+
+    /// Blocks until the pool has drained: its live buffers have come down to the
+    /// [low-water mark](crate::PoolBuilder::low_water_mark) after they had reached the high one. Returns `true` then, and at
+    /// once if the pool is not over its mark; `false` if `timeout` passes before. Everybody who waits is woken,
+    /// once, also if the pool is filled again meanwhile.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let pool = slabuf::Pool::builder().high_water_mark(100_000).build()?;
+    /// let buffer = pool.alloc(100_000);
+    /// assert!(!pool.wait_drained(Duration::from_millis(1)));
+    /// drop(buffer);
+    /// assert!(pool.wait_drained(Duration::ZERO));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    pub fn wait_drained(&self, timeout: Duration) -> bool {
+        let until = Instant::now().checked_add(timeout);
+        let marks = &Core::of(self.core()).marks;
+        marks.as_ref().is_none_or(|marks| marks.wait(until))
+    }
+
+    /// The same as a future, which works under any executor and watches from the moment it is made.
+    ///
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    /// let pool = slabuf::Pool::builder().high_water_mark(100_000).build()?;
+    /// let buffer = pool.alloc(100_000);
+    /// let mut drained = pin!(pool.drained());
+    /// assert!(drained.as_mut().poll(context).is_pending());
+    /// drop(buffer);
+    /// assert!(drained.poll(context).is_ready());
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    pub fn drained(&self) -> Drained {
+        let marks = &Core::of(self.core()).marks;
+        Drained {
+            watch: marks.as_ref().map(|marks| marks.watch().suspend()),
+            pool: self.clone(),
+        }
+    }
+}
+
+fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer, AllocError> {
+    let core = Core::of(pool.core());
+    let attempt = || pool.take(len, fill);
+    if !core.could_hold(len) {
+        return attempt().map_or_else(
+            |refused| Err(pool.error(refused, len)),
+            |memory| Ok(Buffer::new(memory, len)),
+        );
+    }
+    let start = Instant::now();
+    match core.waiting.wait(start.checked_add(timeout), attempt) {
+        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Err(Refused::Limit) => Err(AllocError::TimedOut {
+            requested: len,
+            limit: core.config.limit,
+            waited: start.elapsed(),
+        }),
+        Err(refused) => Err(pool.error(refused, len)),
+    }
+}
+
+/// A buffer to come. From [`Pool::alloc_async`] and [`Pool::alloc_unsafe_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct AllocFuture {
+    pool: Pool,
+    len: usize,
+    fill: Fill,
+    /// The place in the queue.
+    ticket: Option<u64>,
+}
+
+impl AllocFuture {
+    fn new(pool: &Pool, len: usize, fill: Fill) -> Self {
+        Self {
+            pool: pool.clone(),
+            len,
+            fill,
+            ticket: None,
+        }
+    }
+
+    fn attempt(&self) -> Poll<Result<Buffer, Refused>> {
+        match (&self.pool).take(self.len, self.fill) {
+            Err(Refused::Limit) if Core::of(self.pool.core()).could_hold(self.len) => Poll::Pending,
+            Err(refused) => Poll::Ready(Err(refused)),
+            Ok(memory) => Poll::Ready(Ok(Buffer::new(memory, self.len))),
+        }
+    }
+
+    fn advance(&mut self, context: &Context<'_>) -> Poll<Result<Buffer, Refused>> {
+        let queue = &Core::of(self.pool.core()).waiting;
+        let turn = match self.ticket.take() {
+            Some(ticket) => queue.resume(ticket),
+            None => {
+                if queue.is_empty()
+                    && let Poll::Ready(result) = self.attempt()
+                {
+                    return Poll::Ready(result);
+                }
+                match queue.join() {
+                    Ok(turn) => turn,
+                    Err(refused) => return Poll::Ready(Err(refused)),
+                }
+            }
+        };
+        let mut result = Poll::Pending;
+        if turn.is_first(Wake::Task(context.waker().clone())) {
+            result = self.attempt();
+        }
+        if result.is_pending() {
+            self.ticket = Some(turn.suspend());
+        }
+        result
+    }
+}
+
+impl Future for AllocFuture {
+    type Output = Result<Buffer, AllocError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = self.advance(context);
+        result.map_err(|refused| (&self.pool).error(refused, self.len))
+    }
+}
+
+impl Drop for AllocFuture {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            drop(Core::of(self.pool.core()).waiting.resume(ticket));
+        }
+    }
+}
+
+impl fmt::Debug for AllocFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllocFuture")
+            .field("len", &self.len)
+            .field("waits", &self.ticket.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The moment a pool has drained. From [`Pool::drained`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Drained {
+    pool: Pool,
+    watch: Option<(u64, u32)>,
+}
+
+impl Future for Drained {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let core = Core::of(self.pool.core());
+        let (Some(marks), Some(parts)) = (&core.marks, self.watch.take()) else {
+            return Poll::Ready(());
+        };
+        let watch = marks.resume(parts);
+        match watch.is_drained(Wake::Task(context.waker().clone())) {
+            Ok(true) => return Poll::Ready(()),
+            Ok(false) => (),
+            // No memory to be remembered with: look again.
+            Err(_) => context.waker().wake_by_ref(),
+        }
+        self.watch = Some(watch.suspend());
+        Poll::Pending
+    }
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        let core = Core::of(self.pool.core());
+        if let (Some(marks), Some(parts)) = (&core.marks, self.watch.take()) {
+            drop(marks.resume(parts));
+        }
+    }
+}
+
+impl fmt::Debug for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drained")
+            .field("waits", &self.watch.is_some())
+            .finish_non_exhaustive()
+    }
+}

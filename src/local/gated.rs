@@ -1,0 +1,168 @@
+//! Taking and giving slots in a gated pool (see `gate`).
+//!
+//! The same magazines as everywhere, but their owner enters before it touches them, and nobody fills them
+//! while anybody waits for memory: then each slot goes straight to its slab.
+
+use super::LocalCache;
+use crate::core::Core;
+use crate::depot::{Exchange, Refill};
+use crate::error::Refused;
+use crate::handle::Handle;
+use crate::magazine::{Block, Magazine};
+use crate::slab::EmptySlabs;
+use std::ptr::NonNull;
+
+/// A slot of a gated pool, for a thread with or without a local cache. May make a system call.
+pub(crate) fn take(
+    cache: Option<&LocalCache>,
+    core: &Core,
+    class: usize,
+) -> Result<NonNull<u8>, Refused> {
+    let slot = match cache.and_then(|cache| cache.take_gated(core, class)) {
+        Some(slot) => slot,
+        None => core.take_slot(class).or_else(|_| {
+            core.relieve();
+            core.take_slot(class)
+        })?,
+    };
+    if let Some(marks) = &core.marks {
+        marks.add(core.table.get(class).slot_size as usize);
+    }
+    Ok(slot)
+}
+
+/// Gives a slot back, likewise.
+pub(crate) fn give(cache: Option<&LocalCache>, core: &Core, class: usize, slot: NonNull<u8>) {
+    if !cache.is_some_and(|cache| cache.give_gated(core, class, slot)) {
+        core.give_slot(class, slot);
+    }
+    if let Some(marks) = &core.marks {
+        marks.subtract(core.table.get(class).slot_size as usize);
+    }
+}
+
+/// Whether magazines are not to be filled. Asked inside the gate: either whoever came to wait, or closed the
+/// pool, since then finds in the magazine what we put there, or we see them.
+#[inline(always)]
+fn is_wanted(core: &Core) -> bool {
+    !core.waiting.is_empty() || core.is_closed()
+}
+
+impl LocalCache {
+    /// The slot on top of the magazine, with its handle, unless something is unusual.
+    #[inline(always)]
+    pub(crate) fn take_entered(&self, class: usize) -> Option<(NonNull<u8>, Handle)> {
+        if self.counts.get() || !self.magazines.gate.enter() {
+            return None;
+        }
+        let taken = self.take_with_handle(class);
+        self.magazines.gate.leave();
+        taken
+    }
+
+    /// Puts a slot on top of the magazine, unless something is unusual.
+    #[inline(always)]
+    pub(crate) fn give_entered(&self, class: usize, slot: NonNull<u8>) -> bool {
+        let Some(core) = self.core() else {
+            return false;
+        };
+        if self.counts.get() || !self.magazines.gate.enter() {
+            return false;
+        }
+        // The magazine's own capacity: 0 before it has blocks.
+        let given = !is_wanted(core) && self.magazines.get(class).give(slot);
+        self.magazines.gate.leave();
+        given
+    }
+
+    /// A slot from the magazine, or from the slabs that the class has. `None`: there is none, or others
+    /// wait for memory.
+    #[inline(always)]
+    fn take_gated(&self, core: &Core, class: usize) -> Option<NonNull<u8>> {
+        let _inside = core.enter(&self.magazines);
+        let magazine = self.magazines.get(class);
+        match magazine.take() {
+            None => refill(core, class, magazine),
+            slot => slot,
+        }
+    }
+
+    /// Puts a slot into the magazine. `false`: it is to go to its slab.
+    #[inline(always)]
+    fn give_gated(&self, core: &Core, class: usize, slot: NonNull<u8>) -> bool {
+        let inside = core.enter(&self.magazines);
+        if is_wanted(core) {
+            return false;
+        }
+        let magazine = self.magazines.get(class);
+        let capacity = core.table.get(class).magazine_capacity;
+        if magazine.has_blocks() && magazine.give_up_to(capacity, slot) {
+            return true;
+        }
+        let mut spare = EmptySlabs::default();
+        let given =
+            make_room(core, class, magazine, &mut spare) && magazine.give_up_to(capacity, slot);
+        drop(inside);
+        // Outside: this may make a system call.
+        core.give_slabs(class, spare);
+        given
+    }
+}
+
+/// Takes a slot from the previous block, or from one that the depot has or fills.
+#[cold]
+#[inline(never)]
+fn refill(core: &Core, class: usize, magazine: &Magazine) -> Option<NonNull<u8>> {
+    if is_wanted(core) || !install(core, class, magazine) {
+        return None;
+    }
+    if magazine.previous_height() > 0 {
+        magazine.swap();
+        return magazine.take();
+    }
+    let refill = |block| match core.depot.refill(class, block) {
+        Refill::Block(block) => Ok(block),
+        Refill::NeedsSlab(_) => Err(()),
+    };
+    magazine.exchange_loaded(refill).ok()?;
+    magazine.take()
+}
+
+/// Loads a block that is not full. Slabs that become empty by that are the caller's.
+#[cold]
+#[inline(never)]
+fn make_room(core: &Core, class: usize, magazine: &Magazine, spare: &mut EmptySlabs) -> bool {
+    let capacity = core.table.get(class).magazine_capacity;
+    if !magazine.has_blocks() {
+        return install(core, class, magazine);
+    }
+    magazine.swap();
+    if magazine.height() < capacity {
+        return true;
+    }
+    // Both full. The one that was previous is the colder one; its slots go.
+    let exchange = |block| match core.depot.exchange_full(class, block) {
+        Exchange::Empty(block) => Ok(block),
+        Exchange::Emptied(block, slabs) => {
+            *spare = slabs;
+            Ok(block)
+        }
+        Exchange::NeedsEmpty(block) => match Block::allocate() {
+            Ok(empty) => {
+                core.depot.keep_full(class, block);
+                Ok(empty)
+            }
+            Err(_) => Err(()),
+        },
+    };
+    magazine.exchange_loaded(exchange).is_ok()
+}
+
+/// Gives the magazine blocks, if it has none. `false`: there is no memory for them.
+fn install(core: &Core, class: usize, magazine: &Magazine) -> bool {
+    if !magazine.has_blocks() && !super::install(magazine) {
+        return false;
+    }
+    magazine.set_capacity(core.table.get(class).magazine_capacity);
+    true
+}

@@ -1,0 +1,318 @@
+//! Models of gated pools: emptying a thread's magazines from outside, waiting for memory, marks.
+
+use super::{CLASS, PAGE, Rig, Sent, model};
+use crate::config::{Config, Levels};
+use crate::core::Core;
+use crate::error::Refused;
+use crate::local::{LocalCache, gated};
+use crate::marks::Marks;
+use crate::wait::{WaitQueue, Wake};
+use loom::thread;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// One region of one slab: two slots, and no room for anything else.
+fn two_slots(config: &mut Config) {
+    config.region_shift = 13;
+    config.limit = 2 * PAGE;
+    config.gated = true;
+}
+
+fn take(core: &Core, cache: &LocalCache) -> Result<NonNull<u8>, Refused> {
+    gated::take(Some(cache), core, CLASS)
+}
+
+fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
+    if !cache.give_entered(CLASS, slot) {
+        gated::give(Some(cache), core, CLASS, slot);
+    }
+}
+
+fn wait_for_slot(core: &Core) -> NonNull<u8> {
+    let slot = core.waiting.wait(None, || gated::take(None, core, CLASS));
+    slot.unwrap()
+}
+
+/// A thread that keeps its local cache, full as it is, and returns it: what it drops into a magazine nobody
+/// flushes for it.
+fn spawn_idle(
+    rig: Rig,
+    body: impl FnOnce(&'static Core, &LocalCache) + Send + 'static,
+) -> thread::JoinHandle<Sent<Box<LocalCache>>> {
+    thread::spawn(move || {
+        let rig = rig;
+        let cache = rig.attach();
+        body(rig.core(), &cache);
+        Sent(cache)
+    })
+}
+
+fn both_slots(rig: &Rig) -> [NonNull<u8>; 2] {
+    [0; 2].map(|_| gated::take(None, rig.core(), CLASS).unwrap())
+}
+
+#[test]
+fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let [kept, dropped] = both_slots(&rig);
+        let dropped = Sent(dropped);
+        let idle = spawn_idle(rig, move |core, cache| give(core, cache, dropped.get()));
+        let slot = wait_for_slot(rig.core());
+        assert_ne!(slot, kept);
+        let cache = idle.join().unwrap().get();
+        for slot in [kept, slot] {
+            gated::give(None, rig.core(), CLASS, slot);
+        }
+        cache.detach();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let [a, b] = both_slots(&rig).map(Sent);
+        gated::give(None, rig.core(), CLASS, a.get());
+        let idle = spawn_idle(rig, move |core, cache| give(core, cache, b.get()));
+        let core = rig.core();
+        let large = core.waiting.wait(None, || {
+            core.take_large(2 * PAGE).or_else(|_| {
+                core.relieve();
+                core.take_large(2 * PAGE)
+            })
+        });
+        assert!(core.mapper.mapped() <= core.config.limit);
+        core.give_large(large.unwrap());
+        idle.join().unwrap().get().detach();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_an_owner_and_one_who_empties_its_magazines() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let idle = spawn_idle(rig, |core, cache| {
+            for _ in 0..2 {
+                // The limit has room for one region, and the other thread may be about to unmap it.
+                let slot = core.waiting.wait(None, || take(core, cache)).unwrap();
+                // SAFETY: the slot is this thread's alone.
+                unsafe { slot.write(1) };
+                give(core, cache, slot);
+            }
+        });
+        rig.core().relieve();
+        idle.join().unwrap().get().detach();
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_memory_that_a_trim_carries_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let [a, b] = both_slots(&rig);
+        gated::give(None, rig.core(), CLASS, a);
+        let trims = rig.spawn(|core, _| {
+            core.recall();
+            core.trim();
+        });
+        let a = wait_for_slot(rig.core());
+        trims.join().unwrap();
+        for slot in [a, b] {
+            gated::give(None, rig.core(), CLASS, slot);
+        }
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_mapping_on_its_way_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(|config| {
+            two_slots(config);
+            config.cache_limit = PAGE;
+        });
+        let large = Sent(rig.core().take_large(PAGE).unwrap());
+        let giver = rig.spawn(move |core, _| core.give_large(large.get()));
+        let slot = wait_for_slot(rig.core());
+        giver.join().unwrap();
+        gated::give(None, rig.core(), CLASS, slot);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_an_end_of_thread_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let [a, b] = both_slots(&rig);
+        let b = Sent(b);
+        let ending = rig.spawn(move |core, cache| give(core, cache, b.get()));
+        let b = wait_for_slot(rig.core());
+        ending.join().unwrap();
+        for slot in [a, b] {
+            gated::give(None, rig.core(), CLASS, slot);
+        }
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_a_gated_slot_comes_home() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let id = rig.core().id;
+        let slot = Sent(gated::take(None, rig.core(), CLASS).unwrap());
+        let giver = rig.spawn(move |core, cache| give(core, cache, slot.get()));
+        rig.close();
+        giver.join().unwrap();
+        rig.assert_gone(id);
+    });
+}
+
+/// Memory for one, as a count: the queue alone.
+struct Permits(loom::sync::atomic::AtomicUsize);
+
+impl Permits {
+    fn take(&self) -> Result<usize, Refused> {
+        use loom::sync::atomic::Ordering::Relaxed;
+        self.0
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .map_err(|_| Refused::Limit)
+    }
+
+    fn give(&self, queue: &WaitQueue) {
+        self.0.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+        queue.notify();
+    }
+}
+
+type Shared = loom::sync::Arc<(WaitQueue, Permits)>;
+
+fn shared(permits: usize) -> Shared {
+    Shared::new((WaitQueue::new(), Permits(permits.into())))
+}
+
+#[test]
+fn loom_two_wait_and_each_is_woken() {
+    model(|| {
+        let shared = shared(0);
+        let waiters = [0; 2].map(|_| {
+            let shared = shared.clone();
+            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+        });
+        for _ in 0..2 {
+            shared.1.give(&shared.0);
+        }
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn loom_a_wait_given_up_passes_its_wake_up_on() {
+    model(|| {
+        let shared = shared(0);
+        let first = shared.0.join().unwrap();
+        let second = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+        };
+        let giver = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.1.give(&shared.0))
+        };
+        // The first one asks to be woken, and gives up: whether it was told or not, the other one is.
+        assert!(first.is_first(Wake::this_thread()));
+        drop(first);
+        second.join().unwrap();
+        giver.join().unwrap();
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn loom_nobody_in_the_queue_overtakes() {
+    model(|| {
+        let shared = shared(1);
+        let first = shared.0.join().unwrap();
+        let served = loom::sync::Arc::new(AtomicUsize::new(0));
+        let second = {
+            let (shared, served) = (shared.clone(), served.clone());
+            thread::spawn(move || {
+                shared.0.wait(None, || shared.1.take()).unwrap();
+                assert_eq!(served.load(Relaxed), 1, "served before the first");
+            })
+        };
+        // There is one for the taking all the time, and the second one leaves it.
+        thread::yield_now();
+        assert!(first.is_first(Wake::this_thread()));
+        shared.1.take().unwrap();
+        served.store(1, Relaxed);
+        drop(first);
+        shared.1.give(&shared.0);
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_marks_end_as_the_buffers_do() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 0 }));
+        let counting = [0; 2].map(|_| {
+            let marks = marks.clone();
+            thread::spawn(move || {
+                marks.add(1);
+                marks.subtract(1);
+            })
+        });
+        assert!(marks.wait(None));
+        for thread in counting {
+            thread.join().unwrap();
+        }
+        assert!(!marks.is_over(), "nothing is live");
+    });
+}
+
+#[test]
+fn loom_marks_end_over_when_the_buffers_stay() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
+        marks.add(2);
+        let drops = {
+            let marks = marks.clone();
+            thread::spawn(move || marks.subtract(1))
+        };
+        marks.add(1);
+        drops.join().unwrap();
+        assert!(marks.is_over(), "two are live");
+    });
+}
+
+#[test]
+fn loom_a_drain_wakes_who_waits() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
+        marks.add(2);
+        let watch = marks.watch().suspend();
+        let waits = {
+            let marks = marks.clone();
+            thread::spawn(move || {
+                let watch = marks.resume(watch);
+                while !watch.is_drained(Wake::this_thread()).unwrap() {
+                    thread::park();
+                }
+            })
+        };
+        marks.subtract(1);
+        // Filled again at once: the drain has been, all the same.
+        marks.add(1);
+        waits.join().unwrap();
+        assert!(marks.is_over());
+    });
+}

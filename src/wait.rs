@@ -1,0 +1,215 @@
+//! Waiting for memory, first come, first served.
+//!
+//! Who cannot have memory now takes a place in the queue. Only the first in the queue tries again, each time it is
+//! woken; when it has its memory, or gives up, it leaves, and the next one is woken. So nobody in the queue
+//! overtakes, and a place that is given up leaves no trace.
+//!
+//! # No wake-up is lost
+//!
+//! Whoever makes memory free does so first and then looks whether anybody waits; whoever waits takes its
+//! place first and then tries. Each has a SeqCst fence between the two: either the one who frees sees the one
+//! who waits, or the attempt sees the memory. What is on its way from one structure to another is in neither
+//! for a moment, so whoever carries memory calls [`WaitQueue::notify`] when it has arrived. An attempt that fails
+//! changes nothing and notifies nobody, or it would wake itself.
+
+use crate::error::Refused;
+use crate::sync::{
+    AtomicUsize, Mutex,
+    Ordering::{Relaxed, SeqCst},
+    Thread, current_thread, fence, lock, park_until,
+};
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Instant;
+
+/// How somebody who waits is told.
+pub(crate) enum Wake {
+    Thread(Thread),
+    Task(Waker),
+}
+
+impl Wake {
+    pub(crate) fn this_thread() -> Self {
+        Self::Thread(current_thread())
+    }
+
+    pub(crate) fn wake(self) {
+        match self {
+            Self::Thread(thread) => thread.unpark(),
+            Self::Task(waker) => waker.wake(),
+        }
+    }
+}
+
+struct Waiter {
+    ticket: u64,
+    /// `None`: told, and has not looked since.
+    wake: Option<Wake>,
+}
+
+#[derive(Default)]
+struct Queue {
+    next_ticket: u64,
+    /// In the order of their tickets.
+    waiters: VecDeque<Waiter>,
+}
+
+/// Who waits for memory of one pool.
+pub(crate) struct WaitQueue {
+    /// How many that are, for those who do not want to lock.
+    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+impl WaitQueue {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: AtomicUsize::new(0),
+            queue: Mutex::new(Queue::default()),
+        }
+    }
+
+    /// Whether nobody waits. Relaxed: who depends on it has a fence before it.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.load(Relaxed) == 0
+    }
+
+    /// Says that memory has become free.
+    pub(crate) fn notify(&self) {
+        // SeqCst: pairs with the fence in `join`.
+        fence(SeqCst);
+        if self.is_empty() {
+            return;
+        }
+        let first = lock(&self.queue).take_first();
+        // Wakers run code of others: not under the lock.
+        if let Some(wake) = first {
+            wake.wake();
+        }
+    }
+
+    /// Takes the last place in the queue.
+    pub(crate) fn join(&self) -> Result<Turn<'_>, Refused> {
+        let ticket = {
+            let mut queue = lock(&self.queue);
+            queue.waiters.try_reserve(1).map_err(|_| Refused::System)?;
+            let ticket = queue.next_ticket;
+            queue.next_ticket += 1;
+            queue.waiters.push_back(Waiter { ticket, wake: None });
+            self.waiting.fetch_add(1, Relaxed);
+            ticket
+        };
+        // SeqCst: pairs with the fence in `notify`.
+        fence(SeqCst);
+        Ok(Turn {
+            queue: self,
+            ticket,
+        })
+    }
+
+    /// Blocks until `attempt` gives something else than the limit's refusal, or the time has come: then that
+    /// refusal is returned. Without an instant, as long as it takes.
+    pub(crate) fn wait<T>(
+        &self,
+        until: Option<Instant>,
+        mut attempt: impl FnMut() -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        if self.is_empty() {
+            match attempt() {
+                Err(Refused::Limit) => (),
+                result => return result,
+            }
+        }
+        let turn = self.join()?;
+        let mut over = false;
+        loop {
+            if turn.is_first(Wake::this_thread()) {
+                match attempt() {
+                    Err(Refused::Limit) => (),
+                    result => return result,
+                }
+            }
+            if over {
+                return Err(Refused::Limit);
+            }
+            over = !park_until(until);
+        }
+    }
+}
+
+/// A place in the queue. Dropping it gives it up, and wakes the next one if it was the first.
+pub(crate) struct Turn<'a> {
+    queue: &'a WaitQueue,
+    ticket: u64,
+}
+
+impl Turn<'_> {
+    /// Whether the caller is the first and may try now. If not, or if it tries in vain, it is woken when
+    /// it is worth trying.
+    pub(crate) fn is_first(&self, wake: Wake) -> bool {
+        self.queue.is_first(self.ticket, wake)
+    }
+
+    /// The ticket, to [`resume`](WaitQueue::resume) the turn with.
+    pub(crate) fn suspend(self) -> u64 {
+        let ticket = self.ticket;
+        std::mem::forget(self);
+        ticket
+    }
+}
+
+impl WaitQueue {
+    /// The turn that was suspended, once.
+    pub(crate) fn resume(&self, ticket: u64) -> Turn<'_> {
+        Turn {
+            queue: self,
+            ticket,
+        }
+    }
+
+    fn is_first(&self, ticket: u64, wake: Wake) -> bool {
+        let mut queue = lock(&self.queue);
+        let Some(place) = queue.place_of(ticket) else {
+            return false;
+        };
+        // The old one is dropped outside of the lock: that runs code of others.
+        let old = queue.waiters[place].wake.replace(wake);
+        drop(queue);
+        drop(old);
+        place == 0
+    }
+
+    fn leave(&self, ticket: u64) {
+        let mut queue = lock(&self.queue);
+        let Some(place) = queue.place_of(ticket) else {
+            return;
+        };
+        let left = queue.waiters.remove(place);
+        self.waiting.fetch_sub(1, Relaxed);
+        let next = if place == 0 { queue.take_first() } else { None };
+        drop(queue);
+        drop(left);
+        if let Some(wake) = next {
+            wake.wake();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.queue.leave(self.ticket);
+    }
+}
+
+impl Queue {
+    fn place_of(&self, ticket: u64) -> Option<usize> {
+        self.waiters
+            .binary_search_by_key(&ticket, |waiter| waiter.ticket)
+            .ok()
+    }
+
+    fn take_first(&mut self) -> Option<Wake> {
+        self.waiters.front_mut()?.wake.take()
+    }
+}
