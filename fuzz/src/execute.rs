@@ -62,12 +62,16 @@ pub fn run_config(program: &ConfigProgram) {
                 ConfigError::SlabSize { given, .. } => ("slab_size", Some(given)),
                 ConfigError::Limit { given, .. } => ("limit", Some(given)),
                 ConfigError::CacheLimit { given, .. } => ("cache_limit", Some(given)),
+                ConfigError::HighWaterMark { given, .. } => ("high_water_mark", Some(given)),
+                ConfigError::LowWaterMark { given, .. } => ("low_water_mark", Some(given)),
                 ref other => panic!("{other:?} for {settings:?}"),
             };
             assert_eq!(settings.expected_error(), Some(setting));
             let expected = match setting {
                 "slab_size" => Some(settings.slab_size),
                 "limit" => settings.limit,
+                "high_water_mark" => settings.high_water_mark,
+                "low_water_mark" => settings.low_water_mark,
                 _ => settings.cache_limit,
             };
             assert_eq!(given, expected);

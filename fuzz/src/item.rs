@@ -5,6 +5,7 @@ use crate::program::{Change, Length, Make, Part};
 use bytes::{Buf, Bytes};
 use slabuf::{AllocError, Buffer, Pool};
 use std::io::Write;
+use std::time::Duration;
 
 enum Held {
     Buffer(Buffer),
@@ -41,6 +42,11 @@ impl Item {
     ) -> Result<Self, Refusal> {
         let given = || facts.fresh_bytes(turn, n);
         let (outcome, requested, known) = match make {
+            // Some wait, as long as it takes to find that there is no use in it.
+            Make::Zeroed if n % 3 == 0 => {
+                let buffer = pool.alloc_timeout(n, Duration::ZERO);
+                (buffer, n, Some(vec![0; n]))
+            }
             Make::Zeroed => (pool.try_alloc(n), n, Some(vec![0; n])),
             Make::Filled(by) => {
                 let pattern = facts.fresh_bytes(turn, usize::from(by) % 40);
@@ -52,6 +58,7 @@ impl Item {
                 let known = repeated(shown, n);
                 (pool.try_alloc_filled(n, &pattern), n, Some(known))
             }
+            Make::Stale if n % 3 == 0 => (pool.alloc_unsafe_timeout(n, Duration::ZERO), n, None),
             Make::Stale => (pool.try_alloc_unsafe(n), n, None),
             Make::StaleSlow => (pool.try_alloc_unsafe_slow(n), n, None),
             Make::Room => (pool.try_with_capacity(n), n, Some(Vec::new())),

@@ -19,6 +19,10 @@ pub struct Settings {
     pub limit: Option<usize>,
     /// Bytes its caches may keep.
     pub cache_limit: Option<usize>,
+    /// Bytes of live buffers from which on it is over its mark.
+    pub high_water_mark: Option<usize>,
+    /// Bytes down to which it then has to come.
+    pub low_water_mark: Option<usize>,
     /// How long they may keep them.
     pub decay: Duration,
     /// See `PoolBuilder`.
@@ -58,11 +62,19 @@ impl Settings {
             _ => Some(most),
         };
         let decay = *u.choose(&[0, 1, 100, 10_000, u64::MAX])?;
-        let mut settings = Self::with_flags(u.arbitrary()?);
+        let flags = u.arbitrary()?;
+        let mut settings = Self::with_flags(flags);
         settings.slab_size = slab_size;
         settings.limit = limit;
         settings.cache_limit = cache_limit;
         settings.decay = Duration::from_millis(decay);
+        (settings.high_water_mark, settings.low_water_mark) = match flags >> 4 {
+            1 => (Some(20_000.min(most)), None),
+            2 => (Some((256 * KIB).min(most)), Some(0)),
+            3 => (Some(2), Some(1)),
+            4 => (limit, None),
+            _ => (None, None),
+        };
         Ok(settings)
     }
 
@@ -72,11 +84,15 @@ impl Settings {
         let limit = optional_size(u, slab_size.saturating_mul(4))?;
         let cache_limit = optional_size(u, limit.unwrap_or(usize::MAX))?;
         let decay = Duration::new(u.arbitrary()?, u.int_in_range(0..=999_999_999)?);
+        let high_water_mark = optional_size(u, limit.unwrap_or(usize::MAX))?;
+        let low_water_mark = optional_size(u, high_water_mark.unwrap_or(0))?;
         let mut settings = Self::with_flags(u.arbitrary()?);
         settings.slab_size = slab_size;
         settings.limit = limit;
         settings.cache_limit = cache_limit;
         settings.decay = decay;
+        settings.high_water_mark = high_water_mark;
+        settings.low_water_mark = low_water_mark;
         Ok(settings)
     }
 
@@ -86,6 +102,8 @@ impl Settings {
             slab_size: 8192,
             limit: None,
             cache_limit: None,
+            high_water_mark: None,
+            low_water_mark: None,
             decay: Duration::from_secs(10),
             zero_on_free: on(0),
             zero_fill: on(1),
@@ -107,9 +125,24 @@ impl Settings {
             Some("limit")
         } else if self.cache_limit.is_some_and(|cache| cache > limit) {
             Some("cache_limit")
+        } else if self
+            .high_water_mark
+            .is_some_and(|high| high == 0 || high > limit)
+        {
+            Some("high_water_mark")
+        } else if self.low_water_mark >= self.high_water_mark.or(Some(0))
+            && self.low_water_mark.is_some()
+        {
+            Some("low_water_mark")
         } else {
             None
         }
+    }
+
+    /// Down to how many bytes a pool with a mark has to come.
+    pub fn low(&self) -> usize {
+        let half = self.high_water_mark.unwrap_or(0) / 2;
+        self.low_water_mark.unwrap_or(half)
     }
 
     /// Builds the pool, on a fake system unless the settings ask for the real one.
@@ -126,6 +159,12 @@ impl Settings {
         }
         if let Some(bytes) = self.cache_limit {
             builder = builder.cache_limit(bytes);
+        }
+        if let Some(bytes) = self.high_water_mark {
+            builder = builder.high_water_mark(bytes);
+        }
+        if let Some(bytes) = self.low_water_mark {
+            builder = builder.low_water_mark(bytes);
         }
         if !self.real {
             builder = builder.fake_os(fake);

@@ -7,6 +7,7 @@ use slabuf::fake_os::FakeOs;
 use slabuf::{AllocError, Pool, PoolUsage};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Pools in a program, at most.
 const POOLS: usize = 3;
@@ -143,6 +144,7 @@ impl PoolUnderTest {
         }
         assert_eq!(usage.large_live, sums.large_live, "{usage:?}");
         assert_eq!(usage.in_use, sums.in_use, "{usage:?}");
+        self.check_marks(pool, &usage);
         let slabs = usage.slabs_partial + usage.slabs_full;
         assert!(slabs >= sums.slabs.len() as u64, "{usage:?}");
         let in_slabs = slabs * settings.slab_size as u64;
@@ -156,6 +158,21 @@ impl PoolUnderTest {
             let keeps_none = settings.decay.as_millis() == 0;
             assert!(!keeps_none || usage.large_cached == 0, "{usage:?}");
         }
+    }
+
+    /// Over from the high mark on, and not at the low mark. Between them it depends on what was before.
+    fn check_marks(&self, pool: &Pool, usage: &PoolUsage) {
+        let settings = &self.facts.settings;
+        let high = settings
+            .high_water_mark
+            .map_or(u64::MAX, |high| high as u64);
+        let over = pool.is_over_high_water();
+        assert!(over || usage.in_use < high, "{usage:?}, {settings:?}");
+        assert!(
+            !over || usage.in_use > settings.low() as u64,
+            "{usage:?}, {settings:?}"
+        );
+        assert_eq!(pool.wait_drained(Duration::ZERO), !over);
     }
 
     /// Trims the pool; what is left is what its buffers need. No other thread may hold slots.
@@ -196,6 +213,17 @@ impl PoolUnderTest {
             AllocError::LimitExceeded { requested, limit } => {
                 assert_eq!(requested, refusal.requested);
                 assert_eq!(Some(limit), settings.limit);
+                if alone && !self.faulty {
+                    self.check_does_not_fit(requested, limit);
+                }
+            }
+            // Who waits for what fits into the empty pool.
+            AllocError::TimedOut {
+                requested, limit, ..
+            } => {
+                assert_eq!(requested, refusal.requested);
+                assert_eq!(Some(limit), settings.limit);
+                assert!(requested <= limit.max(settings.slab_size), "{refusal:?}");
                 if alone && !self.faulty {
                     self.check_does_not_fit(requested, limit);
                 }
