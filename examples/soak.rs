@@ -1,5 +1,6 @@
 //! Everything at once, for as long as you like: threads that come and go, sizes from 16 bytes to 4 MiB,
-//! buffers handed from thread to thread, trims, several pools, pools that are dropped before their buffers.
+//! buffers handed from thread to thread, trims, several pools, requests that wait, pools that are dropped before their
+//! buffers.
 //!
 //! `cargo run --release --example soak -- 300`
 //!
@@ -15,15 +16,19 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use slabuf::{Buffer, Pool, memory_usage};
+use slabuf::{AllocError, Buffer, Pool, memory_usage};
 
 /// Bytes that all threads together may hold, before they drop instead of taking.
 const LIVE_LIMIT: usize = 192 << 20;
 /// Threads that last, and as many that come and go.
 const THREADS_EACH: usize = 3;
 
+/// How long a request for memory of the pool "waiting" waits.
+const PATIENCE: Duration = Duration::from_millis(2);
+
 static STOP: AtomicBool = AtomicBool::new(false);
 static TAKES: AtomicU64 = AtomicU64::new(0);
+static TIMED_OUT: AtomicU64 = AtomicU64::new(0);
 static THREADS: AtomicU64 = AtomicU64::new(0);
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -114,15 +119,21 @@ type Pools = Vec<(&'static str, Pool)>;
 type Stage = (Pools, Vec<SyncSender<Marked>>);
 
 /// One buffer from `pool`, by one of the constructors.
-fn take(pool: &Pool, scrubbed: bool, rng: &mut Rng) -> Option<Marked> {
+fn take((name, pool): &(&str, Pool), rng: &mut Rng) -> Option<Marked> {
     let len = rng.mostly_small_len();
     let zeroed = rng.below(2) == 0;
-    let taken = match zeroed {
-        true => pool.try_alloc(len),
-        false if rng.below(64) == 0 => pool.try_alloc_unsafe_slow(len),
-        false => pool.try_alloc_unsafe(len),
+    let taken = match (*name, zeroed) {
+        ("waiting", true) => pool.alloc_timeout(len, PATIENCE),
+        ("waiting", false) => pool.alloc_unsafe_timeout(len, PATIENCE),
+        (_, true) => pool.try_alloc(len),
+        (_, false) if rng.below(64) == 0 => pool.try_alloc_unsafe_slow(len),
+        (_, false) => pool.try_alloc_unsafe(len),
     };
+    if let Err(AllocError::TimedOut { .. }) = taken {
+        TIMED_OUT.fetch_add(1, Relaxed);
+    }
     let buffer = taken.ok()?;
+    let scrubbed = *name == "zero_on_free";
     if (zeroed || scrubbed) && buffer.iter().any(|byte| *byte != 0) {
         fault(&format!("{len} bytes that should be zero are not"));
     }
@@ -137,9 +148,9 @@ fn work((pools, doors): &Stage, inbox: Option<&Receiver<Marked>>, mut rng: Rng, 
         while held.len() > 2000 || (LIVE.load(Relaxed) > LIVE_LIMIT && !held.is_empty()) {
             held.swap_remove(rng.below(held.len()));
         }
-        let (name, pool) = &pools[rng.below(pools.len())];
+        let pool = &pools[rng.below(pools.len())];
         match rng.below(100) {
-            0..50 => held.extend(take(pool, *name == "zero_on_free", &mut rng)),
+            0..50 => held.extend(take(pool, &mut rng)),
             _ if held.is_empty() => {}
             50..80 => drop(held.swap_remove(rng.below(held.len()))),
             80..95 => {
@@ -152,15 +163,18 @@ fn work((pools, doors): &Stage, inbox: Option<&Receiver<Marked>>, mut rng: Rng, 
             }
         }
         if rng.below(5000) == 0 {
-            pool.trim();
+            pool.1.trim();
         }
     }
 }
 
 /// A pool whose buffers outlive it, on other threads too.
 fn orphan_buffers((_, doors): &Stage, rng: &mut Rng) {
-    let pool = Pool::builder().build().expect("memory for a pool");
-    let marked: Vec<_> = (0..20).filter_map(|_| take(&pool, false, rng)).collect();
+    let pool = (
+        "orphans",
+        Pool::builder().build().expect("memory for a pool"),
+    );
+    let marked: Vec<_> = (0..20).filter_map(|_| take(&pool, rng)).collect();
     drop(pool);
     for one in marked {
         let _ = doors[rng.below(doors.len())].try_send(one);
@@ -222,6 +236,9 @@ fn recount(pools: &Pools, start_rss: u64) {
         if (usage.in_use, usage.array_buffers) != (0, 0) {
             fault(&format!("pool {name} is not empty: {usage:?}"));
         }
+        if pool.is_over_high_water() {
+            fault(&format!("pool {name} is over its mark with nothing in it"));
+        }
     }
     let end = memory_usage();
     println!("rss {start_rss} before, {} after", end.rss);
@@ -239,11 +256,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ("global", Pool::global().clone()),
         ("limit", Pool::builder().limit(16 << 20).build()?),
         ("zero_on_free", Pool::builder().zero_on_free(true).build()?),
+        (
+            "waiting",
+            Pool::builder()
+                .limit(8 << 20)
+                .high_water_mark(4 << 20)
+                .build()?,
+        ),
     ];
     let start_rss = memory_usage().rss;
     run(&pools, seconds);
     recount(&pools, start_rss);
-    let [takes, threads, faults] = [&TAKES, &THREADS, &FAULTS].map(|n| n.load(Relaxed));
-    println!("{takes} takes, {threads} threads, {faults} faults");
+    let counts = [&TAKES, &TIMED_OUT, &THREADS, &FAULTS];
+    let [takes, timed_out, threads, faults] = counts.map(|n| n.load(Relaxed));
+    println!("{takes} takes, {timed_out} waits in vain, {threads} threads, {faults} faults");
     Ok(ExitCode::from(u8::from(faults != 0)))
 }
