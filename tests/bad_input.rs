@@ -78,6 +78,11 @@ const CASES: &[Case] = cases! {
     "pool.copy_from_slice(&[1; 300_000])", "LimitExceeded" ["300000", "262144"] [|pool, _| error(pool.try_copy_from_slice(&[1; 300_000])), |pool, _| done(pool.copy_from_slice(&[1; 300_000]))];
     "pool.concat(&[[1; 150_000]; 2])", "LimitExceeded" ["300000", "262144"] [|pool, _| error(pool.try_concat(&[[1; 150_000]; 2])), |pool, _| done(pool.concat(&[[1; 150_000]; 2]))];
     r#"pool.concat_to_len(&["ab"], 300_000)"#, "LimitExceeded" ["300000", "262144"] [|pool, _| error(pool.try_concat_to_len(&["ab"], 300_000)), |pool, _| done(pool.concat_to_len(&["ab"], 300_000))];
+    "pool.alloc_timeout(usize::MAX, Duration::MAX)", "TooLarge" ["18446744073709551615", "140737486258176"] [|pool, _| error(pool.alloc_timeout(usize::MAX, Duration::MAX))];
+    "pool.alloc_timeout(300_000, Duration::MAX)", "LimitExceeded" ["300000", "262144"] [|pool, _| error(pool.alloc_timeout(300_000, Duration::MAX))];
+    "pool.alloc_unsafe_timeout(300_000, Duration::MAX)", "LimitExceeded" ["300000", "262144"] [|pool, _| error(pool.alloc_unsafe_timeout(300_000, Duration::MAX))];
+    "pool.alloc_timeout(260_000, Duration::ZERO)", "TimedOut" ["260000", "262144"] [|pool, _| error(pool.alloc_timeout(260_000, Duration::ZERO))];
+    "pool.alloc_unsafe_timeout(260_000, Duration::ZERO)", "TimedOut" ["260000", "262144"] [|pool, _| error(pool.alloc_unsafe_timeout(260_000, Duration::ZERO))];
     "buffer.resize(usize::MAX, 1)", "TooLarge" ["18446744073709551615", "140737486258176"] [|_, buffer| error(buffer.try_resize(usize::MAX, 1)), |_, buffer| done(buffer.resize(usize::MAX, 1))];
     "buffer.grow(usize::MAX)", "TooLarge" ["18446744073709551615", "140737486258176"] [|_, buffer| error(buffer.try_grow(usize::MAX)), |_, buffer| done(buffer.grow(usize::MAX))];
     "buffer.reserve(usize::MAX)", "TooLarge" ["18446744073709551615", "140737486258176"] [|_, buffer| error(buffer.try_reserve(usize::MAX)), |_, buffer| done(buffer.reserve(usize::MAX))];
@@ -105,6 +110,11 @@ const CASES: &[Case] = cases! {
     "Pool::builder().slab_size(2 << 20).build()", "SlabSize" ["2097152", "4096", "1048576"] [|_, _| error(Pool::builder().slab_size(2 << 20).build())];
     "Pool::builder().limit(32_767).build()", "Limit" ["32767", "32768"] [|_, _| error(Pool::builder().limit(32_767).build())];
     "Pool::builder().limit(1 << 20).cache_limit(2 << 20).build()", "CacheLimit" ["2097152", "1048576"] [|_, _| error(Pool::builder().limit(1 << 20).cache_limit(2 << 20).build())];
+    "Pool::builder().high_water_mark(0).build()", "HighWaterMark" ["0", "1"] [|_, _| error(Pool::builder().high_water_mark(0).build())];
+    "Pool::builder().limit(1 << 20).high_water_mark(2 << 20).build()", "HighWaterMark" ["2097152", "1048576"] [|_, _| error(Pool::builder().limit(1 << 20).high_water_mark(2 << 20).build())];
+    "Pool::builder().high_water_mark(1000).low_water_mark(1000).build()", "LowWaterMark" ["1000"] [|_, _| error(Pool::builder().high_water_mark(1000).low_water_mark(1000).build())];
+    "Pool::builder().low_water_mark(1000).build()", "LowWaterMark" ["1000"] [|_, _| error(Pool::builder().low_water_mark(1000).build())];
+    "pool.wait_drained(Duration::ZERO)", "no error" [] [|pool, buffer| { assert!(pool.wait_drained(Duration::ZERO)); after((), buffer) }];
     r#"Buffer::alloc_filled(4, "")"#, "no error" [] [|_, _| equal(&Buffer::alloc_filled(4, ""), &[0; 4])];
     r#"Buffer::concat_to_len(&["abc"], 2)"#, "no error" [] [|_, _| equal(&Buffer::concat_to_len(&["abc"], 2), b"ab")];
     "buffer.truncate(5)", "no error" [] [|_, buffer| after(buffer.truncate(5), buffer)];
