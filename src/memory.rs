@@ -164,17 +164,22 @@ impl Memory {
 
     #[inline(never)]
     fn give_other(self) {
-        // In a gated pool this is the fast path, with nothing on the stack.
+        match self.handle.place() {
+            Place::Large(large) => give_large(large),
+            Place::Slot => self.give_other_slot(),
+        }
+    }
+
+    /// In a gated pool this is the fast path. Apart from `give_other`, which is a large buffer's.
+    #[inline(never)]
+    fn give_other_slot(self) {
         if self.handle.is_plain()
             && let Some(cache) = thread::current().find(self.handle.pool_id() | GATED)
             && cache.give_entered(self.handle.class(), self.start)
         {
             return;
         }
-        match self.handle.place() {
-            Place::Large(large) => give_large(large),
-            Place::Slot => self.give_slot(),
-        }
+        self.give_slot();
     }
 
     #[cold]

@@ -144,8 +144,7 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
     pack(pool.and_then(|pool| take_from(pool.core(), len, fill)))
 }
 
-/// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path, with nothing on
-/// the stack.
+/// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path.
 #[inline(never)]
 fn take_slow(at: NonNull<Core>, class: usize) -> Taken {
     if let Some(cache) = thread::current().find(Core::of(at).key)
