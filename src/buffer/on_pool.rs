@@ -9,6 +9,24 @@ use crate::pool::Pool;
 use crate::source::Source;
 
 impl Pool {
+    /// Whether the buffer's memory is this pool's.
+    ///
+    /// ```
+    /// use slabuf::{Buffer, Pool};
+    ///
+    /// let pool = Pool::builder().build()?;
+    /// assert!(pool.owns(&pool.alloc(100)) && !pool.owns(&Buffer::alloc(100)));
+    /// assert!(pool.clone().owns(&pool.alloc(100_000)));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Constant. Makes no system call.
+    pub fn owns(&self, buffer: &Buffer) -> bool {
+        buffer.memory().core() == self.core()
+    }
+
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.
     ///
     /// ```
