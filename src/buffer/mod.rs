@@ -190,6 +190,7 @@ impl Buffer {
     /// let buffer = unsafe { Buffer::from_raw_parts(start, len, owner) };
     /// assert_eq!(buffer, b"abc");
     /// ```
+    #[inline]
     #[must_use = "the memory is leaked unless the parts are put together again"]
     pub fn into_raw_parts(self) -> (*mut u8, usize, usize) {
         let this = ManuallyDrop::new(self);
@@ -205,6 +206,7 @@ impl Buffer {
     /// `start` and `owner` came from one call of [`into_raw_parts`](Self::into_raw_parts), were not used
     /// for this before, and nothing else uses the memory any more. `len` is at most the capacity that the
     /// buffer had.
+    #[inline]
     pub unsafe fn from_raw_parts(start: *mut u8, len: usize, owner: usize) -> Self {
         let handle = Handle::from_exposed(owner);
         // SAFETY: the start of a buffer is not null.
