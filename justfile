@@ -43,6 +43,14 @@ footprint *ARGS:
 instructions:
     .ci/run instructions
 
+# the C interface: its header, a C and a C++ program against both libraries, plain and under valgrind
+c:
+    .ci/run bindings_c
+
+# write bindings/c/include/slabuf.h anew from its sources
+c-header:
+    SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header
+
 # one fuzz target for a number of seconds: `just fuzz TARGET 600`
 fuzz TARGET SECONDS="60":
     cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}

@@ -268,11 +268,13 @@ pub unsafe extern "C" fn slabuf_grow(buffer: *mut slabuf_buffer, len: usize) -> 
     };
     // SAFETY: the seal fits, and the caller's word that it was not freed under another name.
     let mut grown = ManuallyDrop::new(unsafe { parts.buffer() });
-    let done = guard(|| Ok(grown.try_grow(len)?));
-    let parts = match done {
+    let (parts, done) = match guard(|| Ok(grown.try_grow(len))) {
+        Ok(done) => (
+            slabuf_buffer::of(ManuallyDrop::into_inner(grown)),
+            done.map_err(slabuf_status::from),
+        ),
         // What a panic left behind is nobody's any more.
-        Err(slabuf_status::Internal) => slabuf_buffer::NONE,
-        _ => slabuf_buffer::of(ManuallyDrop::into_inner(grown)),
+        Err(panicked) => (slabuf_buffer::NONE, Err(panicked)),
     };
     // SAFETY: `read` checked it, and the caller's word that it can be written.
     unsafe { buffer.write(parts) };

@@ -28,7 +28,8 @@ pub struct slabuf_pool {
 }
 
 const PLACES_IN_BLOCK: usize = 256;
-const BLOCKS: usize = 256;
+/// Few in the test that fills them all.
+const BLOCKS: usize = if cfg!(test) { 2 } else { 256 };
 const PLACE_SHIFT: u32 = 1;
 const SERIAL_SHIFT: u32 = 17;
 const GLOBAL: usize = 1;
@@ -174,4 +175,42 @@ pub(crate) fn remove(pool: *const slabuf_pool) -> Result<Pool, slabuf_status> {
     place.next_free.store(table.free, Ordering::Relaxed);
     table.free = number;
     pool.ok_or(slabuf_status::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create() -> Result<*mut slabuf_pool, slabuf_status> {
+        insert(Pool::builder().build().expect("memory"))
+    }
+
+    fn is_there(pool: *const slabuf_pool) -> bool {
+        // SAFETY: the test alone has it.
+        unsafe { with(pool, |_| Ok(())) }.is_ok()
+    }
+
+    #[test]
+    fn places_run_out_and_come_back() {
+        let mut pools: Vec<_> = (0..BLOCKS * PLACES_IN_BLOCK)
+            .map(|_| create().expect("a place"))
+            .collect();
+        assert_eq!(create(), Err(slabuf_status::TooManyPools));
+        for at in [5, 300, 511] {
+            let gone = pools[at];
+            assert!(remove(gone).is_ok() && !is_there(gone));
+            pools[at] = create().expect("the place that came free");
+            assert_eq!(create(), Err(slabuf_status::TooManyPools));
+            assert!(is_there(pools[at]) && !is_there(gone));
+        }
+        let mut sorted = pools.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), pools.len());
+        for pool in &pools {
+            assert!(is_there(*pool));
+            assert!(remove(*pool).is_ok());
+        }
+        assert!(pools.into_iter().all(|pool| !is_there(pool)));
+    }
 }

@@ -3,8 +3,7 @@
 #
 #   bindings/c/tests/run.sh [--release]
 #
-# CC, CXX and CARGO_TARGET_DIR are heeded. Without valgrind the plain runs are all there is; a C++ compiler that is
-# missing is named.
+# CC, CXX and CARGO_TARGET_DIR are heeded. What is left out for want of a C++ compiler or of valgrind is named.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,12 +33,16 @@ build() {
   programs+=("$name-static" "$name-shared")
 }
 
-build c "${CC:-gcc}" -std=c11 tests/api.c
-if command -v "${CXX:-g++}" >/dev/null 2>&1; then
-  build cc "${CXX:-g++}" -std=c++17 tests/api.cc
+build c "${CC:-cc}" -std=c11 tests/api.c
+if command -v "${CXX:-c++}" >/dev/null 2>&1; then
+  build cc "${CXX:-c++}" -std=c++17 tests/api.cc
 else
   echo "no C++ compiler: the C program alone"
 fi
+
+"${CC:-cc}" -std=c11 "${warnings[@]}" -g -O1 -Iinclude -DLIBRARY="\"$libraries/libslabuf.so\"" \
+  -o "$out/unload" tests/unload.c -ldl -lpthread
+programs+=(unload)
 
 for program in "${programs[@]}"; do
   echo "-- $program"
