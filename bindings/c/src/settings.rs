@@ -98,4 +98,28 @@ mod tests {
         let builder = slabuf_settings::DEFAULT.builder().expect("fine");
         assert_eq!(format!("{builder:?}"), format!("{:?}", Pool::builder()));
     }
+
+    #[test]
+    fn each_field_is_one_setting() {
+        type Case = (fn(&mut slabuf_settings), fn(PoolBuilder) -> PoolBuilder);
+        let cases: [Case; 8] = [
+            (|s| s.slab_size = 4096, |b| b.slab_size(4096)),
+            (|s| s.limit = 1 << 20, |b| b.limit(1 << 20)),
+            (|s| s.cache_limit = 5, |b| b.cache_limit(5)),
+            (|s| s.decay_ms = 7, |b| b.decay(Duration::from_millis(7))),
+            (|s| s.flags = 0, |b| b.huge_pages(false)),
+            (|s| s.flags |= SLABUF_GUARD_PAGES, |b| b.guard_pages(true)),
+            (|s| s.flags |= SLABUF_ZERO_FILL, |b| b.zero_fill(true)),
+            (|s| s.flags |= SLABUF_ZERO_ON_FREE, |b| b.zero_on_free(true)),
+        ];
+        for (change, same) in cases {
+            let mut settings = slabuf_settings::DEFAULT;
+            change(&mut settings);
+            let builder = settings.builder().expect("fine");
+            assert_eq!(
+                format!("{builder:?}"),
+                format!("{:?}", same(Pool::builder()))
+            );
+        }
+    }
 }

@@ -199,6 +199,35 @@ static void settings_reach_the_pool(void) {
     EXPECT(OK, slabuf_pool_destroy(&pool));
 }
 
+/* Each figure where no other has its value. */
+static void figures(void) {
+    slabuf_pool *pool = pool_of(defaults());
+    slabuf_pool_usage usage = usage_of(pool);
+    CHECK(is_zero(&usage, sizeof usage));
+    slabuf_buffer small, kilobyte, large, freed;
+    /* The thread takes up to 126 slots at once: of the 512 in a slab some, of the 8 in a slab all. */
+    EXPECT(OK, slabuf_pool_alloc(pool, 16, &small));
+    usage = usage_of(pool);
+    CHECK(usage.slabs_partial == 1 && usage.slabs_full == 0 && usage.in_use == 16);
+    EXPECT(OK, slabuf_pool_alloc(pool, 1000, &kilobyte));
+    usage = usage_of(pool);
+    CHECK(usage.slabs_partial == 1 && usage.slabs_full == 1 && usage.slabs_empty > 2);
+    CHECK(usage.in_use == 16 + 1024 && usage.array_buffers == 2 * 8192);
+    CHECK(usage.external >= (usage.slabs_empty + 2) * 8192);
+    EXPECT(OK, slabuf_pool_alloc(pool, 100000, &large));
+    EXPECT(OK, slabuf_pool_alloc(pool, 50000, &freed));
+    size_t capacity = freed.capacity;
+    EXPECT(OK, slabuf_pool_free(pool, &freed));
+    usage = usage_of(pool);
+    CHECK(usage.large_live == 100000 && usage.large_cached == capacity);
+    CHECK(usage.in_use == 16 + 1024 + 100000 && usage.array_buffers == 2 * 8192 + 100000);
+    CHECK(usage.cached == capacity + 2 * 8192 - 16 - 1024);
+    EXPECT(OK, slabuf_free(&small));
+    EXPECT(OK, slabuf_free(&kilobyte));
+    EXPECT(OK, slabuf_free(&large));
+    EXPECT(OK, slabuf_pool_destroy(&pool));
+}
+
 static void bad_settings(void) {
     slabuf_pool *const mark = (slabuf_pool *)slabuf_pool_global();
     struct {
@@ -460,6 +489,7 @@ int main(void) {
     views_and_lengths();
     limits();
     settings_reach_the_pool();
+    figures();
     bad_settings();
     sizes();
     null_pointers();

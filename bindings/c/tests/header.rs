@@ -1,4 +1,4 @@
-//! The header in the repository is the one that cbindgen writes from the sources.
+//! The header in the repository is the one that cbindgen writes from the sources, and the README tells of all of it.
 //!
 //! `SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header` writes it anew.
 
@@ -47,5 +47,50 @@ fn every_source_with_a_c_function_is_in_it() {
         if text.contains("no_mangle") || text.contains("repr(C)") {
             assert!(SOURCES.contains(&name), "{name} is not in SOURCES");
         }
+    }
+}
+
+/// The names in the header that begin with `prefix` and are followed by one of `ends`.
+fn names(prefix: &str, ends: &[char]) -> Vec<String> {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/slabuf.h");
+    let header = std::fs::read_to_string(header).expect("include/slabuf.h");
+    let code = header.split("#ifndef SLABUF_H").nth(1).expect("a guard");
+    let mut names = Vec::new();
+    for line in code.lines().filter(|line| !line.trim().starts_with("//")) {
+        for (at, _) in line.match_indices(prefix) {
+            let name = &line[at..];
+            let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let (name, rest) = name.split_at(end.unwrap_or(name.len()));
+            if rest.trim_start().starts_with(ends) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn the_readme_has_every_function_and_status() {
+    let readme = include_str!("../README.md");
+    let functions = names("slabuf_", &['(']);
+    let statuses = names("SLABUF_STATUS_", &['=']);
+    assert!(functions.len() >= 17 && statuses.len() >= 17);
+    let rows: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .collect();
+    for name in functions.iter().map(|name| format!("`{name}(")) {
+        assert!(
+            rows.iter().any(|row| row.contains(&name)),
+            "no row of {name}"
+        );
+    }
+    for name in statuses.iter().map(|name| format!("`{name}` |")) {
+        // That of success is in no table of mistakes.
+        let is_ok = name == "`SLABUF_STATUS_OK` |";
+        assert!(
+            is_ok || rows.iter().any(|row| row.contains(&name)),
+            "no row of {name}"
+        );
     }
 }

@@ -44,6 +44,10 @@ fi
   -o "$out/unload" tests/unload.c -ldl -lpthread
 programs+=(unload)
 
+# The first block of C in the README.
+awk '/^```c$/ { code = 1; next } /^```$/ { if (code) exit } code' README.md >"$out/example.c"
+build example "${CC:-cc}" -std=c11 "$out/example.c"
+
 for program in "${programs[@]}"; do
   echo "-- $program"
   "$out/$program"
