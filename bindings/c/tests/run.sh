@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the C and the C++ program against the header and both libraries, and runs each, plain and under valgrind.
+# Builds the C programs and the C++ one against the header and both libraries, and runs each, plain and under valgrind.
 #
 #   bindings/c/tests/run.sh [--release]
 #
@@ -34,10 +34,11 @@ build() {
 }
 
 build c "${CC:-cc}" -std=c11 tests/api.c
+build misuse "${CC:-cc}" -std=c11 tests/misuse.c
 if command -v "${CXX:-c++}" >/dev/null 2>&1; then
   build cc "${CXX:-c++}" -std=c++17 tests/api.cc
 else
-  echo "no C++ compiler: the C program alone"
+  echo "no C++ compiler: the C programs alone"
 fi
 
 "${CC:-cc}" -std=c11 "${warnings[@]}" -g -O1 -Iinclude -DLIBRARY="\"$libraries/libslabuf.so\"" \
