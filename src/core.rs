@@ -311,17 +311,17 @@ impl Core {
         }
         self.retain();
         let slab = regions.take_new(&self.mapper, self.as_owner());
-        if slab.is_err() {
+        if let Err(refused) = slab {
             self.references.fetch_sub(1, Relaxed);
+            self.notify_of_refusal(refused);
         }
-        self.notify_unless_limited(slab.as_ref().err());
         slab
     }
 
-    /// After an attempt to map: the rest of a new region is there for others, and so is what was
-    /// counted as mapped until the system refused. The limit's own refusal has changed nothing.
-    fn notify_unless_limited(&self, refused: Option<&Refused>) {
-        if refused != Some(&Refused::Limit) {
+    /// What was counted as mapped until the system refused is free for others. The limit's own refusal has
+    /// changed nothing.
+    fn notify_of_refusal(&self, refused: Refused) {
+        if refused == Refused::System {
             self.notify();
         }
     }
@@ -386,9 +386,6 @@ impl Core {
         let count = regions.unmap(&self.mapper, empty);
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
-        if count > 0 {
-            self.notify();
-        }
     }
 
     pub(crate) fn map_options(&self) -> MapOptions {
@@ -435,7 +432,7 @@ impl Core {
             }
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
-                self.notify_unless_limited(Some(&refused));
+                self.notify_of_refusal(refused);
                 Err(refused)
             }
         }

@@ -3,15 +3,17 @@
 //! A pool with marks counts the bytes of its live buffers as they come and go. It is *over* from the
 //! moment they reach the high mark until they have come down to the low mark; then all who wait are told, once.
 //!
-//! Nobody takes a lock to count. The one who raises the figure to the high mark sets "over" and then looks at the
-//! figure again; the one who lowers it to the low mark lowers it and then looks at "over". All of that is SeqCst, so that
-//! at least one of them sees the other: a pool is never left "over" with its buffers gone, nor the other way round.
+//! Nobody takes a lock to count. Whoever raises the figure to the high mark sets "over" and then looks at the
+//! figure again; whoever lowers it to the low mark lowers it and then looks at "over". The second look at the
+//! figure is a read-modify-write as every change of it is: it comes before or after each of them. If after,
+//! it sees the change; if before, the one who changes the figure synchronises with it and sees "over" as it
+//! was set. So a pool is never left "over" with its buffers gone, nor the other way round.
 
 use crate::config::Levels;
 use crate::error::Refused;
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicUsize, Mutex,
-    Ordering::{Relaxed, SeqCst},
+    Ordering::{AcqRel, Acquire, Relaxed},
     lock, park_until,
 };
 use crate::wait::Wake;
@@ -51,34 +53,38 @@ impl Marks {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.over.load(SeqCst)
+        self.over.load(Acquire)
     }
 
-    /// Counts a live buffer's bytes.
+    /// The figure. AcqRel: pairs with itself in whoever changes it (see the module's text).
+    fn live(&self) -> usize {
+        self.live.fetch_add(0, AcqRel)
+    }
+
+    /// Counts a live buffer's bytes. AcqRel: pairs with `live`.
     #[inline]
     pub(crate) fn add(&self, bytes: usize) {
-        let live = self.live.fetch_add(bytes, SeqCst).wrapping_add(bytes);
-        if live >= self.levels.high && !self.over.load(SeqCst) {
+        let live = self.live.fetch_add(bytes, AcqRel).wrapping_add(bytes);
+        if live >= self.levels.high && !self.is_over() {
             self.set_over();
         }
     }
 
     #[cold]
     fn set_over(&self) {
-        self.over.store(true, SeqCst);
-        self.look(self.live.load(SeqCst));
+        self.over.swap(true, AcqRel);
+        self.look(self.live());
     }
 
     /// The same for bytes that are live no more.
     #[inline]
     pub(crate) fn subtract(&self, bytes: usize) {
-        let live = self.live.fetch_sub(bytes, SeqCst).wrapping_sub(bytes);
-        self.look(live);
+        self.look(self.live.fetch_sub(bytes, AcqRel).wrapping_sub(bytes));
     }
 
     #[inline]
     fn look(&self, live: usize) {
-        if live <= self.levels.low && self.over.load(SeqCst) {
+        if live <= self.levels.low && self.is_over() {
             self.drained();
         }
     }
@@ -86,7 +92,7 @@ impl Marks {
     /// Ends "over", and tells those who wait. Of several threads that come here at once one does it.
     #[cold]
     fn drained(&self) {
-        if !self.over.swap(false, SeqCst) {
+        if !self.over.swap(false, AcqRel) {
             return;
         }
         let told = {
@@ -99,7 +105,7 @@ impl Marks {
             waiter.wake.wake();
         }
         // Raised again meanwhile, by somebody who saw "over" still set.
-        if self.live.load(SeqCst) >= self.levels.high {
+        if self.live() >= self.levels.high {
             self.set_over();
         }
     }
@@ -175,8 +181,7 @@ impl Watch<'_> {
         };
         drop(waiters);
         drop(old);
-        // The drain that ended "over" may have passed the list before.
-        Ok(self.has_drained())
+        Ok(false)
     }
 
     /// Number and count, to [`resume`](Marks::resume) with.

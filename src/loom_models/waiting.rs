@@ -6,6 +6,7 @@ use crate::core::Core;
 use crate::error::Refused;
 use crate::local::{LocalCache, gated};
 use crate::marks::Marks;
+use crate::os::fake::{Call, Fault};
 use crate::wait::{WaitQueue, Wake};
 use loom::thread;
 use std::ptr::NonNull;
@@ -109,19 +110,66 @@ fn loom_an_owner_and_one_who_empties_its_magazines() {
     });
 }
 
-#[test]
-fn loom_memory_that_a_trim_carries_wakes_who_waits() {
-    model(|| {
+/// A trim takes out what `prepare` leaves lying about, while somebody waits for a slot.
+fn trim_while_one_waits(prepare: fn(&Rig)) {
+    model(move || {
         let rig = Rig::new(two_slots);
-        let [a, b] = both_slots(&rig);
-        gated::give(None, rig.core(), CLASS, a);
+        prepare(&rig);
         let trims = rig.spawn(|core, _| {
             core.recall();
             core.trim();
         });
-        let a = wait_for_slot(rig.core());
+        let slot = wait_for_slot(rig.core());
         trims.join().unwrap();
-        for slot in [a, b] {
+        gated::give(None, rig.core(), CLASS, slot);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_slab_that_a_trim_carries_wakes_who_waits() {
+    trim_while_one_waits(|rig| {
+        let slot = gated::take(None, rig.core(), CLASS).unwrap();
+        gated::give(None, rig.core(), CLASS, slot);
+    });
+}
+
+#[test]
+fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
+    trim_while_one_waits(|rig| {
+        let large = rig.core().take_large(PAGE).unwrap();
+        rig.core().give_large(large);
+        assert_eq!(rig.usage().large_cached, PAGE as u64);
+    });
+}
+
+#[test]
+fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let takes = rig.spawn(|core, _| Sent(wait_for_slot(core)));
+        let slots = [wait_for_slot(rig.core()), takes.join().unwrap().get().get()];
+        for slot in slots {
+            gated::give(None, rig.core(), CLASS, slot);
+        }
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_what_the_system_refused_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        // One attempt is refused. Who waits makes two before it gives up, as every request does.
+        rig.fake.set_fault(Some(Fault {
+            call: Some(Call::Map),
+            first: 0,
+            count: 1,
+        }));
+        let takes = rig.spawn(|core, _| core.take_slot(CLASS).ok());
+        let slot = wait_for_slot(rig.core());
+        rig.fake.set_fault(None);
+        for slot in takes.join().unwrap().get().into_iter().chain([slot]) {
             gated::give(None, rig.core(), CLASS, slot);
         }
         rig.finish();
@@ -160,15 +208,64 @@ fn loom_an_end_of_thread_wakes_who_waits() {
     });
 }
 
+/// A local cache with an empty magazine that has room, so that the next drop takes the short path.
+fn warm(rig: &Rig) -> Sent<Box<LocalCache>> {
+    let cache = rig.attach();
+    let slot = take(rig.core(), &cache).unwrap();
+    give(rig.core(), &cache, slot);
+    let slot = cache.take_entered(CLASS).unwrap().0;
+    gated::give(None, rig.core(), CLASS, slot);
+    assert_eq!(
+        (
+            cache.magazines.slots(CLASS),
+            cache.magazines.get(CLASS).capacity()
+        ),
+        (0, 1)
+    );
+    Sent(cache)
+}
+
+#[test]
+fn loom_a_slot_dropped_on_the_short_path_wakes_who_waits() {
+    model(|| {
+        let rig = Rig::new(two_slots);
+        let cache = warm(&rig);
+        let [kept, dropped] = both_slots(&rig);
+        let dropped = Sent(dropped);
+        let idle = thread::spawn(move || {
+            let (rig, cache) = (rig, cache.get());
+            give(rig.core(), &cache, dropped.get());
+            Sent(cache)
+        });
+        let slot = wait_for_slot(rig.core());
+        for slot in [kept, slot] {
+            gated::give(None, rig.core(), CLASS, slot);
+        }
+        idle.join().unwrap().get().detach();
+        rig.finish();
+    });
+}
+
 #[test]
 fn loom_the_last_handle_goes_while_a_gated_slot_comes_home() {
     model(|| {
         let rig = Rig::new(two_slots);
         let id = rig.core().id;
+        let cache = warm(&rig);
         let slot = Sent(gated::take(None, rig.core(), CLASS).unwrap());
-        let giver = rig.spawn(move |core, cache| give(core, cache, slot.get()));
+        let idle = thread::spawn(move || {
+            let (rig, cache) = (rig, cache.get());
+            give(rig.core(), &cache, slot.get());
+            Sent(cache)
+        });
         rig.close();
-        giver.join().unwrap();
+        let cache = idle.join().unwrap().get();
+        assert_eq!(
+            rig.fake.mapped(),
+            0,
+            "a slot lies in a magazine of a closed pool"
+        );
+        cache.detach();
         rig.assert_gone(id);
     });
 }
@@ -275,6 +372,21 @@ fn loom_marks_end_as_the_buffers_do() {
         for thread in counting {
             thread.join().unwrap();
         }
+        assert!(!marks.is_over(), "nothing is live");
+    });
+}
+
+#[test]
+fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 1, low: 0 }));
+        let drops = {
+            let marks = marks.clone();
+            // Counted before the take at times: the figure wraps until both are done.
+            thread::spawn(move || marks.subtract(1))
+        };
+        marks.add(1);
+        drops.join().unwrap();
         assert!(!marks.is_over(), "nothing is live");
     });
 }
