@@ -1,0 +1,119 @@
+'use strict';
+
+// Lengths are checked here, and buffers shorter than half a slab are split from a slab that they share: making an
+// external ArrayBuffer costs Node about a microsecond, so the memory of many is taken at once. The shared slab
+// is taken zeroed and each byte of it is used once, so its parts need no zeroing.
+
+const { Buffer, constants: { MAX_LENGTH } } = require('node:buffer');
+const native = require('./slabuf.node');
+
+const DEFAULT_SLAB_SIZE = 8192;
+const ALIGNMENT = 8;
+
+function failure(Type, code, message) {
+  const error = new Type(message);
+  error.code = code;
+  return error;
+}
+
+function checkLength(length) {
+  if (typeof length !== 'number') {
+    throw failure(TypeError, 'ERR_INVALID_ARG_TYPE',
+      `a length must be a number of bytes, not ${length === null ? 'null' : `of type ${typeof length}`}`);
+  }
+  if (!Number.isInteger(length) || length < 0 || length > MAX_LENGTH) {
+    throw failure(RangeError, 'ERR_OUT_OF_RANGE',
+      `a length must be an integer from 0 to ${MAX_LENGTH}, not ${length}`);
+  }
+}
+
+const OPTIONS = {
+  limit: 'number', slabSize: 'number', zeroOnFree: 'boolean', zeroFill: 'boolean', cacheLimit: 'number',
+};
+
+function checkOptions(options) {
+  if (typeof options !== 'object' || options === null) {
+    throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'the options of a pool must be an object');
+  }
+  const given = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(OPTIONS, name)) {
+      throw failure(TypeError, 'ERR_INVALID_ARG_VALUE',
+        `a pool has no option '${name}'; there are: ${Object.keys(OPTIONS).join(', ')}`);
+    }
+    if (value === undefined) continue;
+    if (typeof value !== OPTIONS[name]) {
+      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a ${OPTIONS[name]}, not of type ${typeof value}`);
+    }
+    if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
+      throw failure(RangeError, 'ERR_OUT_OF_RANGE', `${name} must be a whole number of bytes, not ${value}`);
+    }
+    given[name] = value;
+  }
+  return given;
+}
+
+class Pool {
+  #native;
+  #slabSize;
+  /** Lengths below this are parts of the shared slab. */
+  #own;
+  #slab = null;
+  #used = 0;
+
+  constructor(nativePool, slabSize) {
+    this.#native = nativePool;
+    this.#slabSize = slabSize;
+    this.#own = slabSize >>> 1;
+  }
+
+  alloc(length) {
+    checkLength(length);
+    return length < this.#own ? this.#part(length) : this.#native.alloc(length);
+  }
+
+  allocUnsafe(length) {
+    checkLength(length);
+    return length < this.#own ? this.#part(length) : this.#native.allocUnsafe(length);
+  }
+
+  allocUnsafeSlow(length) {
+    checkLength(length);
+    return length === 0 ? Buffer.alloc(0) : this.#native.allocUnsafe(length);
+  }
+
+  #part(length) {
+    if (length === 0) return Buffer.alloc(0);
+    // A slab that somebody has detached has the length 0.
+    if (this.#slab === null || length > this.#slab.length - this.#used) {
+      this.#slab = this.#native.alloc(this.#slabSize);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used = start + ((length + ALIGNMENT - 1) & -ALIGNMENT);
+    return this.#slab.subarray(start, start + length);
+  }
+
+  usage() {
+    return this.#native.usage();
+  }
+
+  trim() {
+    this.#slab = null;
+    return this.#native.trim();
+  }
+}
+
+const globalPool = new Pool(native.NativePool.global(), DEFAULT_SLAB_SIZE);
+
+function pool(options = {}) {
+  const given = checkOptions(options);
+  return new Pool(new native.NativePool(given), given.slabSize ?? DEFAULT_SLAB_SIZE);
+}
+
+const alloc = (length) => globalPool.alloc(length);
+const allocUnsafe = (length) => globalPool.allocUnsafe(length);
+const allocUnsafeSlow = (length) => globalPool.allocUnsafeSlow(length);
+const { memoryUsage } = native;
+
+module.exports = { alloc, allocUnsafe, allocUnsafeSlow, pool, memoryUsage };

@@ -1,0 +1,70 @@
+//! Figures as JavaScript objects. Bytes are numbers: exact up to 2^53.
+
+use napi_derive::napi;
+use slabuf::Pool;
+
+/// What one pool holds, in bytes but for the slabs, which are counted.
+#[napi(object, object_from_js = false)]
+pub struct PoolUsage {
+    /// Bytes mapped, caches and the pool's own headers included.
+    pub external: f64,
+    /// Bytes of slabs that are not empty, plus the lengths of live large buffers.
+    pub array_buffers: f64,
+    /// Bytes of slots that are with live buffers, plus the lengths of live large buffers.
+    pub in_use: f64,
+    /// Bytes kept for reuse.
+    pub cached: f64,
+    /// Slabs none of whose slots is out.
+    pub slabs_empty: f64,
+    /// Slabs some of whose slots are out.
+    pub slabs_partial: f64,
+    /// Slabs all of whose slots are out.
+    pub slabs_full: f64,
+    /// Lengths of live large buffers.
+    pub large_live: f64,
+    /// Bytes of freed mappings kept for reuse.
+    pub large_cached: f64,
+}
+
+pub(crate) fn of(pool: &Pool) -> PoolUsage {
+    let usage = pool.usage();
+    PoolUsage {
+        external: usage.external as f64,
+        array_buffers: usage.array_buffers as f64,
+        in_use: usage.in_use as f64,
+        cached: usage.cached as f64,
+        slabs_empty: usage.slabs_empty as f64,
+        slabs_partial: usage.slabs_partial as f64,
+        slabs_full: usage.slabs_full as f64,
+        large_live: usage.large_live as f64,
+        large_cached: usage.large_cached as f64,
+    }
+}
+
+/// What the process holds, all pools and all workers together, in bytes.
+#[napi(object, object_from_js = false)]
+pub struct MemoryUsage {
+    /// Resident memory of the process.
+    pub rss: f64,
+    /// Bytes that the `malloc` heap has from the system.
+    pub heap_total: f64,
+    /// Bytes in use in that heap.
+    pub heap_used: f64,
+    /// Bytes mapped by all pools.
+    pub external: f64,
+    /// Of them, what buffers hold.
+    pub array_buffers: f64,
+}
+
+/// What the process holds.
+#[napi]
+pub fn memory_usage() -> MemoryUsage {
+    let usage = slabuf::memory_usage();
+    MemoryUsage {
+        rss: usage.rss as f64,
+        heap_total: usage.heap_total as f64,
+        heap_used: usage.heap_used as f64,
+        external: usage.external as f64,
+        array_buffers: usage.array_buffers as f64,
+    }
+}

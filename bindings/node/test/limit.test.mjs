@@ -1,0 +1,73 @@
+// What a limit does.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KiB, MiB, collect, slabuf, turn } from './support.mjs';
+
+test('beyond the limit an allocation is an Error that names both figures', () => {
+  const pool = slabuf.pool({ limit: 4 * MiB });
+  for (const name of ['alloc', 'allocUnsafe', 'allocUnsafeSlow']) {
+    assert.throws(() => pool[name](5 * MiB), (error) => {
+      assert.ok(error instanceof Error && !(error instanceof RangeError));
+      assert.equal(error.code, 'ERR_SLABUF_LIMIT');
+      assert.match(error.message, /5242880/);
+      assert.match(error.message, /4194304/);
+      return true;
+    });
+  }
+});
+
+test('the pool works on, and other pools are not concerned', async () => {
+  const pool = slabuf.pool({ limit: 4 * MiB });
+  let held = [];
+  const fill = () => {
+    for (;;) held.push(pool.alloc(MiB).fill(1));
+  };
+  assert.throws(fill, { code: 'ERR_SLABUF_LIMIT' });
+  assert.ok(held.length >= 3);
+  assert.ok(pool.usage().external <= 4 * MiB);
+  assert.equal(slabuf.pool({ limit: 4 * MiB }).alloc(MiB).length, MiB);
+  held = [];
+  await collect(() => pool.usage().inUse === 0);
+  assert.equal(pool.alloc(MiB).length, MiB);
+});
+
+test('small buffers reach the limit too', () => {
+  const pool = slabuf.pool({ limit: 256 * KiB });
+  const held = [];
+  assert.throws(() => {
+    for (;;) held.push(pool.alloc(1000).fill(held.length));
+  }, { code: 'ERR_SLABUF_LIMIT' });
+  assert.ok(held.length >= 8 * 20);
+  held.forEach((buffer, number) => assert.equal(buffer[999], number & 0xff));
+});
+
+test('a pool full of garbage is free again a little later, without gc()', async () => {
+  const pool = slabuf.pool({ limit: 4 * MiB });
+  let refused = 0;
+  for (let taken = 0; taken < 1000; ) {
+    try {
+      pool.alloc(64 * KiB)[0] = 1;
+      taken++;
+    } catch (error) {
+      assert.equal(error.code, 'ERR_SLABUF_LIMIT');
+      assert.ok(++refused < 10_000, 'the garbage never came back');
+      await sleep(1);
+    }
+  }
+  assert.ok(refused > 0, '1000 buffers of 64 KiB never fitted');
+});
+
+test('within one turn of the event loop nothing comes back', async () => {
+  const pool = slabuf.pool({ limit: 4 * MiB });
+  assert.throws(() => {
+    for (let i = 0; i < 1000; i++) {
+      pool.alloc(64 * KiB);
+      if (i % 10 === 0) globalThis.gc();
+    }
+  }, { code: 'ERR_SLABUF_LIMIT' });
+  await collect(() => pool.usage().inUse === 0);
+  await turn();
+  assert.equal(pool.usage().inUse, 0);
+});
