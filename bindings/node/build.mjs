@@ -3,19 +3,23 @@
 //   node build.mjs            optimised
 //   node build.mjs --debug    not optimised, checks on
 
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const profile = process.argv.includes('--debug') ? [] : ['--release'];
-const messages = execFileSync(
+const { status, error, stdout } = spawnSync(
   'cargo',
   ['build', '--package', 'slabuf-node', '--message-format=json-render-diagnostics', ...profile],
   { cwd: here, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] },
 );
-const built = messages
+if (status !== 0) {
+  console.error(error?.message ?? `cargo ended with status ${status}`);
+  process.exit(1);
+}
+const built = stdout
   .split('\n')
   .filter((line) => line.startsWith('{'))
   .map((line) => JSON.parse(line))

@@ -104,11 +104,11 @@ class Pool {
   }
 }
 
-const globalPool = new Pool(native.NativePool.global(), DEFAULT_SLAB_SIZE);
+const globalPool = new Pool(native.globalPool(), DEFAULT_SLAB_SIZE);
 
 function pool(options = {}) {
   const given = checkOptions(options);
-  return new Pool(new native.NativePool(given), given.slabSize ?? DEFAULT_SLAB_SIZE);
+  return new Pool(native.pool(given), given.slabSize ?? DEFAULT_SLAB_SIZE);
 }
 
 const alloc = (length) => globalPool.alloc(length);

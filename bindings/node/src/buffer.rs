@@ -7,17 +7,27 @@
 //! environment ends, after it has detached the `ArrayBuffer`. Nobody can reach the bytes by then. The
 //! `ArrayBuffer` is marked as not transferable by Node, so no other environment gets at them.
 
-use crate::error::{Code, Result};
-use napi::{Env, Error, Status, Unknown, sys};
+use crate::error::of_refusal;
+use napi::bindgen_prelude::ToNapiValue;
+use napi::{Env, Result, Status, sys};
 use slabuf::Buffer;
 use std::ffi::c_void;
 use std::ptr::null_mut;
+
+/// A `Buffer` on its way to JavaScript, within the call that made it.
+pub(crate) struct NodeBuffer(sys::napi_value);
+
+impl ToNapiValue for NodeBuffer {
+    unsafe fn to_napi_value(_env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        Ok(value.0)
+    }
+}
 
 /// A Node `Buffer` of `buffer`'s memory, without a copy. The owner's word travels as the finalizer's hint, so
 /// nothing is allocated for it on the Rust heap.
 ///
 /// If Node refuses, the memory may or may not have been given back by then, so it is left alone.
-pub(crate) fn into_node<'env>(env: &'env Env, buffer: Buffer) -> Result<Unknown<'env>> {
+pub(crate) fn into_node(env: &Env, buffer: Buffer) -> Result<NodeBuffer> {
     let (start, len, owner) = buffer.into_raw_parts();
     let hint = std::ptr::without_provenance_mut::<c_void>(owner);
     let mut value = null_mut();
@@ -34,25 +44,14 @@ pub(crate) fn into_node<'env>(env: &'env Env, buffer: Buffer) -> Result<Unknown<
         )
     };
     match status {
-        sys::Status::napi_ok => {
-            // SAFETY: the call gave a value of this environment.
-            Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
-        }
+        sys::Status::napi_ok => Ok(NodeBuffer(value)),
         sys::Status::napi_no_external_buffers_allowed => {
             // SAFETY: the parts are those of one buffer; this status means that Node has not taken them.
             drop(unsafe { Buffer::from_raw_parts(start, len, owner) });
-            Err(refusal(len, status))
+            Err(of_refusal(env, len, Status::from(status)))
         }
-        _ => Err(refusal(len, status)),
+        _ => Err(of_refusal(env, len, Status::from(status))),
     }
-}
-
-fn refusal(len: usize, status: sys::napi_status) -> Error<Code> {
-    let status = Status::from(status);
-    Error::new(
-        Code::Refused,
-        format!("cannot make a Buffer of {len} bytes: Node says {status}"),
-    )
 }
 
 /// Gives the memory of a dead `ArrayBuffer` back to its pool.

@@ -1,66 +1,50 @@
 //! What goes wrong, as JavaScript errors with a `code`.
 
-use napi::{Env, Error, JsRangeError};
+use napi::{Env, Error, Status};
 use slabuf::{AllocError, ConfigError};
 
-/// A JavaScript error's `code`.
-#[derive(Clone, Copy)]
-pub enum Code {
-    /// A pool's limit.
-    Limit,
-    /// A length that no address space holds.
-    TooLarge,
-    /// The operating system, or the heap for a pool's own structures.
-    OutOfMemory,
-    /// A setting.
-    Config,
-    /// So many pools were built that their numbers ran out.
-    TooManyPools,
-    /// Node would not make a `Buffer` of the memory.
-    Refused,
-    /// The error is thrown already; the word is the one by which napi knows that.
-    Thrown,
+/// The class of a JavaScript error.
+enum Class {
+    Error,
+    RangeError,
 }
 
-impl AsRef<str> for Code {
-    fn as_ref(&self) -> &str {
-        match self {
-            Self::Limit => "ERR_SLABUF_LIMIT",
-            Self::TooLarge => "ERR_SLABUF_TOO_LARGE",
-            Self::OutOfMemory => "ERR_SLABUF_OUT_OF_MEMORY",
-            Self::Config => "ERR_SLABUF_CONFIG",
-            Self::TooManyPools => "ERR_SLABUF_TOO_MANY_POOLS",
-            Self::Refused => "ERR_SLABUF_REFUSED",
-            Self::Thrown => "PendingException",
-        }
+/// Throws, and returns the error that tells napi so. napi's own errors have its status as their code.
+fn throw(env: &Env, class: Class, code: &str, message: &str) -> Error {
+    let thrown = match class {
+        Class::Error => env.throw_error(message, Some(code)),
+        Class::RangeError => env.throw_range_error(message, Some(code)),
+    };
+    match thrown {
+        Ok(()) => Error::new(Status::PendingException, message),
+        Err(error) => error,
     }
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Error<Code>>;
-
-/// Throws a `RangeError`: a plain `Error` is what napi makes of an `Err`.
-fn range_error(env: &Env, code: Code, message: String) -> Error<Code> {
-    let error = JsRangeError::from(Error::new(code, message));
-    // SAFETY: `env` is that of the running call.
-    unsafe { error.throw_into(env.raw()) };
-    Error::new(Code::Thrown, String::new())
+pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
+    let (class, code) = match error {
+        AllocError::LimitExceeded { .. } => (Class::Error, "ERR_SLABUF_LIMIT"),
+        AllocError::TooLarge { .. } => (Class::RangeError, "ERR_SLABUF_TOO_LARGE"),
+        AllocError::OutOfMemory { .. } => (Class::Error, "ERR_SLABUF_OUT_OF_MEMORY"),
+        _ => (Class::Error, "ERR_SLABUF"),
+    };
+    throw(env, class, code, &error.to_string())
 }
 
-pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error<Code> {
-    let message = error.to_string();
-    match error {
-        AllocError::TooLarge { .. } => range_error(env, Code::TooLarge, message),
-        AllocError::OutOfMemory { .. } => Error::new(Code::OutOfMemory, message),
-        AllocError::LimitExceeded { .. } => Error::new(Code::Limit, message),
-        _ => Error::new(Code::Refused, message),
-    }
+pub(crate) fn of_config(env: &Env, error: &ConfigError) -> Error {
+    let (class, code) = match error {
+        ConfigError::OutOfMemory => (Class::Error, "ERR_SLABUF_OUT_OF_MEMORY"),
+        ConfigError::TooManyPools { .. } => (Class::Error, "ERR_SLABUF_TOO_MANY_POOLS"),
+        _ => (Class::RangeError, "ERR_SLABUF_CONFIG"),
+    };
+    throw(env, class, code, &error.to_string())
 }
 
-pub(crate) fn of_config(env: &Env, error: &ConfigError) -> Error<Code> {
-    let message = error.to_string();
-    match error {
-        ConfigError::OutOfMemory => Error::new(Code::OutOfMemory, message),
-        ConfigError::TooManyPools { .. } => Error::new(Code::TooManyPools, message),
-        _ => range_error(env, Code::Config, message),
+/// Node would not make a `Buffer` of the memory. It has thrown, or there is nothing but its status.
+pub(crate) fn of_refusal(env: &Env, len: usize, status: Status) -> Error {
+    if status == Status::PendingException {
+        return Error::new(status, String::new());
     }
+    let message = format!("cannot make a Buffer of {len} bytes: Node says {status}");
+    throw(env, Class::Error, "ERR_SLABUF_REFUSED", &message)
 }

@@ -7,7 +7,7 @@
 #[allow(unsafe_code)]
 mod buffer;
 #[allow(unsafe_code)]
-mod error;
-mod pool;
+pub mod error;
+pub mod pool;
 mod pressure;
-mod usage;
+pub mod usage;

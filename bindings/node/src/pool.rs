@@ -1,12 +1,17 @@
-//! Pools, as the class that `index.js` wraps.
+//! Pools, as objects of functions that `index.js` wraps.
+//!
+//! Functions that have their pool with them, and no class: napi finds the receiver of a method in a table
+//! that all threads of the process lock, and a call took 275 ns before it did anything.
 
-use crate::error::{Result, of_alloc, of_config};
+use crate::buffer::{NodeBuffer, into_node};
+use crate::error::{of_alloc, of_config};
 use crate::pressure::Pressure;
-use crate::usage::PoolUsage;
-use crate::{buffer, usage};
-use napi::{Env, Unknown};
+use crate::usage;
+use napi::bindgen_prelude::{FunctionCallContext, Object, ToNapiValue};
+use napi::{Env, Result};
 use napi_derive::napi;
 use slabuf::{AllocError, Buffer, Pool};
+use std::rc::Rc;
 
 /// Settings, in bytes where they are numbers. What is absent has slabuf's default.
 #[napi(object, object_to_js = false)]
@@ -23,74 +28,53 @@ pub struct PoolOptions {
     pub cache_limit: Option<f64>,
 }
 
-/// A pool.
+/// A pool of its own.
 #[napi]
-pub struct NativePool {
+pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> {
+    let mut builder = Pool::builder();
+    if let Some(bytes) = options.limit {
+        builder = builder.limit(bytes as usize);
+    }
+    if let Some(bytes) = options.slab_size {
+        builder = builder.slab_size(bytes as usize);
+    }
+    if let Some(on) = options.zero_on_free {
+        builder = builder.zero_on_free(on);
+    }
+    if let Some(on) = options.zero_fill {
+        builder = builder.zero_fill(on);
+    }
+    if let Some(bytes) = options.cache_limit {
+        builder = builder.cache_limit(bytes as usize);
+    }
+    match builder.build() {
+        Ok(pool) => functions(env, pool),
+        Err(error) => Err(of_config(env, &error)),
+    }
+}
+
+/// The global pool.
+#[napi]
+pub fn global_pool(env: &Env) -> Result<Object<'_>> {
+    functions(env, Pool::global().clone())
+}
+
+/// One environment's handle to a pool.
+struct NodePool {
     pool: Pool,
     pressure: Pressure,
 }
 
-#[napi]
-impl NativePool {
-    /// A pool of its own.
-    #[napi(constructor)]
-    pub fn new(env: &Env, options: PoolOptions) -> Result<Self> {
-        let mut builder = Pool::builder();
-        if let Some(bytes) = options.limit {
-            builder = builder.limit(bytes as usize);
-        }
-        if let Some(bytes) = options.slab_size {
-            builder = builder.slab_size(bytes as usize);
-        }
-        if let Some(on) = options.zero_on_free {
-            builder = builder.zero_on_free(on);
-        }
-        if let Some(on) = options.zero_fill {
-            builder = builder.zero_fill(on);
-        }
-        if let Some(bytes) = options.cache_limit {
-            builder = builder.cache_limit(bytes as usize);
-        }
-        match builder.build() {
-            Ok(pool) => Ok(Self::of(pool)),
-            Err(error) => Err(of_config(env, &error)),
-        }
-    }
-
-    /// The global pool.
-    #[napi(factory)]
-    pub fn global() -> Self {
-        Self::of(Pool::global().clone())
-    }
-
-    fn of(pool: Pool) -> Self {
-        Self {
-            pool,
-            pressure: Pressure::default(),
-        }
-    }
-
-    /// A `Buffer` of `len` zeros; `len` is not 0.
-    #[napi]
-    pub fn alloc<'env>(&self, env: &'env Env, len: f64) -> Result<Unknown<'env>> {
-        self.finish(env, self.pool.try_alloc(len as usize))
-    }
-
-    /// A `Buffer` of `len` stale bytes; `len` is not 0.
-    #[napi]
-    pub fn alloc_unsafe<'env>(&self, env: &'env Env, len: f64) -> Result<Unknown<'env>> {
-        self.finish(env, self.pool.try_alloc_unsafe(len as usize))
-    }
-
-    fn finish<'env>(
+impl NodePool {
+    fn finish(
         &self,
-        env: &'env Env,
+        env: &Env,
         taken: std::result::Result<Buffer, AllocError>,
-    ) -> Result<Unknown<'env>> {
+    ) -> Result<NodeBuffer> {
         match taken {
             Ok(buffer) => {
                 self.pressure.took(buffer.len());
-                buffer::into_node(env, buffer)
+                into_node(env, buffer)
             }
             Err(error) => {
                 if let AllocError::LimitExceeded { limit, .. } = error {
@@ -100,16 +84,43 @@ impl NativePool {
             }
         }
     }
+}
 
-    /// The pool's figures.
-    #[napi]
-    pub fn usage(&self) -> PoolUsage {
-        usage::of(&self.pool)
-    }
+/// `alloc(length)`, `allocUnsafe(length)`, `usage()` and `trim()`. A length of 0 gives a Buffer without memory.
+fn functions(env: &Env, pool: Pool) -> Result<Object<'_>> {
+    let pool = Rc::new(NodePool {
+        pool,
+        pressure: Pressure::default(),
+    });
+    let mut object = Object::new(env)?;
+    function(env, &mut object, "alloc", &pool, |context, pool| {
+        let len: f64 = context.get(0)?;
+        pool.finish(context.env, pool.pool.try_alloc(len as usize))
+    })?;
+    function(env, &mut object, "allocUnsafe", &pool, |context, pool| {
+        let len: f64 = context.get(0)?;
+        pool.finish(context.env, pool.pool.try_alloc_unsafe(len as usize))
+    })?;
+    function(env, &mut object, "usage", &pool, |_, pool| {
+        Ok(usage::of(&pool.pool))
+    })?;
+    function(env, &mut object, "trim", &pool, |_, pool| {
+        Ok(pool.pool.trim() as f64)
+    })?;
+    Ok(object)
+}
 
-    /// Gives back to the system what no buffer uses: how many bytes that was.
-    #[napi]
-    pub fn trim(&self) -> f64 {
-        self.pool.trim() as f64
-    }
+/// A property that is a function, whose pool lives as long as it does.
+fn function<Return: ToNapiValue + 'static>(
+    env: &Env,
+    object: &mut Object<'_>,
+    name: &str,
+    pool: &Rc<NodePool>,
+    body: fn(&FunctionCallContext<'_>, &NodePool) -> Result<Return>,
+) -> Result<()> {
+    let pool = Rc::clone(pool);
+    let function = env.create_function_from_closure::<(), Return, _>(name, move |context| {
+        body(&context, &pool)
+    })?;
+    object.set(name, function)
 }

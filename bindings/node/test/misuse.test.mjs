@@ -87,19 +87,21 @@ test('a detached slab harms nobody but its own parts', () => {
 });
 
 test('the native half by itself: errors, no crash', () => {
-  const { NativePool } = createRequire(import.meta.url)('../slabuf.node');
-  assert.throws(() => new NativePool());
-  assert.throws(() => new NativePool({ limit: 'x' }));
-  assert.throws(() => new NativePool({ limit: NaN }));
-  assert.throws(() => NativePool(), TypeError);
-  const pool = new NativePool({});
-  assert.throws(() => pool.alloc());
-  assert.throws(() => pool.alloc('5'));
-  assert.throws(() => pool.alloc.call({}, 5));
-  assert.throws(() => pool.alloc(1e300), { code: 'ERR_SLABUF_TOO_LARGE' });
-  assert.throws(() => pool.alloc(2 ** 46));
-  // Had, and given back, when Node will not have it.
-  assert.throws(() => pool.alloc(constants.MAX_LENGTH + 1), { code: 'ERR_BUFFER_TOO_LARGE' });
-  assert.equal(pool.usage().inUse, 0);
-  for (const length of [NaN, -1, 0]) assert.equal(pool.alloc(length).length, 0);
+  const native = createRequire(import.meta.url)('../slabuf.node');
+  assert.throws(() => native.pool());
+  assert.throws(() => native.pool({ limit: 'x' }));
+  assert.throws(() => native.pool({ limit: NaN }), { code: 'ERR_SLABUF_CONFIG' });
+  for (const name of ['alloc', 'allocUnsafe']) {
+    const pool = native.pool({});
+    const take = pool[name];
+    assert.throws(() => take());
+    assert.throws(() => take('5'));
+    assert.throws(() => take(1e300), { name: 'RangeError', code: 'ERR_SLABUF_TOO_LARGE' });
+    assert.throws(() => take(2 ** 46));
+    // Had, and given back, when Node will not have it.
+    assert.throws(() => take(constants.MAX_LENGTH + 1), { code: 'ERR_BUFFER_TOO_LARGE' });
+    assert.equal(pool.usage().inUse, 0);
+    for (const length of [NaN, -1, 0]) assert.equal(take(length).length, 0);
+    assert.equal(take.call(null, 5000, 1, 2, 3, 4, 5).length, 5000);
+  }
 });
