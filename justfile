@@ -35,6 +35,10 @@ bench *ARGS:
 peers *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}
 
+# the Node addon: builds it and runs its tests
+node:
+    .ci/run bindings_node
+
 # resident over live bytes for each allocator, each in a process of its own
 footprint *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml --bin footprint -- {{ ARGS }}

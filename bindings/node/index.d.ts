@@ -73,5 +73,9 @@ export function alloc(length: number): Buffer;
 export function allocUnsafe(length: number): Buffer;
 /** `Pool.allocUnsafeSlow` on the global pool. */
 export function allocUnsafeSlow(length: number): Buffer;
+/** `Pool.usage` of the global pool. */
+export function usage(): PoolUsage;
+/** `Pool.trim` on the global pool. */
+export function trim(): number;
 /** What the process holds. */
 export function memoryUsage(): MemoryUsage;

@@ -114,6 +114,8 @@ function pool(options = {}) {
 const alloc = (length) => globalPool.alloc(length);
 const allocUnsafe = (length) => globalPool.allocUnsafe(length);
 const allocUnsafeSlow = (length) => globalPool.allocUnsafeSlow(length);
+const usage = () => globalPool.usage();
+const trim = () => globalPool.trim();
 const { memoryUsage } = native;
 
-module.exports = { alloc, allocUnsafe, allocUnsafeSlow, pool, memoryUsage };
+module.exports = { alloc, allocUnsafe, allocUnsafeSlow, usage, trim, pool, memoryUsage };
