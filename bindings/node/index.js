@@ -9,6 +9,21 @@ const native = require('./slabuf.node');
 
 const DEFAULT_SLAB_SIZE = 8192;
 const ALIGNMENT = 8;
+const NUDGE_BYTES = 4 * 1024 * 1024;
+
+// V8 collects Buffers that died young by a scavenge, once they hold 32 MiB; but it looks only when it makes an
+// ArrayBuffer's memory itself. In a program that makes none, ours would wait for a full collection. So every few
+// MiB one byte of V8's own is asked for.
+let taken = 0;
+let nudge = null;
+
+function took(length) {
+  taken += length;
+  if (taken >= NUDGE_BYTES) {
+    taken = 0;
+    nudge = new ArrayBuffer(1);
+  }
+}
 
 function failure(Type, code, message) {
   const error = new Type(message);
@@ -69,23 +84,28 @@ class Pool {
 
   alloc(length) {
     checkLength(length);
-    return length < this.#own ? this.#part(length) : this.#native.alloc(length);
+    if (length < this.#own) return this.#part(length);
+    took(length);
+    return this.#native.alloc(length);
   }
 
   allocUnsafe(length) {
     checkLength(length);
-    return length < this.#own ? this.#part(length) : this.#native.allocUnsafe(length);
+    return length < this.#own ? this.#part(length) : this.allocUnsafeSlow(length);
   }
 
   allocUnsafeSlow(length) {
     checkLength(length);
-    return length === 0 ? Buffer.alloc(0) : this.#native.allocUnsafe(length);
+    if (length === 0) return Buffer.alloc(0);
+    took(length);
+    return this.#native.allocUnsafe(length);
   }
 
   #part(length) {
     if (length === 0) return Buffer.alloc(0);
     // A slab that somebody has detached has the length 0.
     if (this.#slab === null || length > this.#slab.length - this.#used) {
+      took(this.#slabSize);
       this.#slab = this.#native.alloc(this.#slabSize);
       this.#used = 0;
     }

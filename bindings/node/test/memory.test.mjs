@@ -1,6 +1,7 @@
 // Where the memory is, and when it comes back.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { KiB, MiB, collect, isAll, slabuf, turn } from './support.mjs';
 
@@ -82,6 +83,22 @@ test('V8 counts the bytes of each buffer once, as external and not as arrayBuffe
   await collect(() => process.memoryUsage().external - before.external < MiB);
   const after = process.memoryUsage().external - before.external;
   assert.ok(Math.abs(after) < MiB, `external is back to within ${after}`);
+});
+
+test('buffers that die young are collected by scavenges, not by full collections', () => {
+  const program = `
+    const slabuf = require(${JSON.stringify(new URL('../index.js', import.meta.url).pathname)});
+    let count = 0;
+    const some = () => {
+      for (let i = 0; i < 8; i++) slabuf.allocUnsafe(1 << 20)[0] = 1;
+      if (++count < 100) setImmediate(some);
+    };
+    some();`;
+  const { stdout, status } = spawnSync(process.execPath, ['--trace-gc', '-e', program], { encoding: 'utf8' });
+  assert.equal(status, 0);
+  const number = (pattern) => stdout.match(pattern)?.length ?? 0;
+  const [young, full] = [number(/Scavenge/g), number(/Mark-Compact/g)];
+  assert.ok(young > 5 && young > full, `${young} scavenges, ${full} full collections`);
 });
 
 test('10,000 cycles leak nothing', async () => {
