@@ -4,7 +4,7 @@
 export interface PoolOptions {
   /** The most that the pool may map, caches included; at least four slabs. Default: none. */
   limit?: number;
-  /** A slab: a power of two from 4096 to 1 MiB. Default: 8192. Buffers shorter than half of it share slabs. */
+  /** A slab: a power of two from 4096 to 1 MiB. Default: 8192. Buffers up to half of it share slabs. */
   slabSize?: number;
   /** Whether memory is wiped when it is given back. Default: false. */
   zeroOnFree?: boolean;

@@ -1,6 +1,6 @@
 'use strict';
 
-// Lengths are checked here, and buffers shorter than half a slab are split from a slab that they share: making an
+// Lengths are checked here, and buffers up to half a slab are split from a slab that they share: making an
 // external ArrayBuffer costs Node about a microsecond, so the memory of many is taken at once. The shared slab
 // is taken zeroed and each byte of it is used once, so its parts need no zeroing.
 
@@ -71,27 +71,27 @@ function checkOptions(options) {
 class Pool {
   #native;
   #slabSize;
-  /** Lengths below this are parts of the shared slab. */
-  #own;
+  /** Lengths up to this are parts of the shared slab. */
+  #half;
   #slab = null;
   #used = 0;
 
   constructor(nativePool, slabSize) {
     this.#native = nativePool;
     this.#slabSize = slabSize;
-    this.#own = slabSize >>> 1;
+    this.#half = slabSize >>> 1;
   }
 
   alloc(length) {
     checkLength(length);
-    if (length < this.#own) return this.#part(length);
+    if (length <= this.#half) return this.#part(length);
     took(length);
     return this.#native.alloc(length);
   }
 
   allocUnsafe(length) {
     checkLength(length);
-    return length < this.#own ? this.#part(length) : this.allocUnsafeSlow(length);
+    return length <= this.#half ? this.#part(length) : this.allocUnsafeSlow(length);
   }
 
   allocUnsafeSlow(length) {

@@ -58,6 +58,19 @@ test('small buffers share a slab, which comes back with the last of them', async
   assert.equal(pool.usage().inUse, 0);
 });
 
+test('half a slab is shared, a byte more is not', () => {
+  for (const slabSize of [4096, 8192, 65536]) {
+    const pool = slabuf.pool({ slabSize });
+    for (const name of ['alloc', 'allocUnsafe']) {
+      const [one, two] = [pool[name](slabSize / 2), pool[name](slabSize / 2)];
+      assert.equal(one.buffer, two.buffer);
+      assert.equal(two.byteOffset - one.byteOffset, slabSize / 2);
+      assert.equal(pool[name](slabSize / 2 + 1).buffer.byteLength, slabSize / 2 + 1);
+      assert.equal(pool.allocUnsafeSlow(5).buffer.byteLength, 5);
+    }
+  }
+});
+
 test('a pool may go before its buffers', async () => {
   let buffer = (() => slabuf.pool().alloc(100_000).fill(3))();
   await collect(undefined, 5);
