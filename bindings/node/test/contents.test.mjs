@@ -35,7 +35,10 @@ for (const name of CONSTRUCTORS) {
 /** Whether memory that was written and given back shows in buffers that `take` makes afterwards. */
 async function shows(pool, length, take) {
   (() => {
-    for (let i = 0; i < 100; i++) pool.allocUnsafeSlow(length).fill(0xaa);
+    for (let i = 0; i < 100; i++) {
+      pool.allocUnsafeSlow(length).fill(0xaa);
+      pool.allocUnsafeSlow(8192).fill(0xaa); // A shared slab's memory.
+    }
   })();
   const before = pool.usage().inUse;
   await collect(() => pool.usage().inUse < before / 10);
