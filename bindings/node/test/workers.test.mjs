@@ -9,13 +9,10 @@ import { KiB, MiB, collect, isAll, neverTransfers, slabuf } from './support.mjs'
 const INDEX = JSON.stringify(new URL('../index.js', import.meta.url).pathname);
 
 function worker(body) {
-  const head = `const { parentPort, workerData } = require('node:worker_threads'); const slabuf = require(${INDEX});`;
-  return new Worker(`${head}\n${body}`, { eval: true });
-}
-
-async function exitOf(thread) {
-  const [code] = await once(thread, 'exit');
-  return code;
+  const head = `const { parentPort } = require('node:worker_threads'); const slabuf = require(${INDEX});`;
+  const thread = new Worker(`${head}\n${body}`, { eval: true });
+  // Waited for from the start: a last message and the exit may come without a turn between them.
+  return Object.assign(thread, { exited: once(thread, 'exit').then(([code]) => code) });
 }
 
 test('eight workers at once, each checks every byte of what it holds', async () => {
@@ -29,7 +26,7 @@ test('eight workers at once, each checks every byte of what it holds', async () 
       const other = held[(i * 31) % held.length];
       if (!all(other.buffer, other.byte)) throw new Error('overwritten');
     }`;
-  const codes = await Promise.all(Array.from({ length: 8 }, () => exitOf(worker(body))));
+  const codes = await Promise.all(Array.from({ length: 8 }, () => worker(body).exited));
   assert.deepEqual(codes, Array(8).fill(0));
 });
 
@@ -41,7 +38,7 @@ test('what a worker holds comes back when it ends, and when it is ended', async 
   const ends = worker(`${hold} parentPort.postMessage(slabuf.memoryUsage().arrayBuffers);`);
   const [during] = await once(ends, 'message');
   assert.ok(during - before >= 64 * MiB);
-  assert.equal(await exitOf(ends), 0);
+  assert.equal(await ends.exited, 0);
   assert.ok(slabuf.memoryUsage().arrayBuffers - before < MiB);
 
   const ended = worker(`${hold} parentPort.postMessage(1); setInterval(() => {}, 1000);`);
@@ -59,7 +56,7 @@ test('a buffer goes to a worker as a copy, never by transfer', async () => {
     assert.ok(isAll(buffer, 5));
     echo.postMessage(buffer);
     const [back] = await once(echo, 'message');
-    await exitOf(echo);
+    await echo.exited;
     assert.ok(back.length === length && isAll(back, 6));
     assert.ok(isAll(buffer, 5));
   }
@@ -69,6 +66,6 @@ test('a pool of a worker is closed with it', async () => {
   await collect(undefined, 5);
   const before = slabuf.memoryUsage().external;
   const body = `const pool = slabuf.pool({ limit: 8 << 20 }); globalThis.held = [pool.alloc(100), pool.alloc(${64 * KiB})];`;
-  for (let i = 0; i < 10; i++) assert.equal(await exitOf(worker(body)), 0);
+  for (let i = 0; i < 10; i++) assert.equal(await worker(body).exited, 0);
   assert.ok(slabuf.memoryUsage().external - before < MiB);
 });
