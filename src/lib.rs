@@ -80,6 +80,9 @@ mod interop;
 #[allow(unsafe_code)]
 mod loom_models;
 
+#[cfg(all(feature = "metrics", not(all(test, loom))))]
+pub use interop::metrics;
+
 pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use {

@@ -13,6 +13,7 @@ use crate::error::Refused;
 use crate::os::Os;
 use crate::sync::{AtomicUsize, Ordering};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 /// With more mappings than this in use, a pool purges and keeps small ones rather than unmap them: unmapping
 /// every second one would cut the address space into more areas than the kernel allows a process (65,530).
@@ -74,6 +75,8 @@ pub(crate) struct Mapper {
     mapped: AtomicUsize,
     /// How many mappings that is.
     count: AtomicUsize,
+    /// Bytes ever mapped. Of `std` also under loom: nothing depends on it.
+    mapped_ever: AtomicU64,
 }
 
 impl Mapper {
@@ -84,6 +87,7 @@ impl Mapper {
             limit,
             mapped: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
+            mapped_ever: AtomicU64::new(0),
         }
     }
 
@@ -97,6 +101,19 @@ impl Mapper {
     /// Bytes mapped now.
     pub(crate) fn mapped(&self) -> usize {
         self.mapped.load(Ordering::Relaxed)
+    }
+
+    /// Bytes mapped since the pool was built, and of those the bytes unmapped since: two figures that only rise.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let now = self.mapped() as u64;
+        let ever = self.mapped_ever.load(std::sync::atomic::Ordering::Relaxed);
+        (ever, ever.saturating_sub(now))
+    }
+
+    fn count_mapped(&self, bytes: usize) {
+        self.mapped_ever
+            .fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn page_size(&self) -> usize {
@@ -132,6 +149,7 @@ impl Mapper {
             return Err(Refused::System);
         };
         self.count.fetch_add(1, Ordering::Relaxed);
+        self.count_mapped(footprint);
         Ok(Mapping { base, len, guard })
     }
 
@@ -165,6 +183,7 @@ impl Mapper {
             Ok(base) => {
                 mapping.base = base;
                 mapping.len = new_len;
+                self.count_mapped(more);
                 Ok(())
             }
             Err(_) => {

@@ -76,6 +76,20 @@ impl Buffer {
         unsafe { std::slice::from_raw_parts_mut(end.as_ptr(), capacity - self.len) }
     }
 
+    /// As much of the memory behind the last byte as was ever exposed for writing.
+    #[cfg(feature = "zeroize")]
+    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
+        let end = match self.handle.place() {
+            Place::Large(large) => Large::of(large).dirty().saturating_sub(self.offset()),
+            Place::Slot => self.capacity(),
+        };
+        let written = end.saturating_sub(self.len);
+        // SAFETY: `len` is within the memory.
+        let start = unsafe { self.start.add(self.len) };
+        // SAFETY: from `len` up to `end`, which is within the memory, it is this buffer's alone, and initialised.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), written) }
+    }
+
     /// Makes the buffer `len` bytes long: cuts it, or adds bytes of the value `byte`.
     ///
     /// ```

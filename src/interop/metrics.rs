@@ -1,0 +1,175 @@
+//! Figures for a recorder of the [`metrics`] crate, under names that stay.
+//!
+//! Call [`describe`] once, after the recorder is installed, and then, as often as the figures are wanted,
+//! [`record_pool`] for each pool and [`record_process`]. Nothing is recorded by itself: the pool has no thread
+//! of its own, and its fast paths count nothing.
+//!
+//! ```
+//! use slabuf::{Pool, metrics};
+//!
+//! let uploads = Pool::builder().limit(64 << 20).build()?;
+//! metrics::describe();
+//! // Once in a while:
+//! metrics::record_pool(&uploads, "uploads");
+//! metrics::record_pool(Pool::global(), "global");
+//! metrics::record_process();
+//! # Ok::<(), slabuf::ConfigError>(())
+//! ```
+//!
+//! | name | kind | labels | from |
+//! |---|---|---|---|
+//! | `slabuf_external_bytes` | gauge | `pool` | [`PoolUsage::external`] |
+//! | `slabuf_array_buffers_bytes` | gauge | `pool` | [`PoolUsage::array_buffers`] |
+//! | `slabuf_in_use_bytes` | gauge | `pool` | [`PoolUsage::in_use`] |
+//! | `slabuf_cached_bytes` | gauge | `pool` | [`PoolUsage::cached`] |
+//! | `slabuf_large_live_bytes` | gauge | `pool` | [`PoolUsage::large_live`] |
+//! | `slabuf_large_cached_bytes` | gauge | `pool` | [`PoolUsage::large_cached`] |
+//! | `slabuf_slabs` | gauge | `pool`, `state` (`empty`, `partial`, `full`) | [`PoolUsage::slabs_empty`] and so on |
+//! | `slabuf_mapped_bytes_total` | counter | `pool` | bytes mapped since the pool was built |
+//! | `slabuf_unmapped_bytes_total` | counter | `pool` | bytes of those given back to the system |
+//! | `slabuf_process_rss_bytes` | gauge | | [`MemoryUsage::rss`] |
+//! | `slabuf_process_heap_total_bytes` | gauge | | [`MemoryUsage::heap_total`] |
+//! | `slabuf_process_heap_used_bytes` | gauge | | [`MemoryUsage::heap_used`] |
+//! | `slabuf_process_external_bytes` | gauge | | [`MemoryUsage::external`] |
+//! | `slabuf_process_array_buffers_bytes` | gauge | | [`MemoryUsage::array_buffers`] |
+//!
+//! A name or a label's value changes with a new major version alone. A recorder's gauge is a float: figures
+//! are exact up to 2^53 bytes.
+
+use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
+
+use crate::core::Core;
+use crate::pool::Pool;
+use crate::usage::{MemoryUsage, PoolUsage, memory_usage};
+
+/// A gauge: its name, what it is, and where its figure stands.
+type Gauge<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+const OF_POOL: [Gauge<PoolUsage>; 6] = [
+    (
+        "slabuf_external_bytes",
+        "bytes the pool has mapped, caches and headers included",
+        |usage| usage.external,
+    ),
+    (
+        "slabuf_array_buffers_bytes",
+        "bytes of slabs that are not empty, and lengths of live large buffers",
+        |usage| usage.array_buffers,
+    ),
+    (
+        "slabuf_in_use_bytes",
+        "bytes of live buffers' slots, and lengths of live large buffers",
+        |usage| usage.in_use,
+    ),
+    (
+        "slabuf_cached_bytes",
+        "bytes the pool keeps for reuse",
+        |usage| usage.cached,
+    ),
+    (
+        "slabuf_large_live_bytes",
+        "lengths of live large buffers",
+        |usage| usage.large_live,
+    ),
+    (
+        "slabuf_large_cached_bytes",
+        "bytes of freed mappings kept for reuse",
+        |usage| usage.large_cached,
+    ),
+];
+
+const OF_PROCESS: [Gauge<MemoryUsage>; 5] = [
+    (
+        "slabuf_process_rss_bytes",
+        "resident memory of the process",
+        |usage| usage.rss,
+    ),
+    (
+        "slabuf_process_heap_total_bytes",
+        "bytes the malloc heap holds",
+        |usage| usage.heap_total,
+    ),
+    (
+        "slabuf_process_heap_used_bytes",
+        "bytes in use in the malloc heap",
+        |usage| usage.heap_used,
+    ),
+    (
+        "slabuf_process_external_bytes",
+        "bytes all pools have mapped",
+        |usage| usage.external,
+    ),
+    (
+        "slabuf_process_array_buffers_bytes",
+        "bytes of all pools' slabs that are not empty, and lengths of live large buffers",
+        |usage| usage.array_buffers,
+    ),
+];
+
+const SLABS: &str = "slabuf_slabs";
+const MAPPED: &str = "slabuf_mapped_bytes_total";
+const UNMAPPED: &str = "slabuf_unmapped_bytes_total";
+
+/// Tells the recorder units and descriptions of all names.
+///
+/// ```
+/// slabuf::metrics::describe();
+/// ```
+pub fn describe() {
+    for (name, text, _) in OF_POOL {
+        describe_gauge!(name, Unit::Bytes, text);
+    }
+    for (name, text, _) in OF_PROCESS {
+        describe_gauge!(name, Unit::Bytes, text);
+    }
+    describe_gauge!(SLABS, Unit::Count, "slabs by state");
+    describe_counter!(MAPPED, Unit::Bytes, "bytes the pool ever mapped");
+    describe_counter!(UNMAPPED, Unit::Bytes, "bytes the pool ever gave back");
+}
+
+/// Records the figures of one pool under the label `pool` = `name`. Give each pool a name of its own, and few of
+/// them: every name is a series of its own with most recorders.
+///
+/// ```
+/// let pool = slabuf::Pool::builder().build()?;
+/// slabuf::metrics::record_pool(&pool, "uploads");
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
+///
+/// # Complexity
+///
+/// That of [`Pool::usage`], and eleven calls of the recorder, which is called with no lock of the pool held. Makes
+/// no system call. Without a recorder nobody hears of it.
+pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
+    let name = name.into();
+    let usage = pool.usage();
+    for (gauge_name, _, figure) in OF_POOL {
+        gauge!(gauge_name, "pool" => name.clone()).set(figure(&usage) as f64);
+    }
+    for (state, slabs) in [
+        ("empty", usage.slabs_empty),
+        ("partial", usage.slabs_partial),
+        ("full", usage.slabs_full),
+    ] {
+        gauge!(SLABS, "pool" => name.clone(), "state" => state).set(slabs as f64);
+    }
+    let (mapped, unmapped) = Core::of(pool.core()).mapper.totals();
+    counter!(MAPPED, "pool" => name.clone()).absolute(mapped);
+    counter!(UNMAPPED, "pool" => name).absolute(unmapped);
+}
+
+/// Records the figures of the process and all its pools.
+///
+/// ```
+/// slabuf::metrics::record_process();
+/// ```
+///
+/// # Complexity
+///
+/// That of [`memory_usage`], which makes system calls (reads `/proc`), and five calls of the recorder.
+pub fn record_process() {
+    let usage = memory_usage();
+    for (name, _, figure) in OF_PROCESS {
+        gauge!(name).set(figure(&usage) as f64);
+    }
+}
