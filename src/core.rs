@@ -16,6 +16,7 @@
 use crate::config::Config;
 use crate::depot::{Depot, Exchange, Refill};
 use crate::error::Refused;
+use crate::events::{self, Event};
 use crate::handle::Prefix;
 use crate::heap::try_box;
 use crate::large::{Large, MapOptions};
@@ -311,9 +312,12 @@ impl Core {
         }
         self.retain();
         let slab = regions.take_new(&self.mapper, self.as_owner());
-        if let Err(refused) = slab {
-            self.references.fetch_sub(1, Relaxed);
-            self.notify_of_refusal(refused);
+        match slab {
+            Ok(_) => self.note(Event::RegionsMapped, 1, regions.region_size()),
+            Err(refused) => {
+                self.references.fetch_sub(1, Relaxed);
+                self.notify_of_refusal(refused);
+            }
         }
         slab
     }
@@ -382,8 +386,13 @@ impl Core {
         self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
     }
 
+    fn note(&self, event: Event, count: usize, bytes: usize) {
+        events::note(self.id, event, count, bytes);
+    }
+
     fn unmap_regions(&self, regions: &Regions, empty: EmptyRegions) {
         let count = regions.unmap(&self.mapper, empty);
+        self.note(Event::RegionsUnmapped, count, count * regions.region_size());
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
     }
@@ -414,6 +423,9 @@ impl Core {
         }
         self.retain();
         let large = Large::map(&self.mapper, len, self.map_options(), self.as_owner());
+        if let Ok(large) = large {
+            self.note(Event::MappingsMapped, 1, Large::of(large).footprint());
+        }
         match large {
             Ok(large) if !self.config.guard_pages => Ok(large),
             Ok(large) if Large::of(large).protect_guard(&self.mapper) => Ok(large),
@@ -469,6 +481,7 @@ impl Core {
     fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
         let mut any = false;
         while let Some(large) = evicted.pop() {
+            let footprint = Large::of(large).footprint();
             let keep = match how {
                 Unmap::Sparing { leaving } if !self.is_closed() => {
                     let len = Large::of(large).capacity();
@@ -484,7 +497,10 @@ impl Core {
             };
             match kept {
                 // Not the last reference: the caller holds one of another kind.
-                Ok(()) => drop(self.references.fetch_sub(1, Release)),
+                Ok(()) => {
+                    self.note(Event::MappingsUnmapped, 1, footprint);
+                    self.references.fetch_sub(1, Release);
+                }
                 Err(large) => self.mappings.keep(large, &self.mapper),
             }
             any = true;
@@ -513,6 +529,7 @@ impl Core {
     /// The same when a request is about to fail, or the pool is closed: also addresses that were better kept;
     /// and calls on other threads to give up what they hold, for requests to come.
     pub(crate) fn relieve(&self) {
+        self.note(Event::CachesEmptied, 1, 0);
         self.recall();
         self.unmap_mappings(self.mappings.drain().0.sorted(), Unmap::All);
         self.drain_slabs();

@@ -8,6 +8,7 @@
 
 // Layer 0: no state.
 mod error;
+mod events;
 mod heap;
 mod size_class;
 mod sync;

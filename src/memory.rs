@@ -8,6 +8,7 @@
 
 use crate::core::{Core, GATED};
 use crate::error::Refused;
+use crate::events::{self, Event};
 use crate::handle::{Handle, Place};
 use crate::large::Large;
 use crate::local::{LocalCache, gated};
@@ -45,6 +46,7 @@ pub(crate) fn grow_large(
     asked: usize,
 ) -> bool {
     let core = Core::of(at);
+    let before = Large::of(large).footprint();
     let grow = || {
         let grown = Large::of(large).grow(&core.mapper, capacity, core.map_options());
         if matches!(grown, Some(Err(Refused::System))) {
@@ -64,7 +66,10 @@ pub(crate) fn grow_large(
     let grown = matches!(grown, Some(Ok(())));
     if grown {
         ask(at, large, asked);
+        let more = Large::of(large).footprint().saturating_sub(before);
+        events::note(core.id, Event::MappingsGrown, 1, more);
     }
+    events::emit();
     grown
 }
 
@@ -210,6 +215,7 @@ impl Memory {
             None => core.give_slot(class, slot),
         }
         Core::release(at);
+        events::emit();
     }
 }
 
@@ -282,4 +288,5 @@ fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
         marks.subtract(asked);
     }
     Core::release(at);
+    events::emit();
 }

@@ -7,6 +7,7 @@
 use crate::config::Settings;
 use crate::core::Core;
 use crate::error::ConfigError;
+use crate::events::{self, Event};
 use crate::handle::{MAX_POOLS, Prefix};
 use crate::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
@@ -157,7 +158,10 @@ impl Pool {
         thread::current().flush(self.core);
         core.trim();
         let unmapped = before.saturating_sub(core.mapper.mapped());
-        unmapped + core.purge()
+        let bytes = unmapped + core.purge();
+        events::note(core.id, Event::Trimmed, 1, bytes);
+        events::emit();
+        bytes
     }
 }
 
@@ -178,6 +182,7 @@ impl Drop for Pool {
             thread::current().leave(self.core);
             Core::of(self.core).relieve();
             Core::release(self.core);
+            events::emit();
         }
     }
 }

@@ -140,6 +140,10 @@ impl Regions {
         &self.geometry
     }
 
+    pub(crate) fn region_size(&self) -> usize {
+        self.geometry.region_size()
+    }
+
     /// How many slabs are empty.
     pub(crate) fn slabs(&self) -> SlabCounts {
         lock(&self.state).slabs

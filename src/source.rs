@@ -9,6 +9,7 @@
 use crate::config::DEFAULT_REGION_SHIFT;
 use crate::core::Core;
 use crate::error::{AllocError, MAX_LEN, Refused};
+use crate::events;
 use crate::handle::{Handle, Prefix};
 use crate::large::Large;
 use crate::local::gated;
@@ -78,7 +79,9 @@ impl Source for Global {
 
     #[cold]
     fn error(self, refused: Refused, requested: usize) -> AllocError {
-        refused.into_error(requested, usize::MAX)
+        let error = refused.into_error(requested, usize::MAX);
+        tell(GLOBAL_ID, &error);
+        error
     }
 }
 
@@ -134,7 +137,19 @@ pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<M
 
 /// A refusal of [`take_from`] for who asked.
 pub(crate) fn error_of(core: NonNull<Core>, refused: Refused, requested: usize) -> AllocError {
-    refused.into_error(requested, Core::of(core).config.limit)
+    let error = refused.into_error(requested, Core::of(core).config.limit);
+    tell(Core::of(core).id, &error);
+    error
+}
+
+fn tell(pool: u64, error: &AllocError) {
+    match *error {
+        AllocError::LimitExceeded { requested, limit } => {
+            events::refused(pool, requested, Some(limit));
+        }
+        AllocError::OutOfMemory { requested } => events::refused(pool, requested, None),
+        AllocError::TooLarge { .. } | AllocError::TimedOut { .. } => {}
+    }
 }
 
 #[cold]
@@ -160,6 +175,7 @@ fn take_slow(at: NonNull<Core>, class: usize) -> Taken {
 fn take_slower(at: NonNull<Core>, class: usize) -> Taken {
     let core = Core::of(at);
     let slot = take_slot(thread::current(), at, class);
+    events::emit();
     let handle = Handle::slot(core.prefix, class, core.table.get(class).slot_size as usize);
     pack(slot.map(|start| Memory { start, handle }))
 }
@@ -214,6 +230,13 @@ fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, 
     if len > MAX_LEN {
         return Err(Refused::Length);
     }
+    let memory = take_mapped(at, len, fill);
+    events::emit();
+    memory
+}
+
+#[inline(always)]
+fn take_mapped(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     let core = Core::of(at);
     let cache = local(thread::current(), at);
     let large = match cache {

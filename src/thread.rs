@@ -21,6 +21,7 @@
 //! that are attached, and nobody else has a pointer to them but for the figures (see `local`).
 
 use crate::core::Core;
+use crate::events;
 use crate::heap::try_box;
 use crate::local::LocalCache;
 use std::cell::Cell;
@@ -228,6 +229,8 @@ impl Thread {
         self.forget(NonNull::from(&self.global));
         while let Some(at) = self.others.get() {
             self.forget(at);
+            events::emit();
         }
+        events::emit();
     }
 }

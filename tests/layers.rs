@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The table of ARCHITECTURE.md, lowest layer first. Modules of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["error", "size_class", "sync"],
+    &["error", "events", "size_class", "sync"],
     &["config", "heap", "os", "registry", "system", "wait"],
     &["gate", "marks"],
     &["magazine", "mapping", "slab"],
