@@ -32,6 +32,8 @@ pub(crate) struct Large {
     pub(crate) asked: Cell<usize>,
     /// The pool's own structure, opaque here.
     owner: NonNull<()>,
+    /// Of a part: what it shares with others, opaque here (see `memory::part`).
+    shared: Option<NonNull<()>>,
     pub(crate) newer: Cell<Link>,
     pub(crate) older: Cell<Link>,
     pub(crate) bin_next: Cell<Link>,
@@ -40,6 +42,8 @@ pub(crate) struct Large {
 }
 
 pub(crate) type Link = Option<NonNull<Large>>;
+
+const _: () = assert!(size_of::<Large>() <= 128, "two cache lines");
 
 impl Large {
     /// Maps at least `len` bytes. Makes a system call.
@@ -51,21 +55,7 @@ impl Large {
     ) -> Result<NonNull<Large>, Refused> {
         let len = len.max(1).checked_next_multiple_of(mapper.page_size());
         let len = len.ok_or(Refused::System)?;
-        let large = try_box(Self {
-            mapping: Cell::new(None),
-            base: Cell::new(NonNull::dangling()),
-            capacity: Cell::new(0),
-            footprint: Cell::new(0),
-            dirty: Cell::new(0),
-            purged: Cell::new(false),
-            asked: Cell::new(0),
-            owner,
-            newer: Cell::new(None),
-            older: Cell::new(None),
-            bin_next: Cell::new(None),
-            bin_previous: Cell::new(None),
-            freed_ms: Cell::new(0),
-        })?;
+        let large = Self::empty(owner, None)?;
         let huge = options.is_huge(len);
         let align = if huge { HUGE_PAGE } else { mapper.page_size() };
         match mapper.map(len, align, options.guard_pages) {
@@ -82,6 +72,64 @@ impl Large {
                 Err(refused)
             }
         }
+    }
+
+    /// A descriptor without memory.
+    fn empty(owner: NonNull<()>, shared: Option<NonNull<()>>) -> Result<NonNull<Large>, Refused> {
+        try_box(Self {
+            mapping: Cell::new(None),
+            base: Cell::new(NonNull::dangling()),
+            capacity: Cell::new(0),
+            footprint: Cell::new(0),
+            dirty: Cell::new(0),
+            purged: Cell::new(false),
+            asked: Cell::new(0),
+            owner,
+            shared,
+            newer: Cell::new(None),
+            older: Cell::new(None),
+            bin_next: Cell::new(None),
+            bin_previous: Cell::new(None),
+            freed_ms: Cell::new(0),
+        })
+    }
+
+    /// A part of another buffer's memory: `capacity` bytes from `base`, which its owner alone uses.
+    pub(crate) fn part(
+        base: NonNull<u8>,
+        capacity: usize,
+        owner: NonNull<()>,
+        shared: NonNull<()>,
+    ) -> Result<NonNull<Large>, Refused> {
+        let part = Self::empty(owner, Some(shared))?;
+        let this = Self::of(part);
+        this.base.set(base);
+        this.cut(capacity);
+        // Counted with the whole, and more than anybody may keep to himself.
+        this.asked.set(usize::MAX);
+        this.footprint.set(usize::MAX / 2);
+        Ok(part)
+    }
+
+    pub(crate) fn shared(&self) -> Option<NonNull<()>> {
+        self.shared
+    }
+
+    /// Sets where a part ends.
+    pub(crate) fn cut(&self, capacity: usize) {
+        self.capacity.set(capacity);
+        self.dirty.set(capacity);
+    }
+
+    /// Frees a part's descriptor.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns it, and nobody uses it again.
+    pub(crate) unsafe fn free_part(part: NonNull<Large>) {
+        debug_assert!(Self::of(part).shared.is_some());
+        // SAFETY: made by `try_box`, and the caller's alone.
+        drop(unsafe { Box::from_raw(part.as_ptr()) });
     }
 
     /// The descriptor behind a pointer its owner holds.

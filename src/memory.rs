@@ -17,6 +17,8 @@ use crate::size_class::SPAN;
 use crate::thread::{self, Thread};
 use std::ptr::NonNull;
 
+pub(crate) mod part;
+
 /// From this length on the stale part of a mapping is purged rather than overwritten with zeros.
 const PURGE_BYTES: usize = 32 << 20;
 
@@ -115,6 +117,13 @@ pub(crate) fn zero_large(core: &Core, large: &Large, len: usize) {
 }
 
 impl Memory {
+    pub(crate) fn of_large(large: NonNull<Large>) -> Self {
+        Self {
+            start: Large::of(large).base(),
+            handle: Handle::large(large),
+        }
+    }
+
     /// The pool this memory belongs to.
     pub(crate) fn core(&self) -> NonNull<Core> {
         let owner = match self.handle.place() {
@@ -271,6 +280,9 @@ fn give_large(large: NonNull<Large>) {
 
 #[inline(never)]
 fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
+    if Large::of(large).shared().is_some() {
+        return part::leave(large);
+    }
     let core = Core::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     core.retain();

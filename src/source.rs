@@ -269,10 +269,7 @@ fn large_memory(core: &Core, large: NonNull<Large>, len: usize, fill: Fill) -> M
     if fill != Fill::Reserve {
         this.expose(len);
     }
-    Memory {
-        start: this.base(),
-        handle: Handle::large(large),
-    }
+    Memory::of_large(large)
 }
 
 #[cold]

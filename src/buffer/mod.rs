@@ -9,6 +9,7 @@ mod build;
 mod constructors;
 mod on_pool;
 mod resize;
+mod split;
 mod traits;
 mod waiting;
 
@@ -16,7 +17,7 @@ pub use waiting::{AllocFuture, Drained};
 
 use crate::handle::{Handle, Place};
 use crate::large::Large;
-use crate::memory::Memory;
+use crate::memory::{Memory, part};
 use bytes::Bytes;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -121,7 +122,7 @@ impl Buffer {
         size - (self.start.addr().get() - first.addr().get())
     }
 
-    /// Whether the memory is a slot of a slab; if not it is a mapping of its own.
+    /// Whether the memory is a slot of a slab, or a part of one; if not it is a mapping of its own.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -132,7 +133,10 @@ impl Buffer {
     /// ```
     #[inline]
     pub fn is_pooled(&self) -> bool {
-        self.handle.is_slot()
+        match self.handle.place() {
+            Place::Slot => true,
+            Place::Large(large) => part::is_of_slot(large),
+        }
     }
 
     /// The bytes.
