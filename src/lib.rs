@@ -3,6 +3,11 @@
 #![deny(unsafe_code)]
 #![cfg_attr(all(test, loom), allow(dead_code, unused_imports, unreachable_pub))]
 
+#[cfg(not(any(unix, miri)))]
+compile_error!(
+    "slabuf needs `mmap`, which Unix systems have: see docs/platforms.md for what works where"
+);
+
 // The modules in reading order, lowest layer first. Each imports from layers below its own alone.
 // `unsafe` is allowed in those that need it; each has a section on Safety.
 
@@ -76,6 +81,9 @@ mod usage;
 mod buffer;
 #[cfg(not(all(test, loom)))]
 mod interop;
+
+// Pages to read.
+pub mod guide;
 
 #[cfg(all(test, loom))]
 #[allow(unsafe_code)]

@@ -189,6 +189,10 @@ fn known(figure: Option<u64>) -> u64 {
 
 /// What limits this process, above all of the machine's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", test)),
+    allow(dead_code, reason = "only Linux tells of one")
+)]
 struct Constraint {
     /// The least limit of all levels.
     limit: u64,

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["memory"],
     &["source"],
     &["buffer"],
-    &["interop", "loom_models", "fault_tests"],
+    &["interop", "guide", "loom_models", "fault_tests"],
 ];
 
 /// Imports that break the order on purpose, each with its reason.

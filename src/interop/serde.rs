@@ -85,7 +85,7 @@ impl Serialize for Buffer {
 
 /// A buffer of the global pool, from a byte string, a sequence of numbers below 256, or a text (its UTF-8). To
 /// bound what an input may make you allocate, deserialize with a pool that has a limit: see
-/// [the seed](Pool#impl-DeserializeSeed<'de>-for-%26Pool).
+/// [the seed](Pool#impl-DeserializeSeed%3C'de%3E-for-%26Pool).
 ///
 /// ```
 /// use slabuf::Buffer;

@@ -1,7 +1,7 @@
 //! A system made of the heap, which refuses calls by a plan.
 //!
-//! It serves three ends: tests and fuzz targets let the n-th call fail; models and miri run where no
-//! mapping can be made; targets without `mmap` get a working crate. It knows every live mapping and
+//! It serves two ends: tests and fuzz targets let the n-th call fail; models and miri run where no
+//! mapping can be made. It knows every live mapping and
 //! panics when one is freed twice or with the wrong length, and at the end it can say that none is
 //! left.
 //!
