@@ -37,7 +37,7 @@ impl Buffer {
     /// # Complexity
     ///
     /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
-    /// Parts of less than some KiB are as cheap to copy.
+    /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
     pub fn split_to(&mut self, at: usize) -> Buffer {
         self.try_split_to(at).unwrap_or_else(|error| fail(&error))
     }
