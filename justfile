@@ -67,4 +67,4 @@ soak SECONDS="300":
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu --test buffer_api --test buffer_traits --test interop \
-        --test interop_sequences --test model --test node_facts --test threads
+        --test interop_sequences --test model --test node_facts --test split --test threads

@@ -171,9 +171,20 @@ impl Buffer {
     /// assert_eq!(&bytes[..], b"abc");
     /// ```
     ///
+    /// One owner serves any number of slices, which are counted and take no allocation: the way to hand out many parts of
+    /// one buffer.
+    ///
+    /// ```
+    /// let mut rest = slabuf::Buffer::from(b"GET / HTTP/1.1").freeze();
+    /// let method = rest.split_to(3);
+    /// let path = rest.slice(1..2);
+    /// assert_eq!((&method[..], &path[..]), (&b"GET"[..], &b"/"[..]));
+    /// ```
+    ///
     /// # Complexity
     ///
-    /// Constant: one allocation of `Bytes::from_owner` on the heap, which an empty buffer does without.
+    /// Constant: one allocation of `Bytes::from_owner` on the heap, which an empty buffer does without. It is the same for any
+    /// length; `BytesMut::freeze` takes one too unless it is full, and then at the first clone.
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
             return Bytes::new();
