@@ -23,6 +23,10 @@ fmt:
 doc:
     .ci/run doc
 
+# each optional feature alone and all together, and the tests that need them
+features:
+    .ci/run features
+
 # all loom models
 loom:
     .ci/run loom

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use common::child::isolated;
 use common::{KIB, MIB, SLAB, assert_all_home};
 use slabuf::{AllocError, Buffer, Pool};
 use tracing::field::{Field, Visit};
@@ -226,6 +227,29 @@ fn a_subscriber_may_use_the_pool_it_hears_of() {
     assert!(log.len() > 100, "only {} events", log.len());
     assert_all_home(&pool);
     assert_eq!(pool.usage().external, 0);
+}
+
+/// A global default is called again for what it causes itself: `tracing` keeps only scoped ones from that.
+#[test]
+fn what_a_global_subscriber_causes_is_not_told_to_it() {
+    isolated("what_a_global_subscriber_causes_is_not_told_to_it", || {
+        let (pool, _) = cacheless();
+        let (log, used) = (Log::default(), pool.clone());
+        let capture = Capture {
+            log: log.clone(),
+            at_each: move |_: &Heard| {
+                drop(used.alloc(MIB));
+                assert!(used.try_alloc((1 << 47) - (1 << 22)).is_err());
+                used.trim();
+            },
+        };
+        tracing::subscriber::set_global_default(capture).unwrap();
+        drop(pool.alloc(MIB));
+        assert_eq!(
+            messages(&log.lock().unwrap()),
+            ["mappings mapped", "mappings unmapped"]
+        );
+    });
 }
 
 #[test]
