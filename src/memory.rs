@@ -210,7 +210,9 @@ impl Memory {
         // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
         let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
         if core.config.gated {
-            return give_gated(thread, cache, at, class, slot);
+            give_gated(thread, cache, at, class, slot);
+            events::emit();
+            return;
         }
         let give =
             |cache: &LocalCache| cache.give(class, slot) || cache.give_to_previous(class, slot);

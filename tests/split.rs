@@ -306,11 +306,31 @@ fn program(seed: u64, pool: &Pool, steps: usize) -> Vec<(Buffer, BytesMut)> {
 #[test]
 fn any_sequence_of_splits_and_joins_is_that_of_bytes_mut() {
     for seed in 0..40 {
-        let pool = Pool::builder().zero_on_free(seed % 2 == 0).build().unwrap();
+        let builder = match seed % 4 {
+            0 => Pool::builder(),
+            1 => Pool::builder().zero_on_free(true),
+            2 => Pool::builder().limit(64 * MIB),
+            _ => Pool::builder().high_water_mark(MIB),
+        };
+        let pool = builder.build().unwrap();
         let live = program(seed, &pool, 400);
         assert!(live.iter().all(|(buffer, twin)| *buffer == twin[..]));
         drop(live);
+        assert!(!pool.is_over_high_water());
         assert_all_home(&pool);
+    }
+}
+
+#[test]
+fn a_mark_is_left_with_the_last_part() {
+    for len in [2 * SLAB, 4000] {
+        let pool = Pool::builder().high_water_mark(len).build().unwrap();
+        let mut front = pool.alloc(len);
+        let back = front.split_off(len / 2);
+        drop(front);
+        assert!(pool.is_over_high_water());
+        drop(back);
+        assert!(!pool.is_over_high_water());
     }
 }
 

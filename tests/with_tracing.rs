@@ -205,7 +205,14 @@ fn a_refusal_of_the_system_is_told() {
 
 #[test]
 fn a_subscriber_may_use_the_pool_it_hears_of() {
-    let (pool, _) = cacheless();
+    uses_the_pool_it_hears_of(cacheless().0);
+    let limited = Pool::builder().cache_limit(0).limit(256 * MIB);
+    uses_the_pool_it_hears_of(limited.build().unwrap());
+    let marked = Pool::builder().cache_limit(0).high_water_mark(MIB);
+    uses_the_pool_it_hears_of(marked.build().unwrap());
+}
+
+fn uses_the_pool_it_hears_of(pool: Pool) {
     let used = pool.clone();
     let at_each = move |_: &Heard| {
         let (small, large) = (used.alloc_filled(100, "s"), used.alloc(3 * SLAB));
