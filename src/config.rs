@@ -85,7 +85,9 @@ impl Settings {
             });
         }
         let limit = self.limit.unwrap_or(usize::MAX);
-        let minimum = 4 * slab_size;
+        let os = self.os.unwrap_or_else(Os::native);
+        let page_size = os.page_size();
+        let minimum = page_size.max(4 * slab_size);
         if limit < minimum {
             return Err(ConfigError::Limit {
                 given: limit,
@@ -108,9 +110,9 @@ impl Settings {
         // Spans need regions of their own: a pool of small limit cannot afford two kinds.
         let spans = limit / slab_size >= 256;
         Ok(Config {
-            os: self.os.unwrap_or_else(Os::native),
+            os,
             slab_size,
-            region_shift: region_shift(slab_size, limit),
+            region_shift: region_shift(slab_size, limit, page_size),
             spans,
             limit,
             levels,
@@ -150,11 +152,11 @@ impl Settings {
 }
 
 /// At least sixteen slabs and 2 MiB; under a small limit at most a sixteenth of it, so that a pool of
-/// small limit can use nearly all of it, but never less than four slabs.
-fn region_shift(slab_size: usize, limit: usize) -> u32 {
+/// small limit can use nearly all of it, but never less than four slabs or a page.
+fn region_shift(slab_size: usize, limit: usize, page_size: usize) -> u32 {
     let slab_shift = slab_size.trailing_zeros();
     let mut shift = DEFAULT_REGION_SHIFT.max(slab_shift + 4);
-    while shift > slab_shift + 2 && (1 << shift) > limit / 16 {
+    while shift > slab_shift + 2 && (1 << shift) > limit / 16 && 1 << shift > page_size {
         shift -= 1;
     }
     shift
@@ -205,6 +207,19 @@ mod tests {
                 minimum: 32_768
             }
         );
+    }
+
+    #[test]
+    fn a_region_is_no_shorter_than_a_page() {
+        for page_shift in [12, 14, 16] {
+            let shift = region_shift(4096, 1 << 16, 1 << page_shift);
+            assert_eq!(
+                shift,
+                14.max(page_shift),
+                "pages of {} bytes",
+                1 << page_shift
+            );
+        }
     }
 
     #[test]

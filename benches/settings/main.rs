@@ -17,12 +17,15 @@ const ROUNDS: usize = 7;
 
 type Setting = (&'static str, fn(PoolBuilder) -> PoolBuilder);
 
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 12] = [
     ("defaults", |pool| pool),
     ("slab_size(4 KiB)", |pool| pool.slab_size(4 * KIB)),
     ("slab_size(64 KiB)", |pool| pool.slab_size(64 * KIB)),
     ("slab_size(1 MiB)", |pool| pool.slab_size(MIB)),
     ("limit(1 GiB)", |pool| pool.limit(1 << 30)),
+    ("high_water_mark(1 GiB)", |pool| {
+        pool.high_water_mark(1 << 30)
+    }),
     ("cache_limit(0)", |pool| pool.cache_limit(0)),
     ("decay(0)", |pool| pool.decay(Duration::ZERO)),
     ("huge_pages(false)", |pool| pool.huge_pages(false)),
