@@ -82,6 +82,10 @@ mod buffer;
 #[cfg(not(all(test, loom)))]
 mod interop;
 
+// Layer 10: writing them out.
+#[cfg(not(all(test, loom)))]
+mod outbox;
+
 // Pages to read.
 pub mod guide;
 
@@ -96,9 +100,13 @@ pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use {
     buffer::{AllocFuture, Buffer, Drained},
+    outbox::{Outbox, OutboxBuilder, OutboxError, Piece},
     pool::{Pool, PoolBuilder},
     usage::{MemoryUsage, PoolUsage, memory_usage},
 };
+
+#[cfg(all(feature = "tokio", not(all(test, loom))))]
+pub use outbox::AsyncOutbox;
 
 /// Faults on demand, for tests and fuzz targets. No part of the public interface.
 #[cfg(any(test, feature = "fake-os"))]

@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["source"],
     &["buffer"],
     &["interop", "guide", "loom_models", "fault_tests"],
+    &["outbox"],
 ];
 
 /// Imports that break the order on purpose, each with its reason.

@@ -1,0 +1,327 @@
+//! The outbox over `tokio::io::AsyncWrite`.
+
+use super::bounds::{Bounds, OutboxBuilder};
+use super::error::{OutboxError, drain_timed_out};
+use super::piece::Piece;
+use super::queue::Queue;
+use super::shared::{Found, Shared, Signal, Turn};
+use super::sink::check;
+use event_listener::Event;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, timeout};
+
+/// [`Outbox`](crate::Outbox) over tokio's `AsyncWrite`: the same queue, bounds and corks, and futures where the other
+/// blocks.
+///
+/// [`write`](Self::write), [`cork`](Self::cork) and [`uncork`](Self::uncork) are no futures: they give the writer what it
+/// takes at once, and leave the rest in the queue. **Nothing is written between calls**: whoever wants it out awaits
+/// [`drain`](Self::drain) or [`flush`](Self::flush), or spawns a task that does.
+///
+/// ```
+/// use slabuf::{AsyncOutbox, Buffer};
+/// use tokio::io::AsyncReadExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let (near, mut far) = tokio::io::duplex(64);
+/// let outbox = AsyncOutbox::new(near);
+/// outbox.cork();
+/// outbox.write(Buffer::from(b"content-length: 2\r\n\r\n"))?;
+/// outbox.write("ok")?;
+/// outbox.uncork();
+/// outbox.flush().await?;
+/// let mut read = [0; 23];
+/// far.read_exact(&mut read).await?;
+/// assert_eq!(&read, b"content-length: 2\r\n\r\nok");
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Cancellation
+///
+/// A future that is dropped loses no byte and duplicates none: what the writer took is out of the queue, what it
+/// did not take is in it, and another `drain` goes on there. A future of [`write_timeout`](Self::write_timeout) that is
+/// dropped while it waits takes its piece with it, whole.
+///
+/// # Tasks
+///
+/// All methods take `&self`: tasks share an outbox by reference or `Arc`. One of them at a time uses the writer, and writes
+/// what the others queue meanwhile, in the order of their calls. While the future of a `drain` is neither polled nor
+/// dropped, nobody else gets at the writer: do not keep one beside a `select!` without polling it.
+///
+/// # Errors of the writer, dropping
+///
+/// As for [`Outbox`](crate::Outbox). An error of kind [`WouldBlock`](ErrorKind::WouldBlock), which an asynchronous
+/// writer should not give, is an error like others.
+pub struct AsyncOutbox<W> {
+    shared: Shared<W, Event>,
+}
+
+impl Signal for Event {
+    fn notify_all(&self) {
+        self.notify(usize::MAX);
+    }
+}
+
+impl<W> AsyncOutbox<W> {
+    pub(super) fn of(bounds: Bounds, writer: W) -> Self {
+        Self {
+            shared: Shared::new(bounds, writer, Event::new()),
+        }
+    }
+
+    /// An empty outbox with the default settings; for others see [`Outbox::builder`](crate::Outbox::builder) and
+    /// [`OutboxBuilder::build_async`].
+    pub fn new(writer: W) -> Self {
+        OutboxBuilder::DEFAULT.build_async(writer)
+    }
+
+    /// Bytes that were taken and not yet written.
+    pub fn queued(&self) -> usize {
+        self.shared.state().queue.bytes()
+    }
+
+    /// Pieces that were taken and not yet written to their end.
+    pub fn queued_pieces(&self) -> usize {
+        self.shared.state().queue.pieces()
+    }
+
+    /// Whether callers are asked to pause: as many bytes are queued as the high-water mark, or as many pieces as may be.
+    pub fn is_over_high_water(&self) -> bool {
+        self.shared.state().queue.is_over()
+    }
+
+    /// From here on pieces are gathered, until [`uncork`](Self::uncork) was called as many times as this.
+    ///
+    /// The bounds hold as ever, and `drain`, `flush` and whoever waits for room write out what is queued, corked or not.
+    pub fn cork(&self) {
+        self.shared.state().queue.cork();
+    }
+
+    /// The writer. What is written to it directly gets ahead of what is queued.
+    ///
+    /// # Panics
+    ///
+    /// If a future of this outbox was leaked (`std::mem::forget`) while it was writing.
+    pub fn get_mut(&mut self) -> &mut W {
+        self.shared.writer_mut()
+    }
+
+    /// The writer, and what was not written, in order; the first piece may be the rest of one.
+    ///
+    /// # Panics
+    ///
+    /// If a future of this outbox was leaked (`std::mem::forget`) while it was writing.
+    pub fn into_parts(self) -> (W, VecDeque<Piece>) {
+        self.shared.into_parts()
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
+    /// Takes a piece, and returns whether the caller may go on: `false` if as many bytes are queued as the
+    /// high-water mark or more, or as many pieces as may be, or if the writer failed. The piece is taken in either case.
+    ///
+    /// The writer is given it at once if nothing is ahead of it; what it does not take stays queued. An empty piece is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the piece would pass the limit in bytes or in pieces; it is in the error, whole. Never the writer's.
+    ///
+    /// # Complexity
+    ///
+    /// Constant for a piece that is queued: a lock, no copy, no system call. Else the writer's.
+    pub fn write(&self, piece: impl Into<Piece>) -> Result<bool, OutboxError> {
+        let (may_go_on, turn) = self.shared.push(piece.into())?;
+        Ok(turn.map_or(may_go_on, |turn| self.send_through(turn)))
+    }
+
+    /// As [`write`](Self::write), but waits up to `longest` for room: writes the queue out, corked or not, or waits for
+    /// the task that does.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](OutboxError::TimedOut), or the writer's error; at once if the piece is above the limit by itself. The
+    /// piece is in the error, whole.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn write_timeout(
+        &self,
+        piece: impl Into<Piece>,
+        longest: Duration,
+    ) -> Result<bool, OutboxError> {
+        let start = Instant::now();
+        let mut piece = piece.into();
+        loop {
+            let error = match self.write(piece) {
+                Ok(may_go_on) => return Ok(may_go_on),
+                Err(error) => error,
+            };
+            piece = error.into_piece();
+            let len = piece.len();
+            if !self.shared.state().queue.can_ever_fit(len) {
+                return self.write(piece);
+            }
+            let wanted = move |queue: &Queue| (!queue.fits(len)).then(|| queue.accepted());
+            let left = longest.saturating_sub(start.elapsed());
+            match timeout(left, self.write_out(wanted)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(OutboxError::Io { error, piece }),
+                Err(_) => return Err(self.shared.state().queue.timed_out(longest, piece)),
+            }
+        }
+    }
+
+    /// Takes one cork away; a call too many does nothing. With the last one the writer is given what was gathered.
+    /// Returns whether the caller may go on, as [`write`](Self::write) does.
+    pub fn uncork(&self) -> bool {
+        match self.shared.uncork() {
+            Some(turn) => self.send_through(turn),
+            None => self.shared.end(None),
+        }
+    }
+
+    /// Writes out everything that was queued before its first poll, corked or not. Does not flush the writer.
+    ///
+    /// # Errors
+    ///
+    /// The writer's, or the one a `write` has met before; what was not written stays queued, and the next call goes on
+    /// there.
+    pub async fn drain(&self) -> io::Result<()> {
+        let goal = self.shared.state().queue.accepted();
+        self.write_out(move |queue| (queue.written() < goal).then_some(goal))
+            .await
+    }
+
+    /// [`drain`](Self::drain) with a time-out.
+    ///
+    /// # Errors
+    ///
+    /// As `drain`, or [`TimedOut`](ErrorKind::TimedOut); what was not written stays queued.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn drain_timeout(&self, longest: Duration) -> io::Result<()> {
+        match timeout(longest, self.drain()).await {
+            Ok(drained) => drained,
+            Err(_) => Err(drain_timed_out(self.queued(), longest)),
+        }
+    }
+
+    /// [`drain`](Self::drain), and flushes the writer.
+    ///
+    /// # Errors
+    ///
+    /// As `drain`, and those of the writer's `flush`.
+    pub async fn flush(&self) -> io::Result<()> {
+        self.finish(|writer, cx| writer.poll_flush(cx)).await
+    }
+
+    /// [`flush`](Self::flush), and shuts the writer down: for a socket, the other side sees the end.
+    ///
+    /// # Errors
+    ///
+    /// As `flush`, and those of the writer's `shutdown`.
+    pub async fn shutdown(&self) -> io::Result<()> {
+        self.flush().await?;
+        self.finish(|writer, cx| writer.poll_shutdown(cx)).await
+    }
+
+    /// Writes the queue out, and calls `last` before the turn ends.
+    async fn finish(
+        &self,
+        mut last: impl FnMut(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> io::Result<()> {
+        let Some(mut turn) = self.turn(|queue| Some(queue.accepted())).await? else {
+            return Ok(());
+        };
+        turn.keep = true;
+        poll_fn(|cx| poll_send(&mut turn, cx)).await?;
+        loop {
+            match poll_fn(|cx| last(Pin::new(&mut turn.sink().writer), cx)).await {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                done => break done?,
+            }
+        }
+        // What others have queued meanwhile.
+        turn.keep = false;
+        poll_fn(|cx| poll_send(&mut turn, cx)).await
+    }
+
+    /// Sends for `write` and `uncork`, which neither wait nor return the writer's errors. The waker does nothing:
+    /// whoever waits for the writer polls it with a waker of his own.
+    fn send_through(&self, mut turn: Turn<'_, W, Event>) -> bool {
+        let sent = poll_send(&mut turn, &mut Context::from_waker(Waker::noop()));
+        drop(turn);
+        self.shared.end(match sent {
+            Poll::Ready(sent) => sent.err(),
+            Poll::Pending => None,
+        })
+    }
+
+    async fn write_out(&self, wanted: impl Fn(&Queue) -> Option<u64>) -> io::Result<()> {
+        while let Some(mut turn) = self.turn(&wanted).await? {
+            poll_fn(|cx| poll_send(&mut turn, cx)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the turn to do what is `wanted`; `None` if it is done.
+    async fn turn(
+        &self,
+        wanted: impl Fn(&Queue) -> Option<u64>,
+    ) -> io::Result<Option<Turn<'_, W, Event>>> {
+        let mut changed = None;
+        loop {
+            // Heard from before the look: a change after it is not missed.
+            match self.shared.find(&mut self.shared.state(), &wanted)? {
+                Found::Nothing => return Ok(None),
+                Found::Turn(turn) => return Ok(Some(turn)),
+                Found::Wait => {}
+            }
+            match changed.take() {
+                None => changed = Some(self.shared.signal.listen()),
+                Some(listener) => listener.await,
+            }
+        }
+    }
+}
+
+/// Writes until nothing is left, and ends the turn unless it is kept. Where the writer is not ready, the turn lasts.
+fn poll_send<W: AsyncWrite + Unpin>(
+    turn: &mut Turn<'_, W, Event>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let mut more = turn.wrote(0);
+    while more {
+        let (taken, offered) = turn.sink().offer(|writer, slices| {
+            if let ([slice], _) | ([slice, ..], false) = (slices, writer.is_write_vectored()) {
+                Pin::new(writer).poll_write(cx, slice)
+            } else {
+                Pin::new(writer).poll_write_vectored(cx, slices)
+            }
+        });
+        match check(ready!(taken), offered) {
+            Ok(count) => more = turn.wrote(count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+impl<W> fmt::Debug for AsyncOutbox<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}

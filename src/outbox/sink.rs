@@ -1,0 +1,86 @@
+//! The writer, and the pieces it is being given.
+
+use super::piece::Piece;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+/// Slices in one vectored write: Linux's and the BSDs' `IOV_MAX`. The standard library cuts where a system takes fewer.
+const MAX_SLICES: usize = 1024;
+/// Up to so many pieces the slices are gathered in a small array, which costs less to set up.
+const FEW_SLICES: usize = 64;
+
+/// What one caller at a time has in hand.
+#[derive(Debug)]
+pub(super) struct Sink<W> {
+    pub(super) writer: W,
+    /// Ahead of all that the queue holds. The first piece may be written in part already: it begins where the writer
+    /// goes on.
+    pub(super) batch: VecDeque<Piece>,
+}
+
+impl<W> Sink<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self {
+            writer,
+            batch: VecDeque::new(),
+        }
+    }
+
+    /// Offers as many pieces as one write can take, and checks what the writer says of it. The batch stays as it is.
+    pub(super) fn offer<R>(
+        &mut self,
+        write: impl FnOnce(&mut W, &[IoSlice<'_>]) -> R,
+    ) -> (R, usize) {
+        if self.batch.len() <= FEW_SLICES {
+            self.offer_up_to::<FEW_SLICES, R>(write)
+        } else {
+            self.offer_up_to::<MAX_SLICES, R>(write)
+        }
+    }
+
+    /// Returns with what `write` gave how many bytes it was offered.
+    fn offer_up_to<const N: usize, R>(
+        &mut self,
+        write: impl FnOnce(&mut W, &[IoSlice<'_>]) -> R,
+    ) -> (R, usize) {
+        let mut slices = [IoSlice::new(&[]); N];
+        let (mut count, mut offered) = (0, 0usize);
+        for (slice, piece) in slices.iter_mut().zip(&self.batch) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+            // One `Bytes` may stand in the queue many times, so there may be more bytes than memory.
+            offered = offered.saturating_add(piece.len());
+        }
+        (write(&mut self.writer, &slices[..count]), offered)
+    }
+
+    /// Takes `count` bytes off the front of the batch, and returns how many pieces ended with them.
+    pub(super) fn advance(&mut self, mut count: usize) -> usize {
+        let before = self.batch.len();
+        while let Some(first) = self.batch.front_mut() {
+            if count < first.len() {
+                if count > 0 {
+                    first.advance(count);
+                }
+                break;
+            }
+            count -= first.len();
+            self.batch.pop_front();
+        }
+        before - self.batch.len()
+    }
+}
+
+/// What to make of the writer's answer when it was offered so many bytes.
+pub(super) fn check(taken: io::Result<usize>, offered: usize) -> io::Result<usize> {
+    match taken {
+        Ok(0) => Err(io::Error::new(
+            ErrorKind::WriteZero,
+            "the writer takes no more bytes",
+        )),
+        Ok(count) if count > offered => Err(io::Error::other(format!(
+            "the writer says that it wrote {count} of {offered} bytes"
+        ))),
+        taken => taken,
+    }
+}
