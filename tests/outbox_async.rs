@@ -175,6 +175,22 @@ fn a_writer_without_vectored_writes_is_given_one_piece_at_a_time() {
     );
 }
 
+/// What it was offered is one piece: a second one behind it does not hide the lie.
+#[test]
+fn a_writer_without_vectored_writes_that_lies_loses_nothing() {
+    let writer = Scripted {
+        plain: true,
+        ..Scripted::default()
+    };
+    writer.then(&[Answer::Lie]);
+    let outbox = AsyncOutbox::new(writer);
+    outbox.cork();
+    outbox.write("ab").unwrap();
+    outbox.write("cd").unwrap();
+    assert!(!outbox.uncork());
+    assert_eq!(rest(outbox), b"abcd");
+}
+
 #[test]
 fn bounds_are_those_of_the_other_outbox() {
     let outbox = Outbox::builder()

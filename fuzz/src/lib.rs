@@ -10,6 +10,7 @@
 //! - [`execute`]: runs a program on one thread.
 //! - [`lanes`]: runs a program on several threads.
 //! - [`wire`]: a buffer against a `BytesMut`.
+//! - [`outbox`]: an outbox against a queue of `Vec<u8>`.
 //!
 //! Everything panics where the crate breaks a promise; the fuzzer takes that for a finding.
 
@@ -17,6 +18,7 @@ pub mod execute;
 pub mod facts;
 pub mod item;
 pub mod lanes;
+pub mod outbox;
 pub mod program;
 pub mod settings;
 pub mod wire;

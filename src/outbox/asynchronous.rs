@@ -5,7 +5,7 @@ use super::error::{OutboxError, drain_timed_out};
 use super::piece::Piece;
 use super::queue::Queue;
 use super::shared::{Found, Shared, Signal, Turn};
-use super::sink::check;
+use super::sink::{MAX_SLICES, check};
 use event_listener::Event;
 use std::collections::VecDeque;
 use std::fmt;
@@ -304,12 +304,15 @@ fn poll_send<W: AsyncWrite + Unpin>(
 ) -> Poll<io::Result<()>> {
     let mut more = turn.wrote(0);
     while more {
-        let (taken, offered) = turn.sink().offer(|writer, slices| {
-            if let ([slice], _) | ([slice, ..], false) = (slices, writer.is_write_vectored()) {
-                Pin::new(writer).poll_write(cx, slice)
-            } else {
-                Pin::new(writer).poll_write_vectored(cx, slices)
-            }
+        let sink = turn.sink();
+        let most = if sink.writer.is_write_vectored() {
+            MAX_SLICES
+        } else {
+            1
+        };
+        let (taken, offered) = sink.offer(most, |writer, slices| match slices {
+            [slice] => Pin::new(writer).poll_write(cx, slice),
+            slices => Pin::new(writer).poll_write_vectored(cx, slices),
         });
         match check(ready!(taken), offered) {
             Ok(count) => more = turn.wrote(count),

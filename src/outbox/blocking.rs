@@ -5,7 +5,7 @@ use super::error::OutboxError;
 use super::piece::Piece;
 use super::queue::Queue;
 use super::shared::{Found, Shared, State, Turn};
-use super::sink::check;
+use super::sink::{MAX_SLICES, check};
 use super::waiting::{Patience, Waiters};
 use std::collections::VecDeque;
 use std::fmt;
@@ -329,10 +329,12 @@ impl<W: Write> Outbox<W> {
 fn send<W: Write>(turn: &mut Turn<'_, W, Waiters>) -> io::Result<()> {
     let mut more = turn.wrote(0);
     while more {
-        let (taken, offered) = turn.sink().offer(|writer, slices| match slices {
-            [slice] => writer.write(slice),
-            slices => writer.write_vectored(slices),
-        });
+        let (taken, offered) = turn
+            .sink()
+            .offer(MAX_SLICES, |writer, slices| match slices {
+                [slice] => writer.write(slice),
+                slices => writer.write_vectored(slices),
+            });
         match check(taken, offered) {
             Ok(count) => more = turn.wrote(count),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

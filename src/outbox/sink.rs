@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
 /// Slices in one vectored write: Linux's and the BSDs' `IOV_MAX`. The standard library cuts where a system takes fewer.
-const MAX_SLICES: usize = 1024;
+pub(super) const MAX_SLICES: usize = 1024;
 /// Up to so many pieces the slices are gathered in a small array, which costs less to set up.
 const FEW_SLICES: usize = 64;
 
@@ -26,26 +26,29 @@ impl<W> Sink<W> {
         }
     }
 
-    /// Offers as many pieces as one write can take, and checks what the writer says of it. The batch stays as it is.
+    /// Offers as many pieces as one write can take, but at most `most`. Returns with what `write` gave how many bytes
+    /// it was offered. The batch stays as it is.
     pub(super) fn offer<R>(
         &mut self,
+        most: usize,
         write: impl FnOnce(&mut W, &[IoSlice<'_>]) -> R,
     ) -> (R, usize) {
-        if self.batch.len() <= FEW_SLICES {
-            self.offer_up_to::<FEW_SLICES, R>(write)
+        let count = self.batch.len().min(most);
+        if count <= FEW_SLICES {
+            self.gather::<FEW_SLICES, R>(count, write)
         } else {
-            self.offer_up_to::<MAX_SLICES, R>(write)
+            self.gather::<MAX_SLICES, R>(count, write)
         }
     }
 
-    /// Returns with what `write` gave how many bytes it was offered.
-    fn offer_up_to<const N: usize, R>(
+    fn gather<const N: usize, R>(
         &mut self,
+        most: usize,
         write: impl FnOnce(&mut W, &[IoSlice<'_>]) -> R,
     ) -> (R, usize) {
         let mut slices = [IoSlice::new(&[]); N];
         let (mut count, mut offered) = (0, 0usize);
-        for (slice, piece) in slices.iter_mut().zip(&self.batch) {
+        for (slice, piece) in slices.iter_mut().zip(self.batch.iter().take(most)) {
             *slice = IoSlice::new(piece);
             count += 1;
             // One `Bytes` may stand in the queue many times, so there may be more bytes than memory.

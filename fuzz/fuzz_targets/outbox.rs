@@ -1,0 +1,8 @@
+//! An outbox, blocking or asynchronous, against a queue of `Vec<u8>`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use slabuf_fuzz::outbox;
+
+fuzz_target!(|program: outbox::Program| outbox::run(&program));
