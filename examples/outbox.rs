@@ -1,8 +1,9 @@
-//! What an outbox saves: calls of the writer and time for 100,000 pieces of 100 bytes, to `/dev/null` and through a
+//! What an outbox saves: calls of the writer and time for ten million bytes in pieces of 100, to `/dev/null` and through a
 //! TCP socket to a thread that reads, against a `BufWriter` and against one write for each piece.
 //!
 //! ```text
-//! cargo run --release --example outbox
+//! cargo run --release --example outbox              # 100,000 pieces of 100 bytes
+//! cargo run --release --example outbox -- 4000      # 2,500 pieces of 4000 bytes
 //! ```
 
 use slabuf::{Buffer, Outbox, Piece};
@@ -10,11 +11,11 @@ use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-const PIECES: usize = 100_000;
-const LEN: usize = 100;
+const BYTES: usize = 10_000_000;
 const ROUNDS: usize = 9;
 
 /// Counts the calls, each of which is a system call here.
@@ -99,8 +100,11 @@ fn null() -> io::Result<Box<dyn Write>> {
     Ok(Box::new(file))
 }
 
-/// A socket, and the thread that reads from its other end and counts the bytes.
-fn socket() -> io::Result<(Box<dyn Write>, JoinHandle<io::Result<usize>>)> {
+/// Counts the bytes it reads.
+type Reader = JoinHandle<io::Result<usize>>;
+
+/// A socket, and the thread that reads from its other end.
+fn socket() -> io::Result<(Box<dyn Write>, Reader)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let near = TcpStream::connect(listener.local_addr()?)?;
     near.set_nodelay(true)?;
@@ -117,8 +121,8 @@ fn socket() -> io::Result<(Box<dyn Write>, JoinHandle<io::Result<usize>>)> {
     Ok((Box::new(near), reader))
 }
 
-fn time(way: Way, over_socket: bool) -> Result<(Duration, usize), Box<dyn Error>> {
-    let pieces = (0..PIECES).map(|_| Buffer::alloc_filled(LEN, "x"));
+fn time(way: Way, len: usize, over_socket: bool) -> Result<(Duration, usize), Box<dyn Error>> {
+    let pieces = (0..BYTES / len).map(|_| Buffer::alloc_filled(len, "x"));
     let pieces: Vec<_> = pieces.collect();
     let (writer, reader) = if over_socket {
         let (near, reader) = socket()?;
@@ -133,13 +137,18 @@ fn time(way: Way, over_socket: bool) -> Result<(Duration, usize), Box<dyn Error>
     drop(writer);
     if let Some(reader) = reader {
         let read = reader.join().map_err(|_| "the reader panicked")??;
-        assert_eq!(read, PIECES * LEN);
+        assert_eq!(read, BYTES / len * len);
     }
     Ok((start.elapsed(), calls))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("{PIECES} pieces of {LEN} bytes, dropped after; median of {ROUNDS} rounds\n");
+    let len = match std::env::args().nth(1) {
+        None => 100,
+        Some(len) => len.parse::<NonZeroUsize>()?.get(),
+    };
+    let pieces = BYTES / len;
+    println!("{pieces} pieces of {len} bytes, dropped after; median of {ROUNDS} rounds\n");
     println!("| way | to | calls | ms |\n|---|---|---:|---:|");
     for over_socket in [false, true] {
         // All ways in each round, so that what else the machine does meets all of them.
@@ -147,7 +156,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut calls = vec![0; WAYS.len()];
         for _ in 0..ROUNDS {
             for (index, (_, way)) in WAYS.iter().enumerate() {
-                let (elapsed, count) = time(*way, over_socket)?;
+                let (elapsed, count) = time(*way, len, over_socket)?;
                 times[index].push(elapsed);
                 calls[index] = count;
             }

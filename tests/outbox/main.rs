@@ -7,7 +7,6 @@ mod scripted;
 mod sequences;
 mod threads;
 
-use bytes::Bytes;
 use common::{assert_all_home, fresh_pool};
 use scripted::{Answer, Scripted};
 use slabuf::{Buffer, Outbox, OutboxError, Piece};
