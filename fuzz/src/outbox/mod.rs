@@ -14,9 +14,9 @@ use std::time::Duration;
 use writer::Writer;
 
 /// Bytes that a program may queue in all.
-const MAX_WORK: usize = 256 << 10;
+const MAX_WORK: usize = 96 << 10;
 /// How many of the pieces of one byte that are queued in bulk.
-const MAX_MANY: u16 = 2_500;
+const MAX_MANY: u16 = 1_100;
 
 enum Outboxes {
     Blocking(Outbox<Writer>),
@@ -114,9 +114,9 @@ impl Pair {
         self.work_left -= len.min(self.work_left);
         self.turn = self.turn.wrapping_add(37);
         let turn = self.turn;
-        let bytes: Vec<u8> = (0..len)
-            .map(|i| (i as u8).wrapping_mul(31) ^ turn)
-            .collect();
+        let block: [u8; 251] = std::array::from_fn(|i| (i as u8).wrapping_mul(31) ^ turn);
+        let mut bytes = block[..len.min(251)].repeat(len.div_ceil(251));
+        bytes.truncate(len);
         match kind {
             Kind::Buffer => Piece::from(pool().copy_from_slice(&bytes)),
             Kind::Advanced => {
