@@ -67,6 +67,10 @@ fuzz TARGET SECONDS="60":
 soak SECONDS="300":
     cargo run --release --example soak -- {{ SECONDS }}
 
+# an echo server under a limit, its load, and the same on `BytesMut`: `just echo --scarce`, `just echo --compare 7`
+echo *ARGS:
+    cargo run --release --example echo_server -- {{ ARGS }}
+
 # tests under Address- and LeakSanitizer (nightly), but for those that measure or exhaust the process's memory
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \

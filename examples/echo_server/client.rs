@@ -57,6 +57,7 @@ pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Er
         let stream = stream.map_err(|_| format!("connection {number} does not come about"))?;
         streams.push(stream.map_err(|error| format!("connection {number}: {error}"))?);
     }
+    let idle = streams.split_off(options.connections - options.idle);
     let start = Instant::now();
     let mut connections = JoinSet::new();
     for (number, stream) in streams.into_iter().enumerate() {
@@ -81,6 +82,15 @@ pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Er
             Err(error) => {
                 dropped += 1;
                 eprintln!("a connection was dropped: {error}");
+            }
+        }
+    }
+    for stream in &idle {
+        match stream.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
+            other => {
+                dropped += 1;
+                eprintln!("an idle connection was dropped: {other:?}");
             }
         }
     }

@@ -69,12 +69,12 @@ fn print_table(figures: &mut [[Vec<f64>; COLUMNS.len()]; 2]) {
     for ((name, _), columns) in SERVERS.iter().zip(figures) {
         let cells = columns.iter_mut().zip(COLUMNS).map(|(all, (heading, ..))| {
             let number = median(all);
-            let places = if number < 1000.0 && number.fract() != 0.0 {
-                1
-            } else {
-                0
+            let text = match number {
+                _ if number.is_nan() => "-".to_owned(),
+                _ if number < 1000.0 && number.fract() != 0.0 => format!("{number:.1}"),
+                _ => format!("{number:.0}"),
             };
-            format!(" {number:>width$.places$} |", width = heading.len())
+            format!(" {text:>width$} |", width = heading.len())
         });
         println!("| {name:<8} |{}", cells.collect::<String>());
     }

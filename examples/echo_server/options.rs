@@ -18,6 +18,7 @@ An echo server under a memory limit, and its load. Loopback only; ends by itself
   --pause MS            clients wait so long before they read an echo [0]
   --socket-buffer BYTES the kernel's buffers between server and client; 0: its own choice [0]
   --stuck N             so many of the clients send and never read [0]
+  --idle N              and so many connect and say nothing [0]
   --scarce              the same as --message 65536 --pause 20 --socket-buffer 4096
   --bytes-mut           a BytesMut of the read size for each connection, instead of the pool
   --compare ROUNDS      the pool and BytesMut in turn, in processes of their own; medians
@@ -53,6 +54,7 @@ pub(crate) struct Options {
     pub(crate) pause: Duration,
     pub(crate) socket_buffer: u32,
     pub(crate) stuck: usize,
+    pub(crate) idle: usize,
 }
 
 impl Options {
@@ -70,6 +72,7 @@ impl Options {
             pause: Duration::ZERO,
             socket_buffer: 0,
             stuck: 0,
+            idle: 0,
         };
         let mut parser = Parser::from_env();
         while let Some(arg) = parser.next()? {
@@ -117,6 +120,7 @@ impl Options {
                 self.socket_buffer = u32::try_from(number(name, parser, 0..=1 << 30)?)?;
             }
             "stuck" => self.stuck = number(name, parser, 0..=20_000)?,
+            "idle" => self.idle = number(name, parser, 0..=20_000)?,
             _ => return Err(Arg::Long(name).unexpected().into()),
         }
         Ok(())
@@ -125,11 +129,14 @@ impl Options {
     /// What depends on two of them.
     fn check(&self) -> Result<(), String> {
         let Self {
-            connections, stuck, ..
+            connections,
+            stuck,
+            idle,
+            ..
         } = *self;
-        if stuck > connections {
+        if stuck + idle > connections {
             return Err(format!(
-                "--stuck {stuck}: at most --connections, {connections}"
+                "--stuck {stuck} and --idle {idle}: together at most --connections, {connections}"
             ));
         }
         let (pause, timeout) = (self.pause.as_millis(), self.write_timeout.as_millis());

@@ -110,7 +110,7 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    self.figures.connections.fetch_add(1, Relaxed);
+                    self.figures.connected();
                     tokio::spawn(self.clone().serve(stream));
                 }
                 Err(error) => {
