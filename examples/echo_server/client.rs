@@ -22,6 +22,8 @@ const PIECE: usize = 64 << 10;
 #[derive(Default)]
 struct Counts {
     requests: AtomicU64,
+    /// Those of them whose echo was there before the end of the time.
+    in_time: AtomicU64,
     wrong: AtomicU64,
     longest_us: AtomicU64,
 }
@@ -95,11 +97,12 @@ pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Er
         }
     }
     println!(
-        "done={done} cut={cut} dropped={dropped} wrong={} requests={} longest_us={} elapsed_us={}",
+        "done={done} cut={cut} dropped={dropped} wrong={} requests={} in_time={} longest_us={} elapsed_us={}",
         load.counts.wrong.load(Relaxed),
         load.counts.requests.load(Relaxed),
+        load.counts.in_time.load(Relaxed),
         load.counts.longest_us.load(Relaxed),
-        elapsed.as_micros(),
+        elapsed.min(options.duration).as_micros(),
     );
     Ok(true)
 }
@@ -163,6 +166,9 @@ impl Load {
             let both = async { tokio::try_join!(writer.write_all(message), echo) };
             timeout(PATIENCE, both).await??;
             self.counts.requests.fetch_add(1, Relaxed);
+            if Instant::now() < end {
+                self.counts.in_time.fetch_add(1, Relaxed);
+            }
             let took = start.elapsed().as_micros() as u64;
             self.counts.longest_us.fetch_max(took, Relaxed);
         }

@@ -152,7 +152,7 @@ impl Report {
             ("wrong", of("wrong")),
             ("cut", of("cut")),
             ("requests", requests),
-            ("rate", requests / (of("elapsed_us") / 1e6).max(1e-6)),
+            ("rate", of("in_time") / (of("elapsed_us") / 1e6).max(1e-6)),
             ("longest_ms", of("longest_us") / 1e3),
             ("waits", waits),
             (
