@@ -4,8 +4,8 @@ mod program;
 
 use crate::program::{Length, Part};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-pub use program::{FrozenStep, Program, Step};
-use slabuf::Buffer;
+pub use program::{FrozenStep, Program, SplitStep, Step};
+use slabuf::{Buffer, Pool};
 use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -13,7 +13,7 @@ use std::io::{IoSlice, Read, Write};
 
 /// Bytes that a program may write in all.
 const MAX_WORK: usize = 2 << 20;
-/// Frozen pairs, at most.
+/// Frozen pairs, at most, and pairs of parts.
 const MAX_FROZEN: usize = 12;
 
 /// The pair under test.
@@ -21,6 +21,7 @@ struct Pair {
     ours: Buffer,
     theirs: BytesMut,
     frozen: Vec<(Bytes, Bytes)>,
+    parts: Vec<(Buffer, BytesMut)>,
     work_left: usize,
     turn: u8,
 }
@@ -32,6 +33,7 @@ pub fn run(program: &Program) {
         ours: Buffer::with_capacity(capacity),
         theirs: BytesMut::with_capacity(capacity),
         frozen: Vec::new(),
+        parts: Vec::new(),
         work_left: MAX_WORK,
         turn: 0,
     };
@@ -40,6 +42,9 @@ pub fn run(program: &Program) {
         pair.step(*step);
         pair.check();
     }
+    drop(pair);
+    // Programs run one after the other, on one thread.
+    assert_eq!(Pool::global().usage().in_use, 0, "left behind");
 }
 
 fn hash(bytes: &impl Hash) -> u64 {
@@ -57,6 +62,9 @@ impl Pair {
         assert!(ours.capacity() >= ours.len());
         for (ours, theirs) in &self.frozen {
             assert!(ours == theirs, "{} bytes frozen", theirs.len());
+        }
+        for (ours, theirs) in &self.parts {
+            assert!(ours[..] == theirs[..], "a part of {} bytes", theirs.len());
         }
     }
 
@@ -95,6 +103,49 @@ impl Pair {
                     self.change_frozen(at, step);
                 }
             }
+            Step::Split(at, step) => self.split(usize::from(at), step),
+        }
+    }
+
+    fn split(&mut self, at: usize, step: SplitStep) {
+        let len = self.ours.len();
+        let part = match step {
+            SplitStep::To(to) => {
+                let to = to.of(len);
+                (self.ours.split_to(to), self.theirs.split_to(to))
+            }
+            SplitStep::Off(from) => {
+                let from = from.of(len);
+                (self.ours.split_off(from), self.theirs.split_off(from))
+            }
+            _ => {
+                if let Some(at) = at.checked_rem(self.parts.len()) {
+                    self.change_part(at, step);
+                }
+                return;
+            }
+        };
+        if self.parts.len() == MAX_FROZEN {
+            self.parts.remove(0);
+        }
+        self.parts.push(part);
+    }
+
+    fn change_part(&mut self, at: usize, step: SplitStep) {
+        if let SplitStep::Swap = step {
+            let (ours, theirs) = &mut self.parts[at];
+            std::mem::swap(ours, &mut self.ours);
+            std::mem::swap(theirs, &mut self.theirs);
+            return;
+        }
+        let (ours, theirs) = self.parts.swap_remove(at);
+        match step {
+            SplitStep::Unsplit => {
+                self.ours.unsplit(ours);
+                self.theirs.unsplit(theirs);
+            }
+            SplitStep::Freeze => self.keep(ours.freeze(), theirs.freeze()),
+            _ => {}
         }
     }
 

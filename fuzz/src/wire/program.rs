@@ -25,6 +25,25 @@ pub enum Step {
     Freeze,
     /// A change of a frozen pair.
     Frozen(u8, FrozenStep),
+    /// Splits the pair, or puts parts together.
+    Split(u8, SplitStep),
+}
+
+/// What is done with parts of the pair.
+#[derive(Clone, Copy, Debug)]
+pub enum SplitStep {
+    /// `split_to`
+    To(Part),
+    /// `split_off`
+    Off(Part),
+    /// `unsplit` of a part.
+    Unsplit,
+    /// A part takes the pair's place, and the pair the part's.
+    Swap,
+    /// `freeze` of a part.
+    Freeze,
+    /// Drops a part.
+    Drop,
 }
 
 /// A change of a frozen pair.
@@ -82,7 +101,21 @@ impl<'a> Arbitrary<'a> for Step {
             7..=9 => Self::Get(u.arbitrary()?, u.arbitrary()?),
             10 | 11 => Self::Resize(u.arbitrary()?, u.arbitrary()?),
             12 => Self::Freeze,
-            _ => Self::Frozen(u.arbitrary()?, u.arbitrary()?),
+            13 | 14 => Self::Frozen(u.arbitrary()?, u.arbitrary()?),
+            _ => Self::Split(u.arbitrary()?, u.arbitrary()?),
+        })
+    }
+}
+
+impl<'a> Arbitrary<'a> for SplitStep {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=7)? {
+            0 | 1 => Self::To(u.arbitrary()?),
+            2 => Self::Off(u.arbitrary()?),
+            3 | 4 => Self::Unsplit,
+            5 => Self::Swap,
+            6 => Self::Freeze,
+            _ => Self::Drop,
         })
     }
 }
