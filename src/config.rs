@@ -31,8 +31,10 @@ pub(crate) struct Config {
     pub(crate) limit: usize,
     pub(crate) levels: Option<Levels>,
     /// Whether threads enter a gate before they touch their magazines (see `gate`), because others may
-    /// empty these, or because every take and drop is counted.
+    /// empty these, or because every take and drop is counted or sampled.
     pub(crate) gated: bool,
+    /// One in so many takes is remembered; 0: none.
+    pub(crate) sample: usize,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: usize,
@@ -51,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<usize>,
     pub(crate) high_water_mark: Option<usize>,
     pub(crate) low_water_mark: Option<usize>,
+    pub(crate) sample: usize,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: Option<usize>,
@@ -66,6 +69,7 @@ impl Settings {
         limit: None,
         high_water_mark: None,
         low_water_mark: None,
+        sample: 0,
         zero_on_free: false,
         zero_fill: false,
         cache_limit: None,
@@ -102,7 +106,7 @@ impl Settings {
             });
         }
         let levels = self.levels(limit)?;
-        let gated = self.limit.is_some() || levels.is_some();
+        let gated = self.limit.is_some() || levels.is_some() || self.sample > 0;
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
         // Under a limit nothing may lie idle with a thread that another waits for.
         let leases = decay_ms > 0 && !gated;
@@ -117,6 +121,7 @@ impl Settings {
             limit,
             levels,
             gated,
+            sample: self.sample,
             zero_on_free: self.zero_on_free,
             zero_fill: self.zero_fill,
             cache_limit,

@@ -26,6 +26,8 @@ use crate::mapping_cache::{Evicted, MappingCache};
 use crate::marks::Marks;
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::registry;
+use crate::roll::Roll;
+use crate::sampler::Sampler;
 use crate::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry};
 use crate::sync::{
@@ -55,9 +57,12 @@ pub(crate) struct Core {
     pub(crate) regions: [Regions; 2],
     pub(crate) depot: Depot,
     pub(crate) mappings: MappingCache,
+    /// Every large mapping, cached or live.
+    pub(crate) roll: Roll,
     /// Who waits for memory.
     pub(crate) waiting: WaitQueue,
     pub(crate) marks: Option<Marks>,
+    pub(crate) sampler: Option<Sampler>,
     locals: Mutex<Locals>,
     /// Raised to call every thread to its slow path, where it gives up what it holds.
     epoch: AtomicU32,
@@ -104,6 +109,10 @@ impl Core {
     ) -> Result<NonNull<Core>, Refused> {
         let geometries =
             [1, SPAN].map(|n| Geometry::new(n * config.slab_size, config.region_shift));
+        let sampler = match config.sample {
+            0 => None,
+            one_in => Some(Sampler::new(one_in)?),
+        };
         let core = try_box(Self {
             id,
             key: if config.gated { id | GATED } else { id },
@@ -115,8 +124,10 @@ impl Core {
             regions: geometries.map(Regions::new),
             depot: Depot::new(geometries, table),
             mappings: MappingCache::new(),
+            roll: Roll::new(),
             waiting: WaitQueue::new(),
             marks: config.levels.map(Marks::new),
+            sampler,
             locals: Mutex::new(Locals::default()),
             epoch: AtomicU32::new(0),
             closed: AtomicBool::new(false),
@@ -425,6 +436,7 @@ impl Core {
         let large = Large::map(&self.mapper, len, self.map_options(), self.as_owner());
         if let Ok(large) = large {
             self.note(Event::MappingsMapped, 1, Large::of(large).footprint());
+            self.roll.enter(large);
         }
         match large {
             Ok(large) if !self.config.guard_pages => Ok(large),
@@ -432,7 +444,7 @@ impl Core {
             // A guard that was asked for and cannot be had is a failure, not a risk to take.
             Ok(large) => {
                 // SAFETY: mapped just now, and nobody else's.
-                match unsafe { Large::unmap(large, &self.mapper) } {
+                match unsafe { self.unmap_large(large) } {
                     Ok(()) => drop(self.references.fetch_sub(1, Relaxed)),
                     Err(large) => {
                         Large::of(large).retire();
@@ -477,6 +489,18 @@ impl Core {
         }
     }
 
+    /// Gives a mapping back to the system, or back to the caller if the system refuses.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Large::unmap`].
+    unsafe fn unmap_large(&self, large: NonNull<Large>) -> Result<(), NonNull<Large>> {
+        self.roll.strike(large);
+        // SAFETY: the caller's promise.
+        let unmapped = unsafe { Large::unmap(large, &self.mapper) };
+        unmapped.inspect_err(|large| self.roll.enter(*large))
+    }
+
     /// Unmaps what was evicted. What has to stay, or had better by `how`, is purged and kept.
     fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
         let mut any = false;
@@ -493,7 +517,7 @@ impl Core {
                 Err(large)
             } else {
                 // SAFETY: evicted, so nobody else's.
-                unsafe { Large::unmap(large, &self.mapper) }
+                unsafe { self.unmap_large(large) }
             };
             match kept {
                 // Not the last reference: the caller holds one of another kind.
@@ -533,6 +557,15 @@ impl Core {
         self.recall();
         self.unmap_mappings(self.mappings.drain().0.sorted(), Unmap::All);
         self.drain_slabs();
+    }
+
+    /// Puts every slot that lies in a gated pool's magazines back into its slab, so that what is out of the slabs is
+    /// with buffers. Makes system calls.
+    pub(crate) fn settle(&self) {
+        self.recall();
+        for class in 0..self.table.count() {
+            self.give_slabs(class, self.depot.drain(class));
+        }
     }
 
     fn drain_slabs(&self) {

@@ -3,13 +3,15 @@
 //! # Safety
 //!
 //! A descriptor has one owner at a time: a buffer, a thread's local cache, or the mapping cache. Its
-//! owner holds a raw pointer made from a box.
+//! owner holds a raw pointer made from a box. Others may [look](Large::look) at one that the roll holds: what
+//! they see are atomics that the owner alone writes, and which order nothing.
 
 use crate::error::Refused;
 use crate::heap::try_box;
 use crate::mapping::{Mapper, Mapping};
 use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 /// Bytes in a transparent huge page on the usual machines.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
@@ -21,15 +23,17 @@ pub(crate) const BINS: usize = 4 * 36;
 pub(crate) struct Large {
     /// There, but for the time of a call that changes it.
     mapping: Cell<Option<Mapping>>,
-    base: Cell<NonNull<u8>>,
-    capacity: Cell<usize>,
-    footprint: Cell<usize>,
+    base: AtomicPtr<u8>,
+    capacity: AtomicUsize,
+    footprint: AtomicUsize,
     /// Bytes from this one on are known to be zero.
     dirty: Cell<usize>,
     /// In the mapping cache without memory.
     pub(crate) purged: Cell<bool>,
-    /// The length asked for, as counted in `array_buffers`; 0 while it is free.
-    pub(crate) asked: Cell<usize>,
+    /// The length asked for, as counted in `array_buffers`; `FREE` while it is free.
+    asked: AtomicUsize,
+    /// In the pool's roll.
+    pub(crate) place: Cell<u32>,
     /// The pool's own structure, opaque here.
     owner: NonNull<()>,
     /// Of a part: what it shares with others, opaque here (see `memory::part`).
@@ -44,6 +48,21 @@ pub(crate) struct Large {
 pub(crate) type Link = Option<NonNull<Large>>;
 
 const _: () = assert!(size_of::<Large>() <= 128, "two cache lines");
+
+/// Asked for while nobody asks.
+const FREE: usize = usize::MAX;
+
+/// What others see of a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Of the descriptor: stays the same when the mapping moves.
+    pub(crate) key: usize,
+    pub(crate) address: usize,
+    pub(crate) capacity: usize,
+    pub(crate) footprint: usize,
+    /// The length asked for, while it is with a buffer.
+    pub(crate) asked: Option<usize>,
+}
 
 impl Large {
     /// Maps at least `len` bytes. Makes a system call.
@@ -78,12 +97,13 @@ impl Large {
     fn empty(owner: NonNull<()>, shared: Option<NonNull<()>>) -> Result<NonNull<Large>, Refused> {
         try_box(Self {
             mapping: Cell::new(None),
-            base: Cell::new(NonNull::dangling()),
-            capacity: Cell::new(0),
-            footprint: Cell::new(0),
+            base: AtomicPtr::new(ptr::null_mut()),
+            capacity: AtomicUsize::new(0),
+            footprint: AtomicUsize::new(0),
             dirty: Cell::new(0),
             purged: Cell::new(false),
-            asked: Cell::new(0),
+            asked: AtomicUsize::new(FREE),
+            place: Cell::new(u32::MAX),
             owner,
             shared,
             newer: Cell::new(None),
@@ -103,11 +123,11 @@ impl Large {
     ) -> Result<NonNull<Large>, Refused> {
         let part = Self::empty(owner, Some(shared))?;
         let this = Self::of(part);
-        this.base.set(base);
+        this.base.store(base.as_ptr(), Relaxed);
         this.cut(capacity);
         // Counted with the whole, and more than anybody may keep to himself.
-        this.asked.set(usize::MAX);
-        this.footprint.set(usize::MAX / 2);
+        this.set_asked(usize::MAX);
+        this.footprint.store(usize::MAX / 2, Relaxed);
         Ok(part)
     }
 
@@ -117,7 +137,7 @@ impl Large {
 
     /// Sets where a part ends.
     pub(crate) fn cut(&self, capacity: usize) {
-        self.capacity.set(capacity);
+        self.capacity.store(capacity, Relaxed);
         self.dirty.set(capacity);
     }
 
@@ -139,22 +159,51 @@ impl Large {
     }
 
     fn set_mapping(&self, mapping: Mapping) {
-        self.base.set(mapping.base());
-        self.capacity.set(mapping.len());
-        self.footprint.set(mapping.footprint());
+        self.base.store(mapping.base().as_ptr(), Relaxed);
+        self.capacity.store(mapping.len(), Relaxed);
+        self.footprint.store(mapping.footprint(), Relaxed);
         self.mapping.set(Some(mapping));
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base.get()
+        NonNull::new(self.base.load(Relaxed)).unwrap_or(NonNull::dangling())
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity.get()
+        self.capacity.load(Relaxed)
     }
 
     pub(crate) fn owner(&self) -> NonNull<()> {
         self.owner
+    }
+
+    /// The length asked for, of a live one.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Relaxed)
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_asked(&self, len: usize) {
+        self.asked.store(len, Relaxed);
+    }
+
+    /// Makes it free, and returns the length that was asked for.
+    #[inline(always)]
+    pub(crate) fn end_asked(&self) -> usize {
+        let asked = self.asked();
+        self.set_asked(FREE);
+        asked
+    }
+
+    /// For somebody who need not be the owner; each figure is true at some moment.
+    pub(crate) fn look(&self) -> Look {
+        Look {
+            key: std::ptr::from_ref(self).addr(),
+            address: self.base().addr().get(),
+            capacity: self.capacity(),
+            footprint: self.footprint(),
+            asked: Some(self.asked()).filter(|asked| *asked != FREE),
+        }
     }
 
     /// Bytes from the start that may be other than zero.
@@ -163,7 +212,7 @@ impl Large {
     }
 
     pub(crate) fn set_dirty(&self, dirty: usize) {
-        self.dirty.set(dirty.min(self.capacity.get()));
+        self.dirty.set(dirty.min(self.capacity.load(Relaxed)));
     }
 
     /// Notes that bytes below `len` may be written from now on.
@@ -176,7 +225,7 @@ impl Large {
 
     /// Every byte the system holds for it.
     pub(crate) fn footprint(&self) -> usize {
-        self.footprint.get()
+        self.footprint.load(Relaxed)
     }
 
     /// Makes it at least `len` bytes long, at another address if need be, without a copy. The bytes stay
@@ -216,7 +265,7 @@ impl Large {
 
     /// Lets it serve nobody, until it can be unmapped.
     pub(crate) fn retire(&self) {
-        self.capacity.set(0);
+        self.capacity.store(0, Relaxed);
     }
 
     /// Gives back its memory; afterwards the whole reads as zero. `false`: refused.

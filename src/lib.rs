@@ -17,6 +17,7 @@ mod events;
 mod heap;
 mod size_class;
 mod sync;
+mod units;
 
 // Layer 1: the system, and settings.
 mod config;
@@ -27,9 +28,10 @@ mod registry;
 pub mod system;
 mod wait;
 
-// Layer 2: who may touch a thread's magazines, and marks on the way to full.
+// Layer 2: who may touch a thread's magazines, marks on the way to full, and who took what.
 mod gate;
 mod marks;
+mod sampler;
 
 // Layer 3: a mapping, a slab, a magazine.
 #[allow(unsafe_code)]
@@ -51,6 +53,8 @@ mod depot;
 mod handle;
 #[allow(unsafe_code)]
 mod mapping_cache;
+#[allow(unsafe_code)]
+mod roll;
 
 // Layer 6: what the threads of one pool share.
 #[allow(unsafe_code)]
@@ -70,6 +74,8 @@ mod memory;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod pool;
+mod samples;
+mod snapshot;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod source;
@@ -102,6 +108,8 @@ pub use {
     buffer::{AllocFuture, Buffer, Drained},
     outbox::{Outbox, OutboxBuilder, OutboxError, Piece},
     pool::{Pool, PoolBuilder},
+    samples::{LiveSample, SampleTable},
+    snapshot::{ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot},
     usage::{MemoryUsage, PoolUsage, memory_usage},
 };
 

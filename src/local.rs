@@ -38,14 +38,16 @@ const PAGE: usize = 4096;
 pub(crate) struct LocalCache {
     pub(crate) magazines: Magazines,
     core: Cell<Option<NonNull<Core>>>,
-    /// Whether the pool counts each take and drop for its marks.
-    counts: Cell<bool>,
+    /// Whether the pool looks at each take and drop: for its marks, or to sample.
+    watched: Cell<bool>,
     epoch: Cell<u32>,
     /// The mapping dropped last, and others by size.
     last: Cell<Option<NonNull<Large>>>,
     kept: [Cell<Option<NonNull<Large>>>; KEPT],
     /// Bytes that may be in them: this thread's part of what the pool lets threads keep.
     lease: Cell<usize>,
+    /// Takes until the next that is sampled.
+    unsampled: Cell<u32>,
     /// The thread's next local cache.
     pub(crate) next: Cell<Option<NonNull<LocalCache>>>,
 }
@@ -56,11 +58,12 @@ impl LocalCache {
             Self {
                 magazines: Magazines::new(),
                 core: Cell::new(None),
-                counts: Cell::new(false),
+                watched: Cell::new(false),
                 epoch: Cell::new(0),
                 last: Cell::new(None),
                 kept: [const { Cell::new(None) }; KEPT],
                 lease: Cell::new(0),
+                unsampled: Cell::new(0),
                 next: Cell::new(None),
             }
         }
@@ -72,7 +75,11 @@ impl LocalCache {
         Core::of(core).retain();
         self.epoch.set(Core::of(core).epoch());
         self.core.set(Some(core));
-        self.counts.set(Core::of(core).marks.is_some());
+        let Core { marks, sampler, .. } = Core::of(core);
+        self.watched.set(marks.is_some() || sampler.is_some());
+        if let Some(sampler) = sampler {
+            self.unsampled.set(sampler.interval() - 1);
+        }
         let Core { table, prefix, .. } = Core::of(core);
         for class in 0..table.count() {
             let handle = Handle::slot(*prefix, class, table.get(class).slot_size as usize);
@@ -348,6 +355,25 @@ impl LocalCache {
             }
         }
         self.last.set(Some(large));
+    }
+}
+
+/// Remembers this take if it is its turn. `key`: see `sampler`.
+#[inline]
+pub(crate) fn sample(cache: Option<&LocalCache>, core: &Core, key: usize, len: usize) {
+    let Some(sampler) = &core.sampler else { return };
+    let Some(cache) = cache else {
+        if sampler.is_stray_due() {
+            sampler.remember(key, len);
+        }
+        return;
+    };
+    match cache.unsampled.get().checked_sub(1) {
+        Some(less) => cache.unsampled.set(less),
+        None => {
+            cache.unsampled.set(sampler.interval() - 1);
+            sampler.remember(key, len);
+        }
     }
 }
 

@@ -77,7 +77,8 @@ pub(crate) fn grow_large(
 
 /// Sets the length that a live large buffer is counted with.
 pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
-    let before = Large::of(large).asked.replace(asked);
+    let before = Large::of(large).asked();
+    Large::of(large).set_asked(asked);
     let more = asked.wrapping_sub(before);
     if let Some(marks) = &Core::of(at).marks {
         if asked > before {
@@ -157,6 +158,22 @@ impl Memory {
         let past = offset - class.slot_of_offset(offset) * class.slot_size as usize;
         // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see `Buffer::advance`).
         unsafe { self.start.sub(past) }
+    }
+
+    /// What the pool's sampler knows this memory by.
+    fn key(&self) -> usize {
+        match self.handle.place() {
+            Place::Large(large) => large.addr().get(),
+            Place::Slot => self.extent().0.addr().get(),
+        }
+    }
+
+    /// Tells the sampler that a buffer moves from here to other memory of the pool, on behalf of a request for
+    /// `len` bytes.
+    pub(crate) fn moves_to(&self, other: &Memory, len: usize) {
+        if let Some(sampler) = &Core::of(self.core()).sampler {
+            sampler.follow(self.key(), other.key(), len);
+        }
     }
 
     /// Gives the memory back.
@@ -244,6 +261,9 @@ fn give_gated(
         Some(cache) if !core.is_closed() => Some(cache),
         _ => thread.find_or_attach(at),
     };
+    if let Some(sampler) = &core.sampler {
+        sampler.forget(slot.addr().get());
+    }
     if cache.is_some() {
         return gated::give(cache, core, class, slot);
     }
@@ -266,7 +286,7 @@ fn give_large(large: NonNull<Large>) {
     let this = Large::of(large);
     let at: NonNull<Core> = this.owner().cast();
     let core = Core::of(at);
-    let asked = this.asked.replace(0);
+    let asked = this.end_asked();
     if core.config.zero_on_free {
         zero_large(core, this, this.capacity());
     }
@@ -288,6 +308,9 @@ fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
     let core = Core::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     core.retain();
+    if let Some(sampler) = &core.sampler {
+        sampler.forget(large.addr().get());
+    }
     match local(thread::current(), at) {
         Some(cache) => {
             cache.magazines.large_live.subtract(asked);

@@ -11,12 +11,13 @@ use crate::events::{self, Event};
 use crate::handle::{MAX_POOLS, Prefix};
 use crate::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
-use crate::usage::{self, PoolUsage};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+mod inspect;
 
 /// An allocator of buffers with its own memory, counters and limit.
 ///
@@ -114,24 +115,6 @@ impl Pool {
     #[inline(always)]
     pub(crate) fn core(&self) -> NonNull<Core> {
         self.core
-    }
-
-    /// The pool's figures, in bytes. See [`PoolUsage`].
-    ///
-    /// ```
-    /// let pool = slabuf::Pool::builder().build()?;
-    /// let small = pool.alloc(100);
-    /// let large = pool.alloc(100_001);
-    /// assert_eq!(pool.usage().array_buffers, 8192 + 100_001);
-    /// # Ok::<(), slabuf::ConfigError>(())
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the number of threads that have used the pool. Takes the pool's locks one after the
-    /// other; makes no system call.
-    pub fn usage(&self) -> PoolUsage {
-        usage::of_pool(Core::of(self.core))
     }
 
     /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
@@ -250,6 +233,18 @@ impl PoolBuilder {
     /// drained when it is empty.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.settings.low_water_mark = Some(bytes);
+        self
+    }
+
+    /// Remembers of about one in `one_in` takes where in the program it was made, and when, until the buffer is
+    /// dropped: [`Pool::live_samples`] tells who holds the pool's memory. 1 remembers every take; 0, or nothing set,
+    /// none, and then costs nothing.
+    ///
+    /// Which takes is drawn by lot, at most `2 * one_in - 1` apart on each thread. Every take and drop of such a pool
+    /// passes a slower path, as with a [`high_water_mark`](Self::high_water_mark); a take that is remembered captures its
+    /// call stack, which takes microseconds and some KiB of the heap.
+    pub fn sample(mut self, one_in: usize) -> Self {
+        self.settings.sample = one_in;
         self
     }
 

@@ -115,6 +115,8 @@ struct State {
     all_empty: usize,
     /// The number of the newest purge.
     purge: u32,
+    /// Every region, by address, for who looks. One that the heap had no room to note serves all the same.
+    all: Vec<NonNull<RegionHead>>,
 }
 
 // SAFETY: the links lead to regions the pool owns, and are followed under the lock.
@@ -138,10 +140,6 @@ impl Regions {
     #[cfg(test)]
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry
-    }
-
-    pub(crate) fn region_size(&self) -> usize {
-        self.geometry.region_size()
     }
 
     /// How many slabs are empty.
@@ -304,6 +302,7 @@ impl State {
         self.slabs.empty += geometry.slabs() as u64;
         self.all_empty += 1;
         self.link_first(region);
+        self.note(region);
     }
 
     /// Adds a region that the system would not take.
@@ -313,6 +312,7 @@ impl State {
         self.slabs.empty += geometry.slabs() as u64;
         self.all_empty += 1;
         self.link_last(region);
+        self.note(region);
     }
 
     /// Takes out all-empty regions, those at the back first, while they are too many or too old.
@@ -336,6 +336,7 @@ impl State {
                 self.all_empty -= 1;
                 self.slabs.fresh -= (geometry.slabs() - this.fresh.get() as usize) as u64;
                 self.slabs.empty -= geometry.slabs() as u64;
+                self.forget(region);
                 released.push(region);
             }
         }
@@ -419,6 +420,8 @@ struct Detached {
 fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
     std::iter::successors(first, |slab| header(*slab).next())
 }
+
+mod look;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -9,6 +9,7 @@
 //! | 0..48 | the next header of the list this slab is in, or null |
 //! | 48 | `LISTED`: in its class' list (only while it belongs to a class) |
 //! | 49 | `CLEAN`: empty, and purged since it was last used |
+//! | 50 | `OWNED`: it belongs to a class |
 //! | 56..64 | the size class it belongs to |
 //!
 //! A *span*, four neighbouring slabs that larger slots are cut from, is handled as one slab of four times
@@ -28,8 +29,8 @@
 //! only when all its slabs are empty. Pointers keep the provenance of the region's mapping throughout.
 
 use crate::size_class::{GRANULE, SizeClass};
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 /// Bytes at the start of a region for what `region.rs` keeps there. With 16 bytes a header and 253
 /// slabs that makes exactly one page.
@@ -40,35 +41,51 @@ const NARROW: u32 = 64;
 const ADDRESS: usize = (1 << 48) - 1;
 const LISTED: usize = 1 << 48;
 const CLEAN: usize = 1 << 49;
+const OWNED: usize = 1 << 50;
 const CLASS_SHIFT: u32 = 56;
 
 /// See the module's table. All zero is a valid header: empty, in no list.
 #[repr(C)]
 pub(crate) struct SlabHeader {
-    free: Cell<u64>,
-    link: Cell<*mut SlabHeader>,
+    free: AtomicU64,
+    link: AtomicPtr<SlabHeader>,
 }
 
 impl SlabHeader {
+    fn link(&self) -> *mut SlabHeader {
+        self.link.load(Relaxed)
+    }
+
+    fn set_link(&self, link: *mut SlabHeader) {
+        self.link.store(link, Relaxed);
+    }
+
+    fn free(&self) -> u64 {
+        self.free.load(Relaxed)
+    }
+
+    fn set_free(&self, free: u64) {
+        self.free.store(free, Relaxed);
+    }
+
     pub(crate) fn next(&self) -> Option<NonNull<SlabHeader>> {
-        NonNull::new(self.link.get().map_addr(|link| link & ADDRESS))
+        NonNull::new(self.link().map_addr(|link| link & ADDRESS))
     }
 
     pub(crate) fn set_next(&self, next: Option<NonNull<SlabHeader>>) {
-        let tags = self.link.get().addr() & !ADDRESS;
+        let tags = self.link().addr() & !ADDRESS;
         let next = next.map_or(ptr::null_mut(), NonNull::as_ptr);
         debug_assert_eq!(next.addr() & !ADDRESS, 0, "an address of more than 48 bits");
-        self.link.set(next.map_addr(|address| address | tags));
+        self.set_link(next.map_addr(|address| address | tags));
     }
 
     fn tag(&self, tag: usize) -> bool {
-        self.link.get().addr() & tag != 0
+        self.link().addr() & tag != 0
     }
 
     fn set_tag(&self, tag: usize, on: bool) {
-        let link = self.link.get();
-        self.link
-            .set(link.map_addr(|bits| if on { bits | tag } else { bits & !tag }));
+        let link = self.link();
+        self.set_link(link.map_addr(|bits| if on { bits | tag } else { bits & !tag }));
     }
 
     pub(crate) fn is_listed(&self) -> bool {
@@ -88,7 +105,7 @@ impl SlabHeader {
     }
 
     pub(crate) fn class(&self) -> usize {
-        self.link.get().addr() >> CLASS_SHIFT
+        self.link().addr() >> CLASS_SHIFT
     }
 }
 
@@ -125,7 +142,7 @@ impl EmptySlabs {
 /// The header behind a pointer that one of this module's functions or lists has given.
 pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a SlabHeader {
     // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab or
-    // slot of it; the fields are cells, touched by one thread at a time (see the module's rule).
+    // slot of it, or the lock under which it would leave; the fields are atomics.
     unsafe { at.as_ref() }
 }
 
@@ -198,11 +215,11 @@ impl Geometry {
         self.header_at(self.region_of(slot), index)
     }
 
-    fn wide(&self, region: NonNull<u8>, index: usize, slots: u32) -> &[Cell<u64>] {
+    fn wide(&self, region: NonNull<u8>, index: usize, slots: u32) -> &[AtomicU64] {
         let stride = self.slab_size() / GRANULE / 8;
         let offset = self.wide_offset as usize + index * stride;
         // SAFETY: the wide bitmaps follow the headers within the reserved slabs.
-        let first = unsafe { region.add(offset) }.cast::<Cell<u64>>();
+        let first = unsafe { region.add(offset) }.cast::<AtomicU64>();
         // SAFETY: `slots` is at most `slab_size / GRANULE`, so the words are within this slab's stride,
         // which no other slab's code touches; the mapping is zeroed, hence initialised.
         unsafe { std::slice::from_raw_parts(first.as_ptr(), slots.div_ceil(64) as usize) }
@@ -224,7 +241,7 @@ pub(crate) struct Slab<'a> {
     base: NonNull<u8>,
     class: &'a SizeClass,
     /// Empty where the header's own word is enough.
-    wide: &'a [Cell<u64>],
+    wide: &'a [AtomicU64],
 }
 
 impl<'a> Slab<'a> {
@@ -253,28 +270,28 @@ impl<'a> Slab<'a> {
     /// Makes an empty slab this class' own, all slots free.
     pub(crate) fn assign(&self, class_number: usize) {
         let slots = self.class.slots;
-        let link = ptr::without_provenance_mut(class_number << CLASS_SHIFT);
-        self.header.link.set(link);
+        let link = ptr::without_provenance_mut(class_number << CLASS_SHIFT | OWNED);
+        self.header.set_link(link);
         if self.wide.is_empty() {
-            self.header.free.set(ones(slots));
+            self.header.set_free(ones(slots));
             return;
         }
-        self.header.free.set(u64::from(slots));
+        self.header.set_free(u64::from(slots));
         for (number, word) in self.wide.iter().enumerate() {
-            word.set(ones(slots - 64 * number as u32));
+            word.store(ones(slots - 64 * number as u32), Relaxed);
         }
     }
 
     pub(crate) fn free_slots(&self) -> u32 {
         if self.wide.is_empty() {
-            self.header.free.get().count_ones()
+            self.header.free().count_ones()
         } else {
-            self.header.free.get() as u32
+            self.header.free() as u32
         }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.header.free.get() == 0
+        self.header.free() == 0
     }
 
     /// How many slabs have slots out, and how many have all their slots out. A slot that lies in two slabs
@@ -287,7 +304,7 @@ impl<'a> Slab<'a> {
                 full: u64::from(full),
             };
         }
-        let free = self.header.free.get();
+        let free = self.header.free();
         let mut states = States { used: 0, full: 0 };
         for slots in self.class.slots_in_slab.map(u64::from) {
             states.used += u64::from(free & slots != slots);
@@ -312,20 +329,18 @@ impl<'a> Slab<'a> {
             }
             taken += self.take_from(word, 64 * number, want - taken, &mut each);
         }
-        self.header
-            .free
-            .set(self.header.free.get() - u64::from(taken));
+        self.header.set_free(self.header.free() - u64::from(taken));
         taken
     }
 
     fn take_from(
         &self,
-        word: &Cell<u64>,
+        word: &AtomicU64,
         first_slot: usize,
         want: u32,
         each: &mut impl FnMut(NonNull<u8>),
     ) -> u32 {
-        let mut bits = word.get();
+        let mut bits = word.load(Relaxed);
         let mut taken = 0;
         while taken < want && bits != 0 {
             let slot = first_slot + bits.trailing_zeros() as usize;
@@ -334,7 +349,7 @@ impl<'a> Slab<'a> {
             each(unsafe { self.base.add(slot * self.class.slot_size as usize) });
             taken += 1;
         }
-        word.set(bits);
+        word.store(bits, Relaxed);
         taken
     }
 
@@ -346,19 +361,20 @@ impl<'a> Slab<'a> {
         let word = if self.wide.is_empty() {
             &self.header.free
         } else {
-            self.header.free.set(self.header.free.get() + 1);
+            self.header.set_free(self.header.free() + 1);
             &self.wide[number / 64]
         };
         let bit = 1 << (number % 64);
-        debug_assert_eq!(word.get() & bit, 0, "a slot that was free already");
-        word.set(word.get() | bit);
+        let bits = word.load(Relaxed);
+        debug_assert_eq!(bits & bit, 0, "a slot that was free already");
+        word.store(bits | bit, Relaxed);
     }
 
     /// Makes an empty slab no class' own.
     pub(crate) fn unassign(&self, at: NonNull<SlabHeader>) -> EmptySlab {
         debug_assert!(self.is_empty());
-        self.header.free.set(0);
-        self.header.link.set(ptr::null_mut());
+        self.header.set_free(0);
+        self.header.set_link(ptr::null_mut());
         EmptySlab(at)
     }
 }
@@ -371,6 +387,10 @@ fn ones(count: u32) -> u64 {
         (1 << count) - 1
     }
 }
+
+mod look;
+
+pub(crate) use look::Look;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

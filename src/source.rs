@@ -12,7 +12,7 @@ use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::events;
 use crate::handle::{Handle, Prefix};
 use crate::large::Large;
-use crate::local::gated;
+use crate::local::{gated, sample};
 use crate::memory::{Fill, Memory, local, zero_large};
 use crate::pool::Pool;
 use crate::size_class::{DefaultClasses, GRANULE};
@@ -96,7 +96,7 @@ impl Source for &Pool {
         let (start, handle) = match cache.and_then(|cache| cache.take_with_handle(class)) {
             Some(taken) => taken,
             None => {
-                let memory = unpack(take_slow(self.core(), class))?;
+                let memory = unpack(take_slow(self.core(), class, len))?;
                 (memory.start, memory.handle)
             }
         };
@@ -128,7 +128,7 @@ fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Me
 pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
     match Core::of(core).table.class_of(len) {
         Some(class) => {
-            let Memory { start, handle } = unpack(take_slow(core, class))?;
+            let Memory { start, handle } = unpack(take_slow(core, class, len))?;
             Ok(slot_memory(start, handle, len, fill))
         }
         None => unpack(take_large(core, len, fill)),
@@ -161,31 +161,38 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
 
 /// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path.
 #[inline(never)]
-fn take_slow(at: NonNull<Core>, class: usize) -> Taken {
+fn take_slow(at: NonNull<Core>, class: usize, len: usize) -> Taken {
     if let Some(cache) = thread::current().find(Core::of(at).key)
         && let Some((start, handle)) = cache.take_entered(class)
     {
         return (Some(start), handle);
     }
-    take_slower(at, class)
+    take_slower(at, class, len)
 }
 
 #[cold]
 #[inline(never)]
-fn take_slower(at: NonNull<Core>, class: usize) -> Taken {
+fn take_slower(at: NonNull<Core>, class: usize, len: usize) -> Taken {
     let core = Core::of(at);
-    let slot = take_slot(thread::current(), at, class);
+    let slot = take_slot(thread::current(), at, class, len);
     events::emit();
     let handle = Handle::slot(core.prefix, class, core.table.get(class).slot_size as usize);
     pack(slot.map(|start| Memory { start, handle }))
 }
 
-fn take_slot(thread: &Thread, at: NonNull<Core>, class: usize) -> Result<NonNull<u8>, Refused> {
+fn take_slot(
+    thread: &Thread,
+    at: NonNull<Core>,
+    class: usize,
+    len: usize,
+) -> Result<NonNull<u8>, Refused> {
     let core = Core::of(at);
     let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
     if core.config.gated {
         let cache = cache.or_else(|| thread.find_or_attach(at));
-        return gated::take(cache, core, class);
+        let slot = gated::take(cache, core, class)?;
+        sample(cache, core, slot.addr().get(), len);
+        return Ok(slot);
     }
     if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
         return Ok(slot);
@@ -254,13 +261,14 @@ fn take_mapped(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refu
     if let Some(marks) = &core.marks {
         marks.add(len);
     }
+    sample(cache, core, large.addr().get(), len);
     Ok(large_memory(core, large, len, fill))
 }
 
 #[inline(always)]
 fn large_memory(core: &Core, large: NonNull<Large>, len: usize, fill: Fill) -> Memory {
     let this = Large::of(large);
-    this.asked.set(len);
+    this.set_asked(len);
     if core.prefix.is_zero_fill() {
         zero_large(core, this, this.capacity());
     } else if fill == Fill::Zero {

@@ -5,12 +5,20 @@ use crate::magazine::Magazines;
 use crate::registry;
 use crate::size_class::SPAN;
 use crate::system;
+use crate::units::Binary;
 use std::fmt;
 
 /// What one pool holds. From [`Pool::usage`](crate::Pool::usage).
 ///
 /// The figures are derived from the pool's structures when they are asked for. Each is exact when no other
-/// thread uses the pool meanwhile.
+/// thread uses the pool meanwhile. `Display` prints them for people, in binary units, one to a line.
+///
+/// ```
+/// let pool = slabuf::Pool::builder().build()?;
+/// let buffer = pool.alloc(3 << 20);
+/// assert!(pool.usage().to_string().starts_with("external          3.0 MiB\n"));
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolUsage {
@@ -34,6 +42,24 @@ pub struct PoolUsage {
     pub large_live: u64,
     /// Bytes mapped in freed mappings that are kept for reuse.
     pub large_cached: u64,
+}
+
+impl fmt::Display for PoolUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, bytes) in [
+            ("external", self.external),
+            ("array_buffers", self.array_buffers),
+            ("in_use", self.in_use),
+            ("cached", self.cached),
+            ("large_live", self.large_live),
+            ("large_cached", self.large_cached),
+        ] {
+            writeln!(f, "{name:<14}{:>11}", Binary(bytes))?;
+        }
+        writeln!(f, "slabs_empty   {:>7}", self.slabs_empty)?;
+        writeln!(f, "slabs_partial {:>7}", self.slabs_partial)?;
+        write!(f, "slabs_full    {:>7}", self.slabs_full)
+    }
 }
 
 pub(crate) fn of_pool(core: &Core) -> PoolUsage {

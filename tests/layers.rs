@@ -6,16 +6,17 @@ use std::path::Path;
 
 /// The table of ARCHITECTURE.md, lowest layer first. Modules of one layer do not import each other.
 const LAYERS: &[&[&str]] = &[
-    &["error", "events", "size_class", "sync"],
+    &["error", "events", "size_class", "sync", "units"],
     &["config", "heap", "os", "registry", "system", "wait"],
-    &["gate", "marks"],
+    &["gate", "marks", "sampler"],
     &["magazine", "mapping", "slab"],
     &["large", "region"],
-    &["depot", "handle", "mapping_cache"],
+    &["depot", "handle", "mapping_cache", "roll"],
     &["core"],
     &["local"],
     &["thread"],
-    &["usage"],
+    &["snapshot", "usage"],
+    &["samples"],
     &["pool"],
     &["memory"],
     &["source"],

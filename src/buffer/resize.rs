@@ -172,7 +172,7 @@ impl Buffer {
     /// Counts a large buffer with its length, if that is more now than was asked for before.
     fn note_asked(&self) {
         if let Place::Large(large) = self.handle.place()
-            && self.len > Large::of(large).asked.get()
+            && self.len > Large::of(large).asked()
         {
             memory::ask(self.memory().core(), large, self.len);
         }
@@ -271,6 +271,7 @@ impl Buffer {
         if let Place::Large(large) = memory.handle.place() {
             memory::ask(core, large, need);
         }
+        self.memory().moves_to(&memory, need);
         let mut moved = Buffer::new(memory, 0);
         moved.set_len(self.len);
         moved.copy_from_slice(self);

@@ -52,7 +52,7 @@ impl LocalCache {
     /// The slot on top of the magazine, with its handle, unless something is unusual.
     #[inline(always)]
     pub(crate) fn take_entered(&self, class: usize) -> Option<(NonNull<u8>, Handle)> {
-        if self.counts.get() || !self.magazines.gate.enter() {
+        if self.watched.get() || !self.magazines.gate.enter() {
             return None;
         }
         let taken = self.take_with_handle(class);
@@ -66,7 +66,7 @@ impl LocalCache {
         let Some(core) = self.core() else {
             return false;
         };
-        if self.counts.get() || !self.magazines.gate.enter() {
+        if self.watched.get() || !self.magazines.gate.enter() {
             return false;
         }
         // The magazine's own capacity: 0 before it has blocks.

@@ -1,0 +1,74 @@
+//! Looking into a pool.
+
+use super::Pool;
+use crate::core::Core;
+use crate::samples::{self, LiveSample};
+use crate::snapshot::{self, Snapshot};
+use crate::usage::{self, PoolUsage};
+
+impl Pool {
+    /// The pool's figures, in bytes. See [`PoolUsage`].
+    ///
+    /// ```
+    /// let pool = slabuf::Pool::builder().build()?;
+    /// let small = pool.alloc(100);
+    /// let large = pool.alloc(100_001);
+    /// assert_eq!(pool.usage().array_buffers, 8192 + 100_001);
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of threads that have used the pool. Takes the pool's locks one after the
+    /// other; makes no system call.
+    pub fn usage(&self) -> PoolUsage {
+        usage::of_pool(Core::of(self.core))
+    }
+
+    /// Where the pool's memory is: every region with its slabs, every mapping of a large buffer. See [`Snapshot`].
+    ///
+    /// ```
+    /// use slabuf::{Pool, SlabState};
+    ///
+    /// let pool = Pool::builder().build()?;
+    /// let small = pool.alloc(8192);
+    /// let large = pool.alloc(100_000);
+    /// let snapshot = pool.snapshot();
+    /// assert_eq!(snapshot.slabs_in(SlabState::Empty), pool.usage().slabs_empty);
+    /// assert_eq!(snapshot.slab_at(small.as_ptr().addr()).unwrap().slot_size, 8192);
+    /// assert_eq!(snapshot.mappings[0].live, Some(100_000));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of slabs, large mappings and threads that have used the pool. Takes the pool's locks one
+    /// after the other, each for one region, one size class or 64 mappings at a time; makes no system call.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::of_pool(Core::of(self.core))
+    }
+
+    /// The live buffers whose takes were [sampled](crate::PoolBuilder::sample): where in the program they were taken, how
+    /// old they are, and how much of its slab each shares with others. Empty if the pool is not sampled.
+    /// [`SampleTable`](crate::SampleTable) prints the telling ones.
+    ///
+    /// ```
+    /// use slabuf::{Pool, SampleTable};
+    ///
+    /// let pool = Pool::builder().sample(1).build()?;
+    /// let forgotten = pool.alloc(100);
+    /// let samples = pool.live_samples();
+    /// assert_eq!((samples[0].len, samples[0].capacity), (100, forgotten.capacity()));
+    /// assert_eq!(samples[0].slab.unwrap().slots_out, 1);
+    /// println!("{}", SampleTable::oldest(&samples, 10));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// As [`snapshot`](Self::snapshot), and linear in the number of samples. The slots in all threads' magazines go back to
+    /// their slabs first, so that those in use can be told from them; that may make system calls (`munmap`).
+    pub fn live_samples(&self) -> Vec<LiveSample> {
+        samples::of_pool(Core::of(self.core))
+    }
+}

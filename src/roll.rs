@@ -1,0 +1,163 @@
+//! The roll: every large mapping of a pool, live or cached, so that somebody can go through them.
+//!
+//! A mapping gets a place when it is mapped and leaves it before it is unmapped, so taking one from a cache and
+//! putting it back does nothing here.
+//!
+//! # Safety
+//!
+//! A descriptor in the roll is looked at under the lock alone. Whoever owns it takes it out before freeing it.
+
+use crate::large::{Large, Look};
+use crate::sync::{Mutex, lock};
+use std::ptr::NonNull;
+
+/// Places looked at under the lock in one go.
+pub(crate) const STEP: usize = 64;
+/// Instead of a place: there is none.
+const NOWHERE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Taken(NonNull<Large>),
+    /// And the next free one.
+    Free(u32),
+}
+
+#[derive(Debug)]
+struct State {
+    places: Vec<Place>,
+    free: u32,
+    taken: usize,
+}
+
+impl State {
+    const EMPTY: Self = Self {
+        places: Vec::new(),
+        free: NOWHERE,
+        taken: 0,
+    };
+}
+
+// SAFETY: descriptors are looked at under the lock, and what is looked at in them are atomics.
+unsafe impl Send for State {}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Roll(Mutex<State>);
+
+impl Roll {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State::EMPTY))
+    }
+
+    /// Enters a mapping. One that the heap has no room to enter serves all the same.
+    pub(crate) fn enter(&self, large: NonNull<Large>) {
+        let mut state = lock(&self.0);
+        let free = state.free;
+        let end = u32::try_from(state.places.len()).unwrap_or(NOWHERE);
+        let place = match state.places.get(free as usize).copied() {
+            Some(Place::Free(next)) => {
+                state.free = next;
+                free
+            }
+            _ if end != NOWHERE && state.places.try_reserve(1).is_ok() => {
+                state.places.push(Place::Free(NOWHERE));
+                end
+            }
+            _ => return,
+        };
+        state.places[place as usize] = Place::Taken(large);
+        state.taken += 1;
+        Large::of(large).place.set(place);
+    }
+
+    /// Strikes a mapping off, if it is here.
+    pub(crate) fn strike(&self, large: NonNull<Large>) {
+        let place = Large::of(large).place.replace(NOWHERE);
+        if place == NOWHERE {
+            return;
+        }
+        let mut state = lock(&self.0);
+        state.places[place as usize] = Place::Free(state.free);
+        state.free = place;
+        state.taken -= 1;
+        if state.taken == 0 {
+            let places = std::mem::replace(&mut *state, State::EMPTY);
+            drop(state);
+            drop(places);
+        }
+    }
+
+    /// Looks at the mappings in `STEP` places from `place` on; `false`: there are no more places. A mapping that
+    /// stays while somebody goes through all is seen exactly once.
+    pub(crate) fn look(&self, place: usize, looks: &mut Vec<Look>) -> bool {
+        // Here, so that the heap is not asked under the lock.
+        looks.reserve(STEP);
+        let state = lock(&self.0);
+        let Some(places) = state.places.get(place..) else {
+            return false;
+        };
+        for place in places.iter().take(STEP) {
+            if let Place::Taken(large) = place {
+                looks.push(Large::of(*large).look());
+            }
+        }
+        !places.is_empty()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::large::MapOptions;
+    use crate::mapping::Mapper;
+    use crate::os::Os;
+
+    fn map(mapper: &Mapper, pages: usize) -> NonNull<Large> {
+        let options = MapOptions {
+            huge_pages: false,
+            guard_pages: false,
+        };
+        let owner = NonNull::dangling();
+        Large::map(mapper, pages * mapper.page_size(), options, owner).unwrap()
+    }
+
+    fn lengths(roll: &Roll) -> Vec<usize> {
+        let (mut looks, mut place) = (Vec::new(), 0);
+        while roll.look(place, &mut looks) {
+            place += STEP;
+        }
+        let mut lengths: Vec<_> = looks.iter().map(|look| look.capacity).collect();
+        lengths.sort_unstable();
+        lengths
+    }
+
+    #[test]
+    fn shows_each_mapping_once_and_uses_places_again() {
+        let mapper = Mapper::new(Os::native(), usize::MAX);
+        let page = mapper.page_size();
+        let roll = Roll::new();
+        // More than one step, and more than two.
+        let all: Vec<_> = (1..=2 * STEP + 2).map(|n| map(&mapper, n)).collect();
+        all.iter().for_each(|large| roll.enter(*large));
+        let expected: Vec<_> = (1..=all.len()).map(|n| n * page).collect();
+        assert_eq!(lengths(&roll), expected);
+        for large in all.iter().step_by(2) {
+            roll.strike(*large);
+        }
+        let odd: Vec<_> = expected.iter().skip(1).step_by(2).copied().collect();
+        assert_eq!(lengths(&roll), odd);
+        let places = lock(&roll.0).places.len();
+        for large in all.iter().step_by(2).rev() {
+            roll.enter(*large);
+        }
+        assert_eq!(lengths(&roll), expected);
+        assert_eq!(lock(&roll.0).places.len(), places);
+        for large in all {
+            roll.strike(large);
+            // SAFETY: mapped above, and nobody else's.
+            unsafe { Large::unmap(large, &mapper) }.unwrap();
+        }
+        assert_eq!(lock(&roll.0).places.capacity(), 0);
+    }
+}

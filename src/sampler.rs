@@ -1,0 +1,221 @@
+//! The sampler: of one in so many takes it remembers where it was made, and when, until the buffer is dropped.
+//!
+//! Each thread counts down to its next sample. How far is drawn by lot, from 1 to `2 n - 1`, so that a program
+//! that takes in a rhythm does not always show the same beat.
+//!
+//! What is remembered lies in a table by the memory's *key*: a slot's address, or that of a large buffer's
+//! descriptor. Every drop asks whether it is in there, so a filter stands before the table: a count of the
+//! samples for each of some thousands of hash values. It is written before the buffer is handed out and read by
+//! whoever drops it, who got the buffer in some ordered way; Relaxed is enough. A sample leaves before its memory
+//! goes back, so nobody has the same key meanwhile.
+//!
+//! No lock is held while a call stack is captured, made readable or freed.
+
+use crate::error::Refused;
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
+use std::backtrace::Backtrace;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Tables, each under a lock of its own.
+const TABLES: usize = 16;
+/// Counts in the filter: 64 KiB of them.
+const FILTER: usize = 1 << 14;
+/// A multiplier that spreads keys over the upper bits: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What is remembered of a take.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// The length asked for.
+    pub(crate) len: usize,
+    pub(crate) born: Instant,
+    pub(crate) stack: Arc<Backtrace>,
+}
+
+type Table = HashMap<usize, Sample>;
+
+/// See the module's text.
+pub(crate) struct Sampler {
+    one_in: u32,
+    lot: AtomicU64,
+    /// Takes of threads without a local cache until the next sample.
+    strays: AtomicU32,
+    filter: Vec<AtomicU32>,
+    tables: Vec<Mutex<Table>>,
+}
+
+fn hash(key: usize) -> u64 {
+    (key as u64).wrapping_mul(SPREAD)
+}
+
+fn filled<T>(count: usize, value: impl FnMut() -> T) -> Result<Vec<T>, Refused> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(count).map_err(|_| Refused::System)?;
+    all.resize_with(count, value);
+    Ok(all)
+}
+
+impl Sampler {
+    /// Samples one in `one_in` takes, at least one.
+    pub(crate) fn new(one_in: usize) -> Result<Self, Refused> {
+        let sampler = Self {
+            // So that twice as many fit as well.
+            one_in: one_in.clamp(1, 1 << 30) as u32,
+            lot: AtomicU64::new(1),
+            strays: AtomicU32::new(0),
+            filter: filled(FILTER, || AtomicU32::new(0))?,
+            tables: filled(TABLES, || Mutex::new(Table::new()))?,
+        };
+        sampler.strays.store(sampler.interval() - 1, Relaxed);
+        Ok(sampler)
+    }
+
+    /// Takes from here to the next sample, that one included.
+    pub(crate) fn interval(&self) -> u32 {
+        // Splitmix64: what is added has no pattern in the upper bits after this.
+        let mut lot = self.lot.fetch_add(SPREAD, Relaxed);
+        lot = (lot ^ (lot >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        lot = (lot ^ (lot >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let range = u64::from(2 * self.one_in - 1);
+        1 + (((lot >> 32) * range) >> 32) as u32
+    }
+
+    /// Whether a take of a thread without a local cache is to be remembered.
+    pub(crate) fn is_stray_due(&self) -> bool {
+        let next = |left: u32| Some(left.checked_sub(1).unwrap_or_else(|| self.interval() - 1));
+        self.strays.fetch_update(Relaxed, Relaxed, next) == Ok(0)
+    }
+
+    fn count(&self, key: usize) -> &AtomicU32 {
+        &self.filter[(hash(key) >> 50) as usize % FILTER]
+    }
+
+    fn table(&self, key: usize) -> &Mutex<Table> {
+        &self.tables[(hash(key) >> 32) as usize % TABLES]
+    }
+
+    /// Remembers this take. Does nothing if the heap has no room for it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn remember(&self, key: usize, len: usize) {
+        let sample = Sample {
+            len,
+            born: Instant::now(),
+            stack: Arc::new(Backtrace::force_capture()),
+        };
+        self.insert(key, sample);
+    }
+
+    fn insert(&self, key: usize, sample: Sample) {
+        let mut table = lock(self.table(key));
+        if table.try_reserve(1).is_ok() {
+            self.count(key).fetch_add(1, Relaxed);
+            let before = table.insert(key, sample);
+            debug_assert!(before.is_none(), "a buffer was dropped unseen");
+        }
+    }
+
+    /// Forgets the take of a buffer that is about to be dropped, if it was sampled.
+    #[inline]
+    pub(crate) fn forget(&self, key: usize) {
+        if self.count(key).load(Relaxed) > 0 {
+            drop(self.remove(key));
+        }
+    }
+
+    #[cold]
+    fn remove(&self, key: usize) -> Option<Sample> {
+        let sample = lock(self.table(key)).remove(&key)?;
+        self.count(key).fetch_sub(1, Relaxed);
+        Some(sample)
+    }
+
+    /// A live buffer has moved to other memory, on behalf of a request for `len` bytes: it is as old as it was,
+    /// and was taken where it was.
+    pub(crate) fn follow(&self, from: usize, to: usize, len: usize) {
+        if self.count(from).load(Relaxed) == 0 {
+            return;
+        }
+        if let Some(sample) = self.remove(from) {
+            self.forget(to);
+            self.insert(to, Sample { len, ..sample });
+        }
+    }
+
+    /// Every sample with its key.
+    pub(crate) fn samples(&self) -> Vec<(usize, Sample)> {
+        let mut samples = Vec::new();
+        for table in &self.tables {
+            loop {
+                // Outside of the lock, so that the heap is not asked under it.
+                let count = lock(table).len();
+                samples.reserve(count);
+                let table = lock(table);
+                if table.len() <= samples.capacity() - samples.len() {
+                    samples.extend(table.iter().map(|(key, sample)| (*key, sample.clone())));
+                    break;
+                }
+            }
+        }
+        samples
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_lie_around_their_mean() {
+        assert!((0..100).all(|_| Sampler::new(1).unwrap().interval() == 1));
+        let sampler = Sampler::new(100).unwrap();
+        let all: Vec<_> = (0..10_000).map(|_| sampler.interval()).collect();
+        assert_eq!(all.iter().min(), Some(&1));
+        assert_eq!(all.iter().max(), Some(&199));
+        let sum: u32 = all.iter().sum();
+        assert!((980_000..1_020_000).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn strays_are_sampled_like_others() {
+        let every = Sampler::new(1).unwrap();
+        assert!((0..10).all(|_| every.is_stray_due()));
+        let some = Sampler::new(10).unwrap();
+        let count = (0..10_000).filter(|_| some.is_stray_due()).count();
+        assert!((900..1100).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_sample_follows_its_buffer_and_goes_with_it() {
+        let sampler = Sampler::new(1).unwrap();
+        let keys = || {
+            let mut keys: Vec<_> = sampler.samples().into_iter().collect();
+            keys.sort_unstable_by_key(|(key, _)| *key);
+            keys.iter()
+                .map(|(key, sample)| (*key, sample.len))
+                .collect::<Vec<_>>()
+        };
+        for key in 1..=100 {
+            sampler.remember(16 * key, key);
+        }
+        assert_eq!(keys().len(), 100);
+        (3..=100).for_each(|key| sampler.forget(16 * key));
+        sampler.forget(5);
+        assert_eq!(keys(), [(16, 1), (32, 2)]);
+        let born = |at| {
+            let samples = sampler.samples();
+            samples.iter().find(|(key, _)| *key == at).unwrap().1.born
+        };
+        let first = born(16);
+        // To a place that was sampled itself, as a take; and from one that was not.
+        sampler.follow(16, 32, 7);
+        sampler.follow(48, 32, 8);
+        assert_eq!(keys(), [(32, 7)]);
+        assert_eq!(born(32), first);
+        sampler.forget(32);
+        let all_zero = |count: &AtomicU32| count.load(Relaxed) == 0;
+        assert!(sampler.filter.iter().all(all_zero));
+    }
+}

@@ -1,0 +1,224 @@
+//! Who holds a pool's memory: the sampler's records, matched with what the slabs and mappings say.
+
+use crate::core::Core;
+use crate::snapshot::{self, SlabSnapshot};
+use crate::units::Binary;
+use std::backtrace::Backtrace;
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A live buffer whose take was sampled. From [`Pool::live_samples`](crate::Pool::live_samples).
+///
+/// A buffer that grows into other memory keeps its age and its site.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LiveSample {
+    /// Address of the first byte of its slot or mapping.
+    pub address: usize,
+    /// The length asked for, in bytes: when it was taken, or when it last moved to other memory.
+    pub len: usize,
+    /// Bytes of its slot or mapping.
+    pub capacity: usize,
+    /// For how long it has been live.
+    pub age: Duration,
+    /// The slab or span its slot lies in: `slots_out` of its `slots` are with live buffers, this one among them
+    /// (exact if no other thread used the pool meanwhile). `None` if it has a mapping of its own.
+    pub slab: Option<SlabSnapshot>,
+    stack: Arc<Backtrace>,
+}
+
+/// Crates whose frames lie between the taker and the capture.
+const INNER: [&str; 6] = ["slabuf", "std", "core", "alloc", "bytes", "backtrace_rs"];
+
+impl LiveSample {
+    /// Where it was taken, as text: the innermost function of the call stack that belongs neither to this crate nor to
+    /// the standard library nor to `bytes`, with file and line where the program has debug information. Without
+    /// symbols it is "unknown".
+    ///
+    /// # Complexity
+    ///
+    /// The first call for a sample looks the stack's symbols up, which takes milliseconds.
+    pub fn site(&self) -> String {
+        site_in(&self.stack.to_string())
+    }
+
+    /// The call stack of the take; its symbols are looked up when it is printed for the first time.
+    pub fn stack(&self) -> &Backtrace {
+        &self.stack
+    }
+
+    /// Bytes of slab for each slot that is live in it.
+    fn bytes_held(&self, slab: &SlabSnapshot) -> usize {
+        self.capacity * slab.slots as usize / slab.slots_out.max(1) as usize
+    }
+}
+
+/// The site in a call stack as the standard library prints it: for each function a line with its name, with a
+/// number in front unless it is inlined in the one before, and where known a line with its place.
+fn site_in(stack: &str) -> String {
+    let mut lines = stack.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        let number = line.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+        let name = line[number..].trim_start_matches(": ");
+        let place = lines.next_if(|line| line.starts_with("at "));
+        let place = place.map(|line| &line["at ".len()..]);
+        let library = |place: &str| place.contains("/rustc/") || place.contains("/rustlib/");
+        if !is_inner(name) && !place.is_some_and(library) {
+            return match place {
+                Some(place) => format!("{name} ({place})"),
+                None => name.to_owned(),
+            };
+        }
+    }
+    "unknown".to_owned()
+}
+
+fn is_inner(name: &str) -> bool {
+    let is_part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let first = name.trim_start_matches(['<', '&', '[', '(', '*']);
+    let first = first.trim_start_matches("mut ").trim_start_matches("dyn ");
+    let end = first.find(|c| !is_part_of_name(c)).unwrap_or(first.len());
+    INNER.contains(&&first[..end]) || name.is_empty() || name.starts_with("<unknown>")
+}
+
+pub(crate) fn of_pool(core: &Core) -> Vec<LiveSample> {
+    let Some(sampler) = &core.sampler else {
+        return Vec::new();
+    };
+    core.settle();
+    let now = Instant::now();
+    let samples = sampler.samples();
+    let mut mappings = snapshot::large_mappings(core);
+    mappings.sort_unstable_by_key(|mapping| mapping.key);
+    let slabs = snapshot::of_pool(core);
+    let mut live = Vec::with_capacity(samples.len());
+    for (key, sample) in samples {
+        let mut found = LiveSample {
+            address: key,
+            len: sample.len,
+            capacity: 0,
+            age: now.saturating_duration_since(sample.born),
+            slab: None,
+            stack: sample.stack,
+        };
+        if let Ok(place) = mappings.binary_search_by_key(&key, |mapping| mapping.key) {
+            // Dropped meanwhile if nobody asks for it.
+            let mapping = &mappings[place];
+            let Some(asked) = mapping.asked else { continue };
+            found.address = mapping.address;
+            found.len = asked;
+            found.capacity = mapping.capacity;
+        } else {
+            // Dropped meanwhile if its slab is empty or gone.
+            let slab = slabs.slab_at(key).filter(|slab| slab.slots_out > 0);
+            let Some(slab) = slab else { continue };
+            found.capacity = slab.slot_size;
+            found.slab = Some(*slab);
+        }
+        live.push(found);
+    }
+    live.sort_by_key(|sample| Reverse(sample.age));
+    live
+}
+
+/// Some live samples as a table for people: `Display` prints a row for each, with age, length, capacity, the slots
+/// in use in its slab, and its site.
+///
+/// ```
+/// use slabuf::{Pool, SampleTable};
+///
+/// let pool = Pool::builder().sample(1).build()?;
+/// let mut buffers: Vec<_> = (0..1000).map(|_| pool.alloc(500)).collect();
+/// buffers.truncate(1);
+/// let samples = pool.live_samples();
+/// // One buffer of 500 bytes holds a slab of 8192.
+/// let table = SampleTable::lonely(&samples, 10).to_string();
+/// assert!(table.contains("1 of 16"), "{table}");
+/// # Ok::<(), slabuf::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SampleTable<'a> {
+    rows: Vec<&'a LiveSample>,
+}
+
+impl<'a> SampleTable<'a> {
+    /// The oldest, at most `rows` of them, oldest first.
+    pub fn oldest(samples: &'a [LiveSample], rows: usize) -> Self {
+        let mut all: Vec<_> = samples.iter().collect();
+        all.sort_by_key(|sample| Reverse(sample.age));
+        all.truncate(rows);
+        Self { rows: all }
+    }
+
+    /// Those that hold slabs nearly alone: at most a quarter of the slots of their slab are live. At most `rows` of
+    /// them; first those that hold most bytes of slab for each live slot, and of these the oldest.
+    pub fn lonely(samples: &'a [LiveSample], rows: usize) -> Self {
+        let held = |sample: &&LiveSample| {
+            let slab = sample.slab.filter(|slab| 4 * slab.slots_out <= slab.slots);
+            slab.map(|slab| sample.bytes_held(&slab))
+        };
+        let mut all: Vec<_> = samples.iter().filter(|s| held(s).is_some()).collect();
+        all.sort_by_key(|sample| Reverse((held(sample), sample.age)));
+        all.truncate(rows);
+        Self { rows: all }
+    }
+
+    /// The samples, in the order of the rows.
+    pub fn rows(&self) -> &[&'a LiveSample] {
+        &self.rows
+    }
+}
+
+impl fmt::Display for SampleTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rows.is_empty() {
+            return f.write_str("no live samples");
+        }
+        let (age, len, capacity, live) = ("age", "len", "capacity", "live slots");
+        write!(
+            f,
+            "{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  taken in"
+        )?;
+        for row in &self.rows {
+            let age = format!("{:.1?}", row.age);
+            let (len, capacity) = (Binary(row.len as u64), Binary(row.capacity as u64));
+            let live = match &row.slab {
+                Some(slab) => format!("{} of {}", slab.slots_out, slab.slots),
+                None => "mapping".to_owned(),
+            };
+            let site = row.site();
+            write!(
+                f,
+                "\n{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  {site}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_site_is_the_first_frame_of_somebody_else() {
+        let stack = "   0: <std::backtrace::Backtrace>::force_capture
+             at /rustc/0123/library/std/src/backtrace.rs:313:9
+   1: slabuf::sampler::Sampler::remember
+             at ./src/sampler.rs:100:30
+      <&slabuf::pool::Pool as slabuf::source::Source>::take
+   2: <T as core::convert::Into<U>>::into
+             at /rustc/0123/library/core/src/convert/mod.rs:776:9
+   3: slabuf_user::open
+             at ./src/open.rs:12:5
+   4: main
+";
+        assert_eq!(site_in(stack), "slabuf_user::open (./src/open.rs:12:5)");
+        assert_eq!(site_in("   0: slabuf::a\n   1: app::b\n"), "app::b");
+        assert_eq!(site_in("   0: <unknown>\n   1: <unknown>\n"), "unknown");
+        assert_eq!(site_in("disabled"), "disabled");
+        assert_eq!(site_in(""), "unknown");
+    }
+}

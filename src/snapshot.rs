@@ -1,0 +1,229 @@
+//! Where a pool's memory is, slab by slab and mapping by mapping.
+
+use crate::core::Core;
+use crate::region::Regions;
+use crate::roll;
+use crate::size_class::{SPAN, SizeClass};
+use crate::slab::Look;
+
+/// Where a pool's memory is. From [`Pool::snapshot`](crate::Pool::snapshot).
+///
+/// It is put together piece by piece while other threads go on: each figure was true at some moment. When no
+/// other thread uses the pool meanwhile, everything fits together and agrees with
+/// [`Pool::usage`](crate::Pool::usage).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Bytes in a slab.
+    pub slab_size: usize,
+    /// The size classes, smallest slots first.
+    pub classes: Vec<ClassSnapshot>,
+    /// The regions: first those of single slabs, then those of spans; by address.
+    pub regions: Vec<RegionSnapshot>,
+    /// The mappings of large buffers, live and cached, by address.
+    pub mappings: Vec<MappingSnapshot>,
+}
+
+/// A size class: all slots of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassSnapshot {
+    /// Bytes in a slot.
+    pub slot_size: usize,
+    /// Slots that are with live buffers.
+    pub in_buffers: u64,
+    /// Slots that lie in threads' magazines and in the depot's. They are out of their slabs, and keep them from
+    /// being empty.
+    pub in_magazines: u64,
+}
+
+/// A region: mapped at once, and carved into slabs or into spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegionSnapshot {
+    /// Address of its first byte.
+    pub address: usize,
+    /// Bytes mapped, the slabs' headers included.
+    pub bytes: usize,
+    /// Its slabs, or spans, by address.
+    pub slabs: Vec<SlabSnapshot>,
+}
+
+/// A slab, or a span of four slabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlabSnapshot {
+    /// Address of its first byte.
+    pub address: usize,
+    /// The state of the whole. A span is full, or empty, if all four of its slabs are.
+    pub state: SlabState,
+    /// Bytes in a slot; 0 if it belongs to no class.
+    pub slot_size: usize,
+    /// Slots it is cut into; 0 if it belongs to no class.
+    pub slots: u32,
+    /// Slots that are with buffers or in magazines; the others are free.
+    pub slots_out: u32,
+    /// Empty, and never used or given back to the system since: it takes no physical memory.
+    pub clean: bool,
+    states: [SlabState; SPAN],
+    count: u8,
+}
+
+/// The states of a slab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SlabState {
+    /// None of its slots is out.
+    Empty,
+    /// Some of its slots are out, with buffers or in magazines.
+    Partial,
+    /// All of its slots are out.
+    Full,
+}
+
+/// The mapping of a large buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MappingSnapshot {
+    /// Address of its first byte.
+    pub address: usize,
+    /// Bytes mapped, the guard page included.
+    pub bytes: usize,
+    /// The length that was asked for, in bytes, if a live buffer has it; `None` if it is kept for reuse.
+    pub live: Option<usize>,
+}
+
+impl SlabSnapshot {
+    fn new(address: usize, count: usize, look: Look, class: Option<&SizeClass>) -> Self {
+        let mut slab = Self {
+            address,
+            state: SlabState::Empty,
+            slot_size: 0,
+            slots: 0,
+            slots_out: 0,
+            clean: look.clean,
+            states: [SlabState::Empty; SPAN],
+            count: count as u8,
+        };
+        if let Some(class) = class {
+            let free = look.free_slots(class);
+            slab.slot_size = class.slot_size as usize;
+            slab.slots = class.slots;
+            slab.slots_out = class.slots - free;
+            slab.state = SlabState::of(free, class.slots);
+            slab.states = [slab.state; SPAN];
+            if class.spans {
+                let each = look.free_in_span(class);
+                slab.states = each.map(|(free, slots)| SlabState::of(free, slots));
+            }
+        }
+        slab
+    }
+
+    /// The state of the slab, or of each of the four slabs of a span, by address. A slot that lies in two slabs
+    /// of a span is out of both. This is how [`PoolUsage`](crate::PoolUsage) counts slabs.
+    pub fn states(&self) -> &[SlabState] {
+        &self.states[..usize::from(self.count)]
+    }
+}
+
+impl SlabState {
+    fn of(free: u32, slots: u32) -> Self {
+        match free {
+            0 => Self::Full,
+            _ if free == slots => Self::Empty,
+            _ => Self::Partial,
+        }
+    }
+}
+
+impl Snapshot {
+    /// How many slabs are in this state, those of spans counted one by one.
+    pub fn slabs_in(&self, state: SlabState) -> u64 {
+        let slabs = self.regions.iter().flat_map(|region| &region.slabs);
+        let states = slabs.flat_map(|slab| slab.states());
+        states.filter(|other| **other == state).count() as u64
+    }
+
+    /// The slab or span that the byte at `address` lies in.
+    pub fn slab_at(&self, address: usize) -> Option<&SlabSnapshot> {
+        let regions = self.regions.iter();
+        let mut region = regions.filter(|region| {
+            address
+                .checked_sub(region.address)
+                .is_some_and(|offset| offset < region.bytes)
+        });
+        let slabs = &region.next()?.slabs;
+        let behind = slabs.partition_point(|slab| slab.address <= address);
+        slabs.get(behind.checked_sub(1)?)
+    }
+}
+
+pub(crate) fn of_pool(core: &Core) -> Snapshot {
+    let mut regions = Vec::new();
+    for (of_kind, slabs_in_one) in core.regions.iter().zip([1, SPAN]) {
+        look_at_regions(core, of_kind, slabs_in_one, &mut regions);
+    }
+    let mappings = large_mappings(core)
+        .into_iter()
+        .map(|look| MappingSnapshot {
+            address: look.address,
+            bytes: look.footprint,
+            live: look.asked,
+        });
+    let mut mappings: Vec<_> = mappings.collect();
+    mappings.sort_unstable_by_key(|mapping| mapping.address);
+    Snapshot {
+        slab_size: core.config.slab_size,
+        classes: classes(core),
+        regions,
+        mappings,
+    }
+}
+
+fn classes(core: &Core) -> Vec<ClassSnapshot> {
+    let mut classes = Vec::with_capacity(core.table.count());
+    for number in 0..core.table.count() {
+        let in_locals = {
+            let locals = core.locals();
+            locals.iter().map(|local| local.slots(number)).sum::<u64>()
+        };
+        let counts = core.depot.counts(number);
+        let in_magazines = counts.slots_in_depot + in_locals;
+        classes.push(ClassSnapshot {
+            slot_size: core.table.get(number).slot_size as usize,
+            in_buffers: counts.slots_out.saturating_sub(in_magazines),
+            in_magazines,
+        });
+    }
+    classes
+}
+
+fn look_at_regions(
+    core: &Core,
+    of_kind: &Regions,
+    count: usize,
+    regions: &mut Vec<RegionSnapshot>,
+) {
+    let (first, step) = of_kind.slab_offsets();
+    let (mut address, mut looks) = (0, Vec::new());
+    while let Some(at) = of_kind.look_behind(address, &mut looks) {
+        address = at;
+        let slabs = looks.iter().enumerate().map(|(index, look)| {
+            let class = look.class.map(|number| core.table.get(number));
+            SlabSnapshot::new(at + first + index * step, count, *look, class)
+        });
+        regions.push(RegionSnapshot {
+            address: at,
+            bytes: of_kind.region_size(),
+            slabs: slabs.collect(),
+        });
+    }
+}
+
+pub(crate) fn large_mappings(core: &Core) -> Vec<crate::large::Look> {
+    let (mut looks, mut place) = (Vec::new(), 0);
+    while core.roll.look(place, &mut looks) {
+        place += roll::STEP;
+    }
+    looks
+}
