@@ -47,6 +47,14 @@ node:
 footprint *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml --bin footprint -- {{ ARGS }}
 
+# draws where a pool's memory is, slab by slab: `just map docs/memory_map.svg`
+map FILE="memory_map.svg":
+    cargo run --release --example memory_map -- {{ FILE }}
+
+# the same pool at work, in the terminal, for a number of seconds
+watch SECONDS="20":
+    cargo run --release --example memory_map -- --watch {{ SECONDS }}
+
 # instruction counts of the hot paths, compared with the figures kept in the repository
 instructions:
     .ci/run instructions
