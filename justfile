@@ -55,6 +55,10 @@ map FILE="memory_map.svg":
 watch SECONDS="20":
     cargo run --release --example memory_map -- --watch {{ SECONDS }}
 
+# a program with a leak, and the sampler's tables that show it
+who:
+    cargo run --release --example who_holds
+
 # instruction counts of the hot paths, compared with the figures kept in the repository
 instructions:
     .ci/run instructions

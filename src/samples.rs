@@ -39,7 +39,8 @@ impl LiveSample {
     ///
     /// # Complexity
     ///
-    /// The first call for a sample looks the stack's symbols up, which takes milliseconds.
+    /// The first call for a sample looks the stack's symbols up; the first of all reads the program's symbols from its
+    /// file, which may take a tenth of a second.
     pub fn site(&self) -> String {
         site_in(&self.stack.to_string())
     }
