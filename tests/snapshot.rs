@@ -1,8 +1,8 @@
 //! Snapshots: that they agree with the figures of `usage`, and hold while others use the pool.
 
 use slabuf::{Buffer, Pool, SlabState, Snapshot};
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// Of a pool that nobody uses meanwhile.
@@ -116,25 +116,28 @@ fn agrees_with_usage_at_every_stage() {
 #[test]
 fn counts_what_idle_and_ended_threads_hold() {
     let pool = Pool::builder().build().unwrap();
-    let (filled, looked) = (Barrier::new(2), Barrier::new(2));
     let kept = thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let (filled, is_filled) = channel();
+        let (looked, is_looked) = channel::<()>();
+        let pool = &pool;
+        let thread = scope.spawn(move || {
             let mut held: Vec<_> = (0..100).map(|_| pool.alloc(1000)).collect();
             drop(pool.alloc(40_000));
             held.truncate(1);
-            filled.wait();
-            looked.wait();
+            filled.send(()).unwrap();
+            // Until the other end is dropped.
+            is_looked.into_iter().for_each(drop);
             held
         });
-        filled.wait();
-        let snapshot = agrees(&pool);
+        is_filled.recv().unwrap();
+        let snapshot = agrees(pool);
         let class = snapshot.classes.iter().find(|c| c.slot_size >= 1000);
         let class = class.unwrap();
         assert_eq!(class.in_buffers, 1);
         assert!(class.in_magazines >= 99);
         assert_eq!(snapshot.mappings.len(), 1);
         assert_eq!(snapshot.mappings[0].live, None);
-        looked.wait();
+        drop(looked);
         thread.join().unwrap()
     });
     let snapshot = agrees(&pool);
@@ -221,6 +224,15 @@ fn large_buffers_are_live_then_cached_then_gone() {
     assert_eq!(live(&pool), []);
 }
 
+/// Stops the others also when the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn others_may_go_on_meanwhile() {
     let pool = Pool::builder().cache_limit(4 << 20).build().unwrap();
@@ -241,6 +253,7 @@ fn others_may_go_on_meanwhile() {
                 }
             });
         }
+        let _stop = StopAtEnd(&stop);
         let (mut snapshots, mut seen) = (0, 0);
         while snapshots < 300 || seen < 1000 {
             let snapshot = pool.snapshot();
@@ -248,7 +261,6 @@ fn others_may_go_on_meanwhile() {
             snapshots += 1;
             seen += snapshot.regions.len();
         }
-        stop.store(true, Relaxed);
     });
     agrees(&pool);
 }
