@@ -559,15 +559,6 @@ impl Core {
         self.drain_slabs();
     }
 
-    /// Puts every slot that lies in a gated pool's magazines back into its slab, so that what is out of the slabs is
-    /// with buffers. Makes system calls.
-    pub(crate) fn settle(&self) {
-        self.recall();
-        for class in 0..self.table.count() {
-            self.give_slabs(class, self.depot.drain(class));
-        }
-    }
-
     fn drain_slabs(&self) {
         for class in 0..self.table.count() {
             let slabs = self.depot.drain(class);

@@ -358,25 +358,6 @@ impl LocalCache {
     }
 }
 
-/// Remembers this take if it is its turn. `key`: see `sampler`.
-#[inline]
-pub(crate) fn sample(cache: Option<&LocalCache>, core: &Core, key: usize, len: usize) {
-    let Some(sampler) = &core.sampler else { return };
-    let Some(cache) = cache else {
-        if sampler.is_stray_due() {
-            sampler.remember(key, len);
-        }
-        return;
-    };
-    match cache.unsampled.get().checked_sub(1) {
-        Some(less) => cache.unsampled.set(less),
-        None => {
-            cache.unsampled.set(sampler.interval() - 1);
-            sampler.remember(key, len);
-        }
-    }
-}
-
 /// Where among the kept mappings one of this many bytes belongs.
 #[inline(always)]
 fn place_of(capacity: usize) -> usize {

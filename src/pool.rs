@@ -222,7 +222,7 @@ impl PoolBuilder {
     /// least 1, and at most the [`limit`](Self::limit); no mark if not set.
     ///
     /// Slots count with their size, large buffers with the length asked for (`in_use` of
-    /// [`PoolUsage`]). In a pool with a mark each take and each drop counts in one shared figure.
+    /// [`PoolUsage`](crate::PoolUsage)). In a pool with a mark each take and each drop counts in one shared figure.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.settings.high_water_mark = Some(bytes);
         self

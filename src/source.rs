@@ -12,7 +12,7 @@ use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::events;
 use crate::handle::{Handle, Prefix};
 use crate::large::Large;
-use crate::local::{gated, sample};
+use crate::local::gated;
 use crate::memory::{Fill, Memory, local, zero_large};
 use crate::pool::Pool;
 use crate::size_class::{DefaultClasses, GRANULE};
@@ -191,7 +191,7 @@ fn take_slot(
     if core.config.gated {
         let cache = cache.or_else(|| thread.find_or_attach(at));
         let slot = gated::take(cache, core, class)?;
-        sample(cache, core, slot.addr().get(), len);
+        gated::sample(cache, core, slot.addr().get(), len);
         return Ok(slot);
     }
     if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
@@ -261,7 +261,7 @@ fn take_mapped(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refu
     if let Some(marks) = &core.marks {
         marks.add(len);
     }
-    sample(cache, core, large.addr().get(), len);
+    gated::sample(cache, core, large.addr().get(), len);
     Ok(large_memory(core, large, len, fill))
 }
 

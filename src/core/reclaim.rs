@@ -41,6 +41,15 @@ impl Core {
         }
     }
 
+    /// Puts every slot that lies in a thread's magazine or the depot's back into its slab, so that what is out of the slabs is
+    /// with buffers. In a gated pool. Makes system calls.
+    pub(crate) fn settle(&self) {
+        self.reclaim();
+        for class in 0..self.table.count() {
+            self.give_slabs(class, self.depot.drain(class));
+        }
+    }
+
     /// Puts every slot that lies in a thread's magazine back into its slab.
     pub(super) fn reclaim(&self) {
         let mut lists = [const { None }; CLASS_PLACES];

@@ -41,6 +41,25 @@ pub(crate) fn give(cache: Option<&LocalCache>, core: &Core, class: usize, slot: 
     }
 }
 
+/// Remembers this take if it is its turn. `key`: see `sampler`.
+#[inline]
+pub(crate) fn sample(cache: Option<&LocalCache>, core: &Core, key: usize, len: usize) {
+    let Some(sampler) = &core.sampler else { return };
+    let Some(cache) = cache else {
+        if sampler.is_stray_due() {
+            sampler.remember(key, len);
+        }
+        return;
+    };
+    match cache.unsampled.get().checked_sub(1) {
+        Some(less) => cache.unsampled.set(less),
+        None => {
+            cache.unsampled.set(sampler.interval() - 1);
+            sampler.remember(key, len);
+        }
+    }
+}
+
 /// Whether magazines are not to be filled. Asked inside the gate: either whoever came to wait, or closed the
 /// pool, since then finds in the magazine what we put there, or we see them.
 #[inline(always)]
