@@ -49,7 +49,7 @@ const HUES: [[u8; 3]; 10] = [
     [0xc0, 0x2a, 0x2a],
 ];
 /// How much of the hue is left: up to a quarter of the slots out, half, three quarters, nearly all, all.
-const SHADES: [f64; 5] = [0.30, 0.46, 0.62, 0.78, 1.0];
+const SHADES: [f64; 5] = [0.46, 0.58, 0.70, 0.83, 1.0];
 
 fn hue_of(slot_size: usize) -> usize {
     let doublings = slot_size.max(16).next_power_of_two().trailing_zeros() as usize - 4;
