@@ -7,6 +7,7 @@ use crate::AllocError;
 use crate::Buffer;
 use crate::Pool;
 use crate::PoolUsage;
+use crate::SlabState;
 use crate::os::fake::{Call, FakeOs, Fault};
 
 const KIB: usize = 1 << 10;
@@ -58,6 +59,14 @@ impl Workload {
         let usage = self.pool.usage();
         assert_eq!(usage.large_live, expected.large_live);
         assert_eq!(usage.in_use, expected.in_use + expected.large_live);
+        let snapshot = self.pool.snapshot();
+        let regions = snapshot.regions.iter().map(|region| region.bytes);
+        let mappings = snapshot.mappings.iter().map(|mapping| mapping.bytes);
+        assert_eq!(regions.chain(mappings).sum::<usize>(), self.fake.mapped());
+        let live = snapshot.mappings.iter().filter_map(|mapping| mapping.live);
+        assert_eq!(live.sum::<usize>() as u64, usage.large_live);
+        assert_eq!(snapshot.slabs_in(SlabState::Empty), usage.slabs_empty);
+        assert_eq!(snapshot.slabs_in(SlabState::Full), usage.slabs_full);
         assert_eq!(usage.external, self.fake.mapped() as u64);
         let slabs = usage.slabs_partial + usage.slabs_full;
         assert_eq!(usage.array_buffers, 4096 * slabs + usage.large_live);
