@@ -34,8 +34,8 @@ const INNER: [&str; 6] = ["slabuf", "std", "core", "alloc", "bytes", "backtrace_
 
 impl LiveSample {
     /// Where it was taken, as text: the innermost function of the call stack that belongs neither to this crate nor to
-    /// the standard library nor to `bytes`, with file and line where the program has debug information. Without
-    /// symbols it is "unknown".
+    /// the standard library nor to `bytes`. Where the program has debug information, with file and line; where it has
+    /// none, a function that was inlined is not to be told from the one it was inlined in. Without symbols it is "unknown".
     ///
     /// # Complexity
     ///
