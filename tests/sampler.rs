@@ -271,9 +271,10 @@ fn buffers_dropped_elsewhere_are_forgotten() {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel::<Buffer>(100);
+        let mut threads = Vec::new();
         for seed in 0..2 {
             let (pool, sender) = (&pool, sender.clone());
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let mut rng = Rng::new(seed);
                 for _ in 0..5000 {
                     let mut buffer = pool.alloc_unsafe(rng.log_uniform(1, 40_000));
@@ -284,14 +285,14 @@ fn buffers_dropped_elsewhere_are_forgotten() {
                         sender.send(buffer).unwrap();
                     }
                 }
-            });
+            }));
         }
         drop(sender);
         let stop = &stop;
-        scope.spawn(move || {
+        threads.push(scope.spawn(move || {
             receiver.into_iter().for_each(drop);
             stop.store(true, Relaxed);
-        });
+        }));
         while !stop.load(Relaxed) {
             let samples = pool.live_samples();
             for sample in &samples {
@@ -300,6 +301,10 @@ fn buffers_dropped_elsewhere_are_forgotten() {
             }
             assert!(samples.len() < 400, "{}", samples.len());
         }
+        // The end of the scope does not wait until a thread has given its local cache back.
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
     });
     assert!(pool.live_samples().is_empty());
     pool.trim();

@@ -238,9 +238,10 @@ fn others_may_go_on_meanwhile() {
     let pool = Pool::builder().cache_limit(4 << 20).build().unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let mut threads = Vec::new();
         for seed in 0..3 {
             let (pool, stop) = (&pool, &stop);
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let mut seed = seed + 11;
                 let mut held = Vec::new();
                 while !stop.load(Relaxed) {
@@ -251,9 +252,9 @@ fn others_may_go_on_meanwhile() {
                         pool.trim();
                     }
                 }
-            });
+            }));
         }
-        let _stop = StopAtEnd(&stop);
+        let stop = StopAtEnd(&stop);
         let (mut snapshots, mut seen) = (0, 0);
         while snapshots < 300 || seen < 1000 {
             let snapshot = pool.snapshot();
@@ -261,6 +262,11 @@ fn others_may_go_on_meanwhile() {
             snapshots += 1;
             seen += snapshot.regions.len();
         }
+        drop(stop);
+        // The end of the scope does not wait until a thread has given its local cache back.
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
     });
     agrees(&pool);
 }
