@@ -1,0 +1,134 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+pub(crate) const DEFAULT_LIMIT: usize = 8 << 20;
+pub(crate) const DEFAULT_CHUNK: usize = 1 << 20;
+/// Chunks are mappings of their own, of whole pages on any machine: so two of them fill two chunks' limit exactly.
+const CHUNK_STEP: usize = 64 << 10;
+const MAX_CHUNK: usize = 1 << 30;
+
+pub(crate) const USAGE: &str = "\
+Usage: copy [OPTIONS] SOURCE DESTINATION
+
+Copies a file through buffers of one bounded pool, a thread reading and a thread writing. The destination
+is written beside its name, compared with the source, and renamed.
+
+  --limit SIZE        the most memory the pool may map, two chunks at least (default: 8M)
+  --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 1M)
+  --write-rate SIZE   bytes the writer writes a second, for a slow destination (default: no bound)
+  --no-backpressure   a pool without a limit: what is read and not yet written piles up in memory
+  --fsync             wait until the destination is on the disk
+  --no-verify         do not compare the files afterwards
+  -h, --help          this text
+
+SIZE is a number of bytes, or one with K, M, G or T (1024, 1024 x 1024, ...) behind it.";
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) source: PathBuf,
+    pub(crate) destination: PathBuf,
+    /// `None`: no backpressure.
+    pub(crate) limit: Option<usize>,
+    pub(crate) chunk: usize,
+    /// Bytes a second.
+    pub(crate) write_rate: Option<u64>,
+    pub(crate) fsync: bool,
+    pub(crate) verify: bool,
+}
+
+/// What the arguments ask for; `None` if it is help.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, String> {
+    let text = |error: lexopt::Error| error.to_string();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let (mut limit, mut chunk, mut write_rate) = (None, DEFAULT_CHUNK, None);
+    let (mut backpressure, mut fsync, mut verify) = (true, false, true);
+    let mut paths = Vec::new();
+    while let Some(argument) = parser.next().map_err(text)? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("limit") => limit = Some(size("--limit", &parser.value().map_err(text)?)?),
+            Long("chunk") => chunk = size("--chunk", &parser.value().map_err(text)?)?,
+            Long("write-rate") => {
+                write_rate = Some(size("--write-rate", &parser.value().map_err(text)?)? as u64);
+            }
+            Long("no-backpressure") => backpressure = false,
+            Long("fsync") => fsync = true,
+            Long("no-verify") => verify = false,
+            Value(path) => paths.push(PathBuf::from(path)),
+            unknown => return Err(text(unknown.unexpected())),
+        }
+    }
+    let count = paths.len();
+    let [source, destination] = <[PathBuf; 2]>::try_from(paths)
+        .map_err(|_| format!("a SOURCE and a DESTINATION are needed, {count} given"))?;
+    if !backpressure && limit.is_some() {
+        return Err("--limit and --no-backpressure exclude each other".to_owned());
+    }
+    let limit = backpressure.then_some(limit.unwrap_or(DEFAULT_LIMIT));
+    check(chunk, limit, write_rate)?;
+    Ok(Some(Options {
+        source,
+        destination,
+        limit,
+        chunk,
+        write_rate,
+        fsync,
+        verify,
+    }))
+}
+
+fn check(chunk: usize, limit: Option<usize>, write_rate: Option<u64>) -> Result<(), String> {
+    if chunk > MAX_CHUNK || chunk == 0 || !chunk.is_multiple_of(CHUNK_STEP) {
+        return Err(format!(
+            "--chunk {chunk}: it must be {CHUNK_STEP} to {MAX_CHUNK} bytes, in steps of {CHUNK_STEP}"
+        ));
+    }
+    if let Some(limit) = limit
+        && limit < 2 * chunk
+    {
+        return Err(format!(
+            "--limit {limit}: with a --chunk of {chunk} bytes it must be {} bytes at least, two chunks",
+            2 * chunk
+        ));
+    }
+    if write_rate == Some(0) {
+        return Err("--write-rate 0: it must be 1 byte a second at least".to_owned());
+    }
+    Ok(())
+}
+
+/// A number of bytes with or without a suffix.
+fn size(option: &str, value: &OsString) -> Result<usize, String> {
+    let refuse = |reason: &str| Err(format!("{option} {}: {reason}", value.display()));
+    let Some(text) = value.to_str() else {
+        return refuse("not a size");
+    };
+    let shift = match text.chars().next_back().map(|last| last.to_ascii_uppercase()) {
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some('T') => 40,
+        _ => 0,
+    };
+    let digits = if shift == 0 {
+        text
+    } else {
+        &text[..text.len() - 1]
+    };
+    // `parse` would take a sign too.
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return refuse("not a size: a whole number of bytes, or one with K, M, G or T behind it");
+    }
+    let bytes = digits
+        .parse()
+        .ok()
+        .and_then(|number: usize| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes <= isize::MAX as usize => Ok(bytes),
+        _ => refuse(&format!("too large: {} bytes are the most", isize::MAX)),
+    }
+}

@@ -1,0 +1,136 @@
+//! Reader, writer, comparer. What is between two threads is in an unbounded queue: the pool bounds it. A reader that
+//! is ahead finds the pool at its limit, and waits there until the other side has dropped a buffer.
+
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use slabuf::{AllocError, Buffer, Pool};
+
+use crate::failure::Failure;
+use crate::figures::Figures;
+use crate::files::Named;
+
+/// How long anybody sleeps before they look whether there was a signal.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Reads the file to its end. Returns how long it waited for memory.
+pub(crate) fn read(
+    (path, mut file): Named<'_>,
+    (pool, chunk): (&Pool, usize),
+    queue: Sender<Buffer>,
+    figures: &Figures,
+) -> Result<Duration, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let start = Instant::now();
+        let mut buffer = take(pool, chunk, figures)?;
+        waited += start.elapsed();
+        figures.note_external(pool);
+
+        let len = fill(&mut file, &mut buffer).map_err(Failure::at("read", path))?;
+        buffer.truncate(len);
+        figures.enqueue(len);
+        // Nobody there: whoever took the buffers has failed, and says why.
+        if len == 0 || queue.send(buffer).is_err() || len < chunk {
+            return Ok(waited);
+        }
+    }
+}
+
+/// A buffer, as soon as the pool has room. This is all the backpressure there is.
+fn take(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
+    loop {
+        figures.check_signal()?;
+        match pool.alloc_unsafe_timeout(len, PATIENCE) {
+            Err(AllocError::TimedOut { .. }) => (),
+            taken => return taken.map_err(|error| Failure::new(error.to_string())),
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file at its end. Returns how many bytes it read.
+fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(count) => len += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+/// Writes what comes, at most `rate` bytes a second.
+pub(crate) fn write(
+    (path, mut file): Named<'_>,
+    queue: Receiver<Buffer>,
+    rate: Option<u64>,
+    figures: &Figures,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut written = 0;
+    for buffer in queue {
+        figures.check_signal()?;
+        file.write_all(&buffer).map_err(|error| {
+            Failure::new(format!(
+                "cannot write to {}: {error} (after {written} bytes)",
+                path.display()
+            ))
+        })?;
+        written += buffer.len() as u64;
+        if let Some(rate) = rate {
+            sleep_until(start, written as f64 / rate as f64, figures)?;
+        }
+        figures.dequeue(buffer.len());
+    }
+    Ok(())
+}
+
+/// Sleeps until `seconds` after `start`, or a signal.
+fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Failure> {
+    loop {
+        let left = seconds - start.elapsed().as_secs_f64();
+        if left <= 0.0 {
+            return Ok(());
+        }
+        figures.check_signal()?;
+        thread::sleep(PATIENCE.min(Duration::from_secs_f64(left)));
+    }
+}
+
+/// Compares what comes with the file, chunk by chunk. `scratch` is as long as a chunk.
+pub(crate) fn compare(
+    (path, mut file): Named<'_>,
+    queue: Receiver<Buffer>,
+    mut scratch: Buffer,
+    figures: &Figures,
+) -> Result<(), Failure> {
+    let mut compared = 0;
+    for buffer in queue {
+        figures.check_signal()?;
+        let part = &mut scratch[..buffer.len()];
+        let len = fill(&mut file, part).map_err(Failure::at("read back", path))?;
+        if buffer != part[..len] {
+            return Err(differ(path, compared));
+        }
+        compared += len as u64;
+        figures.dequeue(len);
+    }
+    let beyond = fill(&mut file, &mut scratch[..1]).map_err(Failure::at("read back", path))?;
+    if beyond > 0 {
+        return Err(differ(path, compared));
+    }
+    Ok(())
+}
+
+fn differ(path: &Path, offset: u64) -> Failure {
+    Failure::new(format!(
+        "the copy for {} differs from the source, in the chunk at byte {offset} or in its length; it is removed",
+        path.display()
+    ))
+}

@@ -1,0 +1,83 @@
+//! Runs one flow: a thread that reads, a thread that takes what was read, and this one, which shows how far they are.
+
+use std::panic::resume_unwind;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::failure::Failure;
+use crate::figures::Figures;
+
+const REDRAW: Duration = Duration::from_millis(50);
+const BAR: &str = "{bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left  {msg}";
+
+/// What a flow did.
+pub(crate) struct Flow {
+    pub(crate) bytes: u64,
+    pub(crate) took: Duration,
+    /// How long the reader waited for memory.
+    pub(crate) waited: Duration,
+}
+
+pub(crate) fn run(
+    len: u64,
+    figures: &Figures,
+    read: impl FnOnce() -> Result<Duration, Failure> + Send,
+    take: impl FnOnce() -> Result<(), Failure> + Send,
+) -> Result<Flow, Failure> {
+    figures.restart();
+    let start = Instant::now();
+    let (running, ended) = channel::<()>();
+    let also_running = running.clone();
+    let (read, taken) = thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let _until_end = running;
+            read()
+        });
+        let taker = scope.spawn(move || {
+            let _until_end = also_running;
+            take()
+        });
+        show(len, figures, &ended);
+        (join(reader), join(taker))
+    });
+    let took = start.elapsed();
+    // Where both have failed the taker was first.
+    taken?;
+    let (bytes, _, _) = figures.now();
+    Ok(Flow {
+        bytes,
+        took,
+        waited: read?,
+    })
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Draws the bar until both threads have ended, and a line of figures at each eighth of the way.
+fn show(len: u64, figures: &Figures, ended: &Receiver<()>) {
+    let bar = ProgressBar::new(len);
+    bar.set_style(ProgressStyle::with_template(BAR).expect("a valid template"));
+    let mut next = len / 8;
+    while ended.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+        let (done, queued, memory) = figures.now();
+        let mib = |bytes: u64| bytes >> 20;
+        let text = format!(
+            "queue {} external {} rss {} MiB",
+            mib(queued),
+            mib(memory.external),
+            mib(memory.rss)
+        );
+        if done >= next {
+            bar.suspend(|| println!("{:>3} % {text}", done * 100 / len.max(1)));
+            next = (done / (len / 8).max(1) + 1) * (len / 8);
+        }
+        bar.set_message(text);
+        bar.set_position(done);
+    }
+    bar.finish_and_clear();
+}
