@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::size;
+
 pub(crate) const DEFAULT_LIMIT: usize = 8 << 20;
 pub(crate) const DEFAULT_CHUNK: usize = 1 << 20;
 /// Chunks are mappings of their own, of whole pages on any machine: so two of them fill two chunks' limit exactly.
@@ -50,10 +52,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("limit") => limit = Some(size("--limit", &parser.value().map_err(text)?)?),
-            Long("chunk") => chunk = size("--chunk", &parser.value().map_err(text)?)?,
+            Long("limit") => limit = Some(size::parse("--limit", &parser.value().map_err(text)?)?),
+            Long("chunk") => chunk = size::parse("--chunk", &parser.value().map_err(text)?)?,
             Long("write-rate") => {
-                write_rate = Some(size("--write-rate", &parser.value().map_err(text)?)? as u64);
+                write_rate =
+                    Some(size::parse("--write-rate", &parser.value().map_err(text)?)? as u64);
             }
             Long("no-backpressure") => backpressure = false,
             Long("fsync") => fsync = true,
@@ -99,36 +102,4 @@ fn check(chunk: usize, limit: Option<usize>, write_rate: Option<u64>) -> Result<
         return Err("--write-rate 0: it must be 1 byte a second at least".to_owned());
     }
     Ok(())
-}
-
-/// A number of bytes with or without a suffix.
-fn size(option: &str, value: &OsString) -> Result<usize, String> {
-    let refuse = |reason: &str| Err(format!("{option} {}: {reason}", value.display()));
-    let Some(text) = value.to_str() else {
-        return refuse("not a size");
-    };
-    let shift = match text.chars().next_back().map(|last| last.to_ascii_uppercase()) {
-        Some('K') => 10,
-        Some('M') => 20,
-        Some('G') => 30,
-        Some('T') => 40,
-        _ => 0,
-    };
-    let digits = if shift == 0 {
-        text
-    } else {
-        &text[..text.len() - 1]
-    };
-    // `parse` would take a sign too.
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return refuse("not a size: a whole number of bytes, or one with K, M, G or T behind it");
-    }
-    let bytes = digits
-        .parse()
-        .ok()
-        .and_then(|number: usize| number.checked_mul(1 << shift));
-    match bytes {
-        Some(bytes) if bytes <= isize::MAX as usize => Ok(bytes),
-        _ => refuse(&format!("too large: {} bytes are the most", isize::MAX)),
-    }
 }

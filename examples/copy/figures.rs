@@ -59,8 +59,7 @@ impl Figures {
 
     /// To be called after each take: nothing else maps memory.
     pub(crate) fn note_external(&self, pool: &Pool) {
-        self.peak_external
-            .fetch_max(pool.usage().external, Relaxed);
+        self.peak_external.fetch_max(pool.usage().external, Relaxed);
     }
 
     /// Bytes done, bytes queued, and the process' memory.

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Seek};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Advice, FallocateFlags, access, fadvise, fallocate};
+use rustix::fs::{Access, Advice, access, fadvise};
 use tempfile::{Builder, NamedTempFile};
 
 use crate::failure::Failure;
@@ -94,20 +94,6 @@ impl Destination {
             .tempfile_in(directory_of(&path))
             .map_err(Failure::at("create a file beside", &path))?;
         Ok(Self { path, beside })
-    }
-
-    /// Claims the room, so that a full disk shows at once. File systems that can't are written to as they are.
-    pub(crate) fn reserve(&self, len: u64) -> Result<(), Failure> {
-        if len == 0 {
-            return Ok(());
-        }
-        match fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, len) {
-            Err(rustix::io::Errno::NOSPC) => Err(Failure::at(
-                &format!("write {len} bytes to"),
-                &self.path,
-            )(rustix::io::Errno::NOSPC.into())),
-            _ => Ok(()),
-        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -14,6 +14,8 @@ mod failure;
 mod figures;
 mod files;
 mod flow;
+#[path = "../shared/size.rs"]
+mod size;
 mod watch;
 
 use std::process::ExitCode;
@@ -52,7 +54,6 @@ fn copy(options: &Options) -> Result<(), Failure> {
     let figures = Figures::new().map_err(|error| Failure::new(error.to_string()))?;
     let source = Source::open(&options.source)?;
     let destination = Destination::create(&options.destination, &source)?;
-    destination.reserve(source.len())?;
 
     let written = write_all(options, &source, &destination, &figures)?;
     let compared = match options.verify {
@@ -119,7 +120,10 @@ fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option
     let seconds = written.took.as_secs_f64();
     println!("copied                {bytes} bytes in {seconds:.3} s");
     println!("throughput            {:.1} MiB/s", mib(bytes) / seconds);
-    println!("reader waited         {:.3} s", written.waited.as_secs_f64());
+    println!(
+        "reader waited         {:.3} s",
+        written.waited.as_secs_f64()
+    );
     match options.limit {
         Some(limit) => println!("limit                 {limit} bytes"),
         None => println!("limit                 none"),

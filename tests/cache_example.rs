@@ -1,0 +1,81 @@
+//! The example `cache` as a program: the heap's growth, the bound, the limit, expiry, and what is left.
+
+#[path = "common/example.rs"]
+mod example;
+
+use example::Ended;
+
+fn cache(arguments: &[&str]) -> Ended {
+    let output = example::command("cache").args(arguments).output();
+    output.unwrap().into()
+}
+
+/// The row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB. The last one of that name.
+#[track_caller]
+fn row(ended: &Ended, step: &str) -> [f64; 5] {
+    let lines = ended.stdout.lines().rev();
+    let behind = lines
+        .filter_map(|line| line.trim_start().strip_prefix(step))
+        .next()
+        .unwrap_or_else(|| panic!("no row {step:?} in:\n{}", ended.stdout));
+    let figures: Vec<f64> = behind
+        .split_whitespace()
+        .map(|figure| figure.parse().unwrap())
+        .collect();
+    figures.try_into().expect("five figures in a row")
+}
+
+#[test]
+fn values_are_off_the_heap_and_their_memory_comes_back() {
+    for value in ["8K", "64K"] {
+        let ended = cache(&["--bytes", "64M", "--value", value, "--ttl-ms", "100"]);
+        ended.assert_success();
+        let [.., external, array_buffers] = row(
+            &ended,
+            if value == "8K" {
+                "8192 values"
+            } else {
+                "1024 values"
+            },
+        );
+        assert!((64.0..70.0).contains(&external), "{external}");
+        assert_eq!(array_buffers, 64.0);
+        // An entry of 200 bytes or so for each value of 8 KiB.
+        assert!(ended.figure("heap growth for a cached GiB:") < 32.0);
+
+        let [.., external, array_buffers] = row(&ended, "trim()");
+        assert!(external < 20.0, "a quarter of the bound, {external} MiB");
+        assert!(
+            array_buffers <= 17.0,
+            "a quarter of the bound, {array_buffers} MiB"
+        );
+
+        assert!(ended.figure("peak external:") <= ended.figure("limit:"));
+        assert!(ended.figure("refused and evicted") > 0.0);
+
+        let [.., external, _] = row(&ended, "sweep(), trim()");
+        assert!(
+            external <= 0.5,
+            "the view that is still there, {external} MiB"
+        );
+        let [.., external, array_buffers] = row(&ended, "at the end");
+        assert_eq!((external, array_buffers), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn bad_arguments_are_named_with_what_is_allowed() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["--bytes", "1M", "--value", "64K"], "1 to 16384 bytes"),
+        (&["--value", "0"], "--value 0"),
+        (&["--bytes", "much"], "--bytes much"),
+        (&["--ttl-ms", "soon"], "--ttl-ms soon"),
+        (&["more"], "more"),
+    ];
+    for (arguments, part) in cases {
+        let ended = cache(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{part:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("Usage: cache"));
+    }
+}

@@ -1,0 +1,60 @@
+//! Examples as programs: what Cargo built of them, and what they print.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A command that runs the example. `cargo test` has built it, in a directory beside the tests'.
+pub(crate) fn command(name: &str) -> Command {
+    let test = env::current_exe().expect("the test binary has a path");
+    let profile = test.ancestors().nth(2).expect("target/debug/deps/test");
+    let path: PathBuf = [
+        profile.as_os_str(),
+        OsStr::new("examples"),
+        OsStr::new(name),
+    ]
+    .iter()
+    .collect();
+    assert!(
+        path.exists(),
+        "there is no {}: build it with `cargo build --example {name}`",
+        path.display()
+    );
+    Command::new(path)
+}
+
+/// What it printed, and how it ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn assert_success(&self) {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+    }
+
+    /// The first number behind `name`, at the beginning of a line or in it.
+    #[track_caller]
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        let behind = self.stdout.split_once(name).map(|(_, behind)| behind);
+        let number = behind.and_then(|text| text.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_else(|| panic!("no figure {name:?} in:\n{}", self.stdout))
+    }
+}

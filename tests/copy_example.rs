@@ -1,0 +1,340 @@
+//! The example `copy` as a program: what it copies, what it refuses, what it leaves behind when it fails.
+
+#[path = "common/example.rs"]
+mod example;
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use example::Ended;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// Bytes that differ from place to place.
+fn contents(len: usize) -> Vec<u8> {
+    (0..len as u32)
+        .map(|at| (at.wrapping_mul(0x9E37_79B9) >> 24) as u8)
+        .collect()
+}
+
+/// A directory with a `source` of `len` bytes in it.
+fn directory(len: usize) -> (TempDir, PathBuf, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
+    fs::write(&source, contents(len)).unwrap();
+    let destination = directory.path().join("destination");
+    (directory, source, destination)
+}
+
+fn copy(options: &[&str], source: &Path, destination: &Path) -> Ended {
+    let mut command = example::command("copy");
+    command.args(options).arg(source).arg(destination);
+    command.output().unwrap().into()
+}
+
+fn names(directory: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(directory.path()).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// It ends with code 1, says `parts`, and has neither changed nor left anything.
+#[track_caller]
+fn refused(source: &Path, destination: &Path, parts: &[&str]) {
+    let ended = copy(&[], source, destination);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    for part in parts {
+        assert!(ended.stderr.contains(part), "{part:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn files_of_all_lengths_arrive_whole() {
+    for len in [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_000] {
+        let (directory, source, destination) = directory(len);
+        fs::set_permissions(&source, Permissions::from_mode(0o640)).unwrap();
+        let ended = copy(&["--chunk", "64K", "--fsync"], &source, &destination);
+        ended.assert_success();
+        assert_eq!(fs::read(&destination).unwrap(), contents(len), "{len}");
+        let mode = fs::metadata(&destination).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o640);
+        assert_eq!(ended.figure("copied "), len as f64);
+        assert_eq!(ended.figure("files equal           yes,"), len as f64);
+        assert_eq!(names(&directory), ["destination", "source"]);
+    }
+}
+
+#[test]
+fn an_old_destination_is_replaced_and_a_link_to_it_stays() {
+    let (directory, source, destination) = directory(100_000);
+    fs::write(&destination, b"old").unwrap();
+    let link = directory.path().join("link");
+    symlink(&destination, &link).unwrap();
+    copy(&["--no-verify"], &source, &link).assert_success();
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(&destination).unwrap(), contents(100_000));
+    assert_eq!(names(&directory), ["destination", "link", "source"]);
+}
+
+#[test]
+fn names_may_be_relative() {
+    let (directory, _, destination) = directory(10);
+    let mut command = example::command("copy");
+    command.current_dir(&directory);
+    let output = command.args(["source", "destination"]).output();
+    Ended::from(output.unwrap()).assert_success();
+    assert_eq!(fs::read(destination).unwrap(), contents(10));
+}
+
+#[test]
+fn a_source_that_is_no_file_is_refused() {
+    let (directory, source, destination) = directory(10);
+    fs::remove_file(&source).unwrap();
+    refused(
+        &source,
+        &destination,
+        &["cannot read", "source", "No such file"],
+    );
+    refused(directory.path(), &destination, &["is a directory"]);
+    refused(
+        Path::new("/dev/zero"),
+        &destination,
+        &["not a regular file"],
+    );
+    assert!(names(&directory).is_empty());
+}
+
+#[test]
+fn a_destination_that_cannot_be_written_is_refused() {
+    let (directory, source, _) = directory(10);
+    let inside = |name: &str| directory.path().join(name);
+    refused(&source, directory.path(), &["is a directory"]);
+    refused(&source, Path::new("/dev/null"), &["not a regular file"]);
+    refused(
+        &source,
+        &inside("none/destination"),
+        &["none/destination", "No such file"],
+    );
+    refused(&source, &inside("source/destination"), &["Not a directory"]);
+    symlink(inside("none"), inside("dangling")).unwrap();
+    refused(
+        &source,
+        &inside("dangling"),
+        &["cannot write", "dangling", "No such file"],
+    );
+    // Nobody creates files there, root neither.
+    if cfg!(target_os = "linux") {
+        refused(
+            &source,
+            Path::new("/proc/destination"),
+            &["cannot create", "/proc/destination"],
+        );
+    }
+    assert_eq!(names(&directory), ["dangling", "source"]);
+}
+
+#[test]
+fn a_file_is_not_copied_to_itself() {
+    let (directory, source, _) = directory(10);
+    let link = directory.path().join("link");
+    symlink(&source, &link).unwrap();
+    let twin = directory.path().join("twin");
+    fs::hard_link(&source, &twin).unwrap();
+    for destination in [&source, &link, &twin] {
+        refused(&source, destination, &["are the same file"]);
+        refused(destination, &source, &["are the same file"]);
+    }
+    assert_eq!(fs::read(&source).unwrap(), contents(10));
+    assert_eq!(names(&directory), ["link", "source", "twin"]);
+}
+
+#[test]
+fn bad_arguments_are_named_with_what_is_allowed() {
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&[], &["0 given"]),
+        (&["a"], &["1 given"]),
+        (&["a", "b", "c"], &["3 given"]),
+        (
+            &["--chunk", "1000", "a", "b"],
+            &["--chunk 1000", "65536 to 1073741824"],
+        ),
+        (&["--chunk", "0", "a", "b"], &["--chunk 0", "65536"]),
+        (
+            &["--chunk", "100K", "a", "b"],
+            &["--chunk 102400", "steps of 65536"],
+        ),
+        (
+            &["--chunk", "2G", "a", "b"],
+            &["--chunk 2147483648", "1073741824"],
+        ),
+        (
+            &["--limit", "1M", "a", "b"],
+            &["--limit 1048576", "2097152"],
+        ),
+        (
+            &["--limit", "8X", "a", "b"],
+            &["--limit 8X", "K, M, G or T"],
+        ),
+        (&["--limit", "-1", "a", "b"], &["--limit -1", "not a size"]),
+        (
+            &["--limit", "9999999999T", "a", "b"],
+            &["9999999999T", "9223372036854775807"],
+        ),
+        (
+            &["--write-rate", "0", "a", "b"],
+            &["--write-rate 0", "1 byte"],
+        ),
+        (
+            &["--no-backpressure", "--limit", "8M", "a", "b"],
+            &["exclude each other"],
+        ),
+        (&["--frob", "a", "b"], &["--frob"]),
+    ];
+    for (arguments, parts) in cases {
+        let output = example::command("copy").args(arguments).output();
+        let ended = Ended::from(output.unwrap());
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        for part in parts.iter().chain(&["Usage: copy"]) {
+            assert!(ended.stderr.contains(part), "{part:?}: {}", ended.stderr);
+        }
+    }
+}
+
+/// Runs `script` in a shell, with the example and its arguments as `"$@"`.
+fn in_shell(script: &str, command: &mut Command) -> Ended {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.output().unwrap().into()
+}
+
+#[test]
+fn a_write_that_fails_leaves_nothing() {
+    let (directory, source, destination) = directory(MIB);
+    let mut command = example::command("copy");
+    command
+        .args(["--chunk", "64K"])
+        .arg(&source)
+        .arg(&destination);
+    // 200 blocks of 512 or 1024 bytes, which is up to the shell.
+    let ended = in_shell("trap '' XFSZ; ulimit -f 200; exec \"$@\"", &mut command);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    for part in [
+        "cannot write to",
+        "destination",
+        "File too large",
+        "after 65536 bytes",
+    ] {
+        if part != "after 65536 bytes" || ended.stderr.contains("after 6") {
+            assert!(ended.stderr.contains(part), "{part:?}: {}", ended.stderr);
+        }
+    }
+    assert_eq!(names(&directory), ["source"]);
+}
+
+#[test]
+fn a_full_disk_is_named() {
+    let (directory, source, _) = directory(3 * MIB);
+    let disk = directory.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = "mount -t tmpfs -o size=1m tmpfs";
+    let script = format!(
+        "{mount} '{}' || exit 77; \"$@\"; code=$?; ls -A '{0}'; exit $code",
+        disk.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script, "sh"]);
+    let copy = example::command("copy");
+    command
+        .arg(copy.get_program())
+        .arg(&source)
+        .arg(disk.join("destination"));
+    let ended = match command.output() {
+        Ok(output) => Ended::from(output),
+        Err(error) => return println!("left out, no unshare: {error}"),
+    };
+    if ended.code != Some(1) || !ended.stderr.contains("cannot write") {
+        let may_mount = Command::new("unshare").args(["-m", "true"]).status();
+        assert!(
+            ended.code == Some(77) || !may_mount.is_ok_and(|status| status.success()),
+            "{:?} {}",
+            ended.code,
+            ended.stderr
+        );
+        return println!("left out, no file system can be mounted: {}", ended.stderr);
+    }
+    assert!(
+        ended.stderr.contains("No space left on device"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.stdout, "", "what is left on the disk");
+}
+
+#[test]
+fn an_interrupt_removes_the_partial_file() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let (directory, source, destination) = directory(8 * MIB);
+        let mut command = example::command("copy");
+        command.args(["--chunk", "64K", "--write-rate", "256K"]);
+        command.arg(&source).arg(&destination);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Until something of it is there.
+        while partial_len(&directory) == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended too early");
+            thread::sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+        assert_eq!(names(&directory), ["source"]);
+    }
+}
+
+fn partial_len(directory: &TempDir) -> u64 {
+    let entries = fs::read_dir(directory.path()).unwrap();
+    let partial = entries
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension() == Some(OsStr::new("part")));
+    // It may go between the two calls.
+    partial
+        .and_then(|path| fs::metadata(path).ok())
+        .map_or(0, |metadata| metadata.len())
+}
+
+#[test]
+fn memory_stays_within_the_limit_however_slow_the_writer() {
+    let (_directory, source, destination) = directory(4 * MIB);
+    let options = ["--limit", "1M", "--chunk", "128K", "--write-rate", "16M"];
+    let ended = copy(&options, &source, &destination);
+    ended.assert_success();
+    let limit = MIB as f64;
+    assert!(ended.figure("peak external") <= limit);
+    assert!(ended.figure("peak queue") <= limit);
+    assert!(ended.figure("peak queue") >= (128 * KIB) as f64);
+    assert!(ended.figure("peak rss above start") <= limit + (8 * MIB) as f64);
+    assert_eq!(ended.figure("files equal           yes,"), (4 * MIB) as f64);
+}
+
+#[test]
+fn without_backpressure_the_queue_outgrows_it() {
+    let (_directory, source, destination) = directory(4 * MIB);
+    let options = ["--no-backpressure", "--chunk", "128K", "--write-rate", "4M"];
+    let ended = copy(&options, &source, &destination);
+    ended.assert_success();
+    assert!(ended.figure("peak queue") > MIB as f64);
+    assert!(ended.figure("peak external") > MIB as f64);
+}
