@@ -83,6 +83,18 @@ soak SECONDS="300":
 echo *ARGS:
     cargo run --release --example echo_server -- {{ ARGS }}
 
+# copies a file through a pool's buffers: `just copy --limit 4M big.iso copy.iso`
+copy *ARGS:
+    cargo run --release --example copy -- {{ ARGS }}
+
+# the same against `cp`, in interleaved rounds: `just copy-against-cp 2G 3`
+copy-against-cp *ARGS:
+    benches/copy/run.sh {{ ARGS }}
+
+# a cache off the heap, filled, evicted, expired and recounted: `just cache --bytes 1G`
+cache *ARGS:
+    cargo run --release --example cache -- {{ ARGS }}
+
 # tests under Address- and LeakSanitizer (nightly), but for those that measure or exhaust the process's memory
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \

@@ -280,7 +280,7 @@ fn limit_below_bound(out: &mut impl Write, options: &Options) -> Outcome {
     let limit = bytes / 2;
     section(
         out,
-        "2. A pool with half the cache's bound for a limit: evict, and try again",
+        "2. A pool whose limit is half the cache's bound: evict, and try again",
     )?;
     let pool = Pool::builder().limit(limit).build()?;
     let cache = OffHeapCache::new(pool, bytes, value, ttl)?;
@@ -322,11 +322,11 @@ fn expire(out: &mut impl Write, options: &Options) -> Outcome {
         cache.values.len()
     )?;
     if let Some(view) = view {
-        let kept = cache.pool.usage().external;
         writeln!(
             out,
-            "  a view that somebody still has keeps its own {} bytes: external {kept}",
-            view.len()
+            "  a view of {} bytes is still with somebody: its mapping, or its slab's region, stays: external {}",
+            view.len(),
+            cache.pool.usage().external
         )?;
     }
     if late > 0 {

@@ -10,34 +10,24 @@ fn cache(arguments: &[&str]) -> Ended {
     output.unwrap().into()
 }
 
-/// The row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB. The last one of that name.
+/// The last row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB.
 #[track_caller]
 fn row(ended: &Ended, step: &str) -> [f64; 5] {
-    let lines = ended.stdout.lines().rev();
-    let behind = lines
-        .filter_map(|line| line.trim_start().strip_prefix(step))
-        .next()
-        .unwrap_or_else(|| panic!("no row {step:?} in:\n{}", ended.stdout));
-    let figures: Vec<f64> = behind
-        .split_whitespace()
-        .map(|figure| figure.parse().unwrap())
-        .collect();
-    figures.try_into().expect("five figures in a row")
+    let figures = |line: &str| -> Option<[f64; 5]> {
+        let behind = line.trim_start().strip_prefix(step)?;
+        let figures = behind.split_whitespace().map(|figure| figure.parse().ok());
+        figures.collect::<Option<Vec<_>>>()?.try_into().ok()
+    };
+    let found = ended.stdout.lines().rev().find_map(figures);
+    found.unwrap_or_else(|| panic!("no row {step:?} in:\n{}", ended.stdout))
 }
 
 #[test]
 fn values_are_off_the_heap_and_their_memory_comes_back() {
-    for value in ["8K", "64K"] {
+    for (value, count) in [("8K", 8192), ("64K", 1024)] {
         let ended = cache(&["--bytes", "64M", "--value", value, "--ttl-ms", "100"]);
         ended.assert_success();
-        let [.., external, array_buffers] = row(
-            &ended,
-            if value == "8K" {
-                "8192 values"
-            } else {
-                "1024 values"
-            },
-        );
+        let [.., external, array_buffers] = row(&ended, &format!("{count} values"));
         assert!((64.0..70.0).contains(&external), "{external}");
         assert_eq!(array_buffers, 64.0);
         // An entry of 200 bytes or so for each value of 8 KiB.
@@ -54,10 +44,8 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         assert!(ended.figure("refused and evicted") > 0.0);
 
         let [.., external, _] = row(&ended, "sweep(), trim()");
-        assert!(
-            external <= 0.5,
-            "the view that is still there, {external} MiB"
-        );
+        // One view is still there: of a mapping, or of a slot, which keeps its region.
+        assert!((0.05..2.5).contains(&external), "{external} MiB");
         let [.., external, array_buffers] = row(&ended, "at the end");
         assert_eq!((external, array_buffers), (0.0, 0.0));
     }

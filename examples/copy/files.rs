@@ -1,6 +1,5 @@
 //! The two files: what is refused before a byte is read, and the destination that appears complete or not at all.
 
-use std::ffi::OsString;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{ErrorKind, Seek};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -83,13 +82,8 @@ impl Destination {
             }
             Err(_) => path.to_owned(),
         };
-        let Some(name) = path.file_name() else {
-            return Err(Failure::new(format!("{} names no file", path.display())));
-        };
-        let mut prefix = OsString::from(".");
-        prefix.push(name);
         let beside = Builder::new()
-            .prefix(&prefix)
+            .prefix(".copy-")
             .suffix(".part")
             .tempfile_in(directory_of(&path))
             .map_err(Failure::at("create a file beside", &path))?;

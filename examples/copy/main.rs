@@ -18,6 +18,7 @@ mod flow;
 mod size;
 mod watch;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
@@ -61,7 +62,9 @@ fn copy(options: &Options) -> Result<(), Failure> {
         false => None,
     };
     destination.finish(&source, options.fsync)?;
-    report(options, &figures, &written, compared.as_ref());
+    let report = report(options, &figures, &written, compared.as_ref());
+    // Nobody may be listening (`| head`): the copy is there all the same.
+    let _ = io::stdout().write_all(report.as_bytes());
     Ok(())
 }
 
@@ -114,33 +117,33 @@ fn compare_all(
     )
 }
 
-fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option<&Flow>) {
+fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option<&Flow>) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let bytes = written.bytes;
-    let seconds = written.took.as_secs_f64();
-    println!("copied                {bytes} bytes in {seconds:.3} s");
-    println!("throughput            {:.1} MiB/s", mib(bytes) / seconds);
-    println!(
-        "reader waited         {:.3} s",
-        written.waited.as_secs_f64()
-    );
-    match options.limit {
-        Some(limit) => println!("limit                 {limit} bytes"),
-        None => println!("limit                 none"),
-    }
-    for (name, bytes) in [
-        ("peak queue", figures.peak_queued()),
-        ("peak external", figures.peak_external()),
-        ("rss at the start", figures.rss_at_start()),
-        ("peak rss above start", figures.peak_rss_above_start()),
-    ] {
-        println!("{name:<22}{bytes} bytes ({:.1} MiB)", mib(bytes));
-    }
-    match compared {
-        Some(Flow { bytes, took, .. }) => println!(
-            "files equal           yes, {bytes} bytes compared in {:.3} s",
-            took.as_secs_f64()
-        ),
-        None => println!("files equal           not compared"),
-    }
+    let size = |bytes: u64| format!("{bytes} bytes ({:.1} MiB)", mib(bytes));
+    let Flow {
+        bytes,
+        took,
+        waited,
+    } = written;
+    let limit = options
+        .limit
+        .map_or("none".to_owned(), |limit| size(limit as u64));
+    let equal = compared.map_or("not compared".to_owned(), |flow| {
+        format!("yes, {} bytes compared in {:.3?}", flow.bytes, flow.took)
+    });
+    let throughput = mib(*bytes) / took.as_secs_f64();
+    [
+        ("copied", format!("{bytes} bytes in {took:.3?}")),
+        ("throughput", format!("{throughput:.1} MiB/s")),
+        ("reader waited", format!("{waited:.3?} for memory")),
+        ("limit", limit),
+        ("peak queue", size(figures.peak_queued())),
+        ("peak external", size(figures.peak_external())),
+        ("rss at the start", size(figures.rss_at_start())),
+        ("peak rss above start", size(figures.peak_rss_above_start())),
+        ("files equal", equal),
+    ]
+    .iter()
+    .map(|(name, value)| format!("{name:<22}{value}\n"))
+    .collect()
 }

@@ -1,5 +1,6 @@
 //! Runs one flow: a thread that reads, a thread that takes what was read, and this one, which shows how far they are.
 
+use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, ScopedJoinHandle};
@@ -73,7 +74,9 @@ fn show(len: u64, figures: &Figures, ended: &Receiver<()>) {
             mib(memory.rss)
         );
         if done >= next {
-            bar.suspend(|| println!("{:>3} % {text}", done * 100 / len.max(1)));
+            // Nobody may be listening.
+            let percent = done * 100 / len.max(1);
+            let _ = bar.suspend(|| writeln!(io::stdout(), "{percent:>3} % {text}"));
             next = (done / (len / 8).max(1) + 1) * (len / 8);
         }
         bar.set_message(text);

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The example `copy` beside `cp`: rounds in turn, the same file, the same file system, the source in the page cache, the
+# old destination deleted and everything synced before each. Then a slow destination, with backpressure and without.
+#
+#   benches/copy/run.sh [SIZE] [ROUNDS] [DIRECTORY]      (default: 2G 3 /tmp)
+#
+# Settings (environment): OPTIONS, the example's own (default: none); SLOW, bytes a second of the slow destination (256M).
+set -euo pipefail
+size=${1:-2G} rounds=${2:-3}
+work=$(mktemp -d "${3:-/tmp}/copy.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cargo build --release --example copy
+copy=${CARGO_TARGET_DIR:-$PWD/target}/release/examples/copy
+read -ra options <<<"${OPTIONS:-}"
+
+cd "$work"
+head -c "$size" /dev/urandom >source
+bytes=$(stat -c %s source)
+
+# Seconds of the command that follows; its output goes to the file `log`.
+timed() {
+  local start
+  rm -f destination
+  sync
+  cat source >/dev/null
+  start=$EPOCHREALTIME
+  "$@" >log
+  awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f\n", b - a }'
+}
+
+median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
+printf '%-8s%12s%12s\n' round 'cp, s' 'copy, s'
+for round in $(seq "$rounds"); do
+  # Who goes first changes with each round.
+  if ((round % 2)); then
+    with_cp=$(timed cp source destination)
+    with_copy=$(timed "$copy" --no-verify ${options[@]+"${options[@]}"} source destination)
+  else
+    with_copy=$(timed "$copy" --no-verify ${options[@]+"${options[@]}"} source destination)
+    with_cp=$(timed cp source destination)
+  fi
+  echo "$with_cp" >>cp.times
+  echo "$with_copy" >>copy.times
+  printf '%-8s%12s%12s\n' "$round" "$with_cp" "$with_copy"
+done
+awk -v cp="$(median <cp.times)" -v copy="$(median <copy.times)" -v bytes="$bytes" 'BEGIN {
+  mib = bytes / 1048576
+  printf "medians: cp %.1f MiB/s, copy %.1f MiB/s: %.2f of it\n", mib / cp, mib / copy, cp / copy
+}'
+
+slow=${SLOW:-256M}
+for mode in '' --no-backpressure; do
+  printf '\nat most %s a second %s\n' "$slow" "$mode"
+  timed "$copy" $mode --write-rate "$slow" source destination >/dev/null
+  cat log
+done
