@@ -179,8 +179,8 @@ fn bad_arguments_are_named_with_what_is_allowed() {
             &["--chunk 2147483648", "1073741824"],
         ),
         (
-            &["--limit", "1M", "a", "b"],
-            &["--limit 1048576", "2097152"],
+            &["--limit", "512K", "a", "b"],
+            &["--limit 524288", "1048576"],
         ),
         (
             &["--limit", "8X", "a", "b"],

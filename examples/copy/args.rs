@@ -7,8 +7,8 @@ use lexopt::prelude::*;
 
 use crate::size;
 
-pub(crate) const DEFAULT_LIMIT: usize = 8 << 20;
-pub(crate) const DEFAULT_CHUNK: usize = 1 << 20;
+pub(crate) const DEFAULT_LIMIT: usize = 4 << 20;
+pub(crate) const DEFAULT_CHUNK: usize = 512 << 10;
 /// Chunks are mappings of their own, of whole pages on any machine: so two of them fill two chunks' limit exactly.
 const CHUNK_STEP: usize = 64 << 10;
 const MAX_CHUNK: usize = 1 << 30;
@@ -19,8 +19,8 @@ Usage: copy [OPTIONS] SOURCE DESTINATION
 Copies a file through buffers of one bounded pool, a thread reading and a thread writing. The destination
 is written beside its name, compared with the source, and renamed.
 
-  --limit SIZE        the most memory the pool may map, two chunks at least (default: 8M)
-  --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 1M)
+  --limit SIZE        the most memory the pool may map, two chunks at least (default: 4M)
+  --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 512K)
   --write-rate SIZE   bytes the writer writes a second, for a slow destination (default: no bound)
   --no-backpressure   a pool without a limit: what is read and not yet written piles up in memory
   --fsync             wait until the destination is on the disk
