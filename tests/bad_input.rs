@@ -91,6 +91,8 @@ const CASES: &[Case] = cases! {
     "buffer.reserve(300_000)", "LimitExceeded" ["300004", "262144"] [|_, buffer| error(buffer.try_reserve(300_000)), |_, buffer| done(buffer.reserve(300_000))];
     "buffer.extend_from_slice(&[1; 300_000])", "panic" ["300004", "262144"] [|_, buffer| done(buffer.extend_from_slice(&[1; 300_000]))];
     "buffer.extend(vec![1; 300_000])", "panic" ["300004", "262144"] [|_, buffer| done(buffer.extend([1; 300_000]))];
+    "buffer.split_to(5)", "panic" ["5", "4"] [|_, buffer| done(buffer.split_to(5))];
+    "buffer.split_off(17)", "panic" ["17", "16"] [|_, buffer| done(buffer.split_off(17))];
     "buffer.set_len(100)", "panic" ["100", "16"] [|_, buffer| done(buffer.set_len(100))];
     "buffer[4]", "panic" ["4", "4"] [|_, buffer| done(buffer[4])];
     "buffer.advance(5)", "panic" ["5", "4"] [|_, buffer| done(buffer.advance(5))];
