@@ -406,6 +406,9 @@ impl Core {
         self.note(Event::RegionsUnmapped, count, count * regions.region_size());
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
+        if count > 0 {
+            self.notify();
+        }
     }
 
     pub(crate) fn map_options(&self) -> MapOptions {
@@ -448,7 +451,7 @@ impl Core {
                     Ok(()) => drop(self.references.fetch_sub(1, Relaxed)),
                     Err(large) => {
                         Large::of(large).retire();
-                        self.mappings.keep(large, &self.mapper);
+                        let _ = self.mappings.keep(large, &self.mapper);
                     }
                 }
                 self.notify();
@@ -524,10 +527,14 @@ impl Core {
                 Ok(()) => {
                     self.note(Event::MappingsUnmapped, 1, footprint);
                     self.references.fetch_sub(1, Release);
+                    any = true;
                 }
-                Err(large) => self.mappings.keep(large, &self.mapper),
+                // Worth a word only once: who waits may come by here with each attempt.
+                Err(large) => {
+                    let purged_before = Large::of(large).purged.get();
+                    any |= self.mappings.keep(large, &self.mapper) && !purged_before;
+                }
             }
-            any = true;
         }
         if any {
             self.notify();
@@ -574,9 +581,10 @@ impl Core {
 
     /// Gives back the memory of empty slabs whose region stays. Returns the bytes.
     pub(crate) fn purge(&self) -> usize {
-        self.regions
-            .iter()
-            .map(|regions| regions.purge(&self.mapper))
-            .sum()
+        let purge = |regions: &Regions| regions.purge(&self.mapper);
+        let purged = self.regions.iter().map(purge).sum();
+        // Slabs were out of their regions meanwhile.
+        self.notify();
+        purged
     }
 }

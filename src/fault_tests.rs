@@ -9,6 +9,11 @@ use crate::Pool;
 use crate::PoolUsage;
 use crate::SlabState;
 use crate::os::fake::{Call, FakeOs, Fault};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Wake, Waker};
 
 const KIB: usize = 1 << 10;
 
@@ -241,6 +246,44 @@ fn no_buffer_goes_without_its_guard() {
         pool.trim();
         assert_eq!(fake.mapped(), 0);
     }
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// Who waits tries to empty the caches each time: in vain, it does not wake itself to try again.
+#[test]
+fn who_waits_sleeps_though_nothing_can_be_unmapped() {
+    let fake = FakeOs::leaked();
+    let pool = Pool::builder()
+        .fake_os(fake)
+        .limit(1 << 20)
+        .build()
+        .unwrap();
+    let held = pool.alloc(600 * KIB);
+    drop([pool.alloc(100 * KIB), pool.alloc(5000)]);
+    fake.set_fault(Some(Fault {
+        call: Some(Call::Unmap),
+        first: 0,
+        count: u64::MAX,
+    }));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let context = &mut Context::from_waker(&waker);
+    let mut waits = pin!(pool.alloc_async(700 * KIB));
+    for _ in 0..10 {
+        assert!(waits.as_mut().poll(context).is_pending());
+    }
+    assert!(wakes.0.load(Relaxed) <= 2, "woken by itself each time");
+    fake.set_fault(None);
+    drop(held);
+    assert!(waits.as_mut().poll(context).is_ready());
 }
 
 /// What a closing pool's system will not take at first, it is offered again.

@@ -138,13 +138,15 @@ impl MappingCache {
     }
 
     /// Keeps a mapping whatever the bound, without its memory: the system would not take it, or had better
-    /// not.
-    pub(crate) fn keep(&self, large: NonNull<Large>, mapper: &Mapper) {
+    /// not. Returns whether it is without memory.
+    pub(crate) fn keep(&self, large: NonNull<Large>, mapper: &Mapper) -> bool {
         let this = Large::of(large);
         if !this.purged.get() {
             this.purged.set(this.purge(mapper));
         }
+        let purged = this.purged.get();
         self.insert(&mut lock(&self.state), large);
+        purged
     }
 
     /// The mappings that are over `bytes` or older than `decay_ms`.

@@ -1,0 +1,54 @@
+//! Models of memory on its way from one structure to another while somebody waits: it is in neither for a
+//! moment, and whoever waits may look just then.
+
+use super::{CLASS, PAGE, Rig, model};
+use crate::local::gated;
+use std::ptr::NonNull;
+
+/// Room for one region of three slabs and nothing else, all of them empty, used before, and in the region.
+fn one_empty_region() -> Rig {
+    let rig = Rig::new(|config| {
+        config.limit = 4 * PAGE;
+        config.gated = true;
+    });
+    let slots = [0; 6].map(|_| gated::take(None, rig.core(), CLASS).unwrap());
+    for slot in slots {
+        gated::give(None, rig.core(), CLASS, slot);
+    }
+    let usage = rig.usage();
+    assert_eq!(
+        (usage.slabs_empty, usage.external),
+        (3, 4 * PAGE as u64),
+        "{usage:?}"
+    );
+    rig
+}
+
+fn wait_for_slot(rig: &Rig) -> NonNull<u8> {
+    let core = rig.core();
+    let slot = core.waiting.wait(None, || gated::take(None, core, CLASS));
+    slot.unwrap()
+}
+
+fn wait_while(body: fn(&crate::core::Core)) {
+    model(move || {
+        let rig = one_empty_region();
+        let other = rig.spawn(move |core, _| body(core));
+        let slot = wait_for_slot(&rig);
+        other.join().unwrap();
+        gated::give(None, rig.core(), CLASS, slot);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_slabs_that_a_purge_carries_wake_who_waits() {
+    wait_while(|core| {
+        core.purge();
+    });
+}
+
+#[test]
+fn loom_an_empty_region_that_a_trim_carries_wakes_who_waits() {
+    wait_while(|core| core.trim());
+}
