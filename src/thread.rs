@@ -24,6 +24,7 @@ use crate::core::Core;
 use crate::events;
 use crate::heap::try_box;
 use crate::local::LocalCache;
+use crate::wait::is_waking;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -104,6 +105,12 @@ fn cache<'a>(at: NonNull<LocalCache>) -> &'a LocalCache {
     unsafe { at.as_ref() }
 }
 
+/// Whether a function further down the stack may be at the local cache, and rely on its reference to the
+/// pool: we are in a waker, which only those of gated pools call. Then it stays; the pool's end empties it all the same.
+fn is_in_hand(cache: &LocalCache) -> bool {
+    is_waking() && cache.core().is_some_and(|core| core.config.gated)
+}
+
 impl Thread {
     /// This thread's local cache of the pool with this key, if the table has it. With the pool's number for a
     /// key no gated pool's is found.
@@ -129,6 +136,7 @@ impl Thread {
             self.others().map(cache).find(|cache| cache.is_of(core))
         };
         match found {
+            Some(cache) if closed && is_in_hand(cache) => None,
             Some(cache) if closed => {
                 self.forget(NonNull::from(cache));
                 None
@@ -161,8 +169,10 @@ impl Thread {
             return Some(&self.global);
         }
         // A thread that goes on to another pool has no use for what it kept of pools that are gone.
-        let is_closed = |at: &NonNull<LocalCache>| cache(*at).core().is_none_or(Core::is_closed);
-        while let Some(gone) = self.others().find(is_closed) {
+        let is_gone = |at: &NonNull<LocalCache>| {
+            cache(*at).core().is_none_or(Core::is_closed) && !is_in_hand(cache(*at))
+        };
+        while let Some(gone) = self.others().find(is_gone) {
             self.forget(gone);
         }
         let new = try_box(LocalCache::new()).ok()?;
@@ -191,26 +201,35 @@ impl Thread {
                 entry.cache.set(None);
             }
         }
+        // The global pool's is part of the thread-local.
+        let listed = self.unlist(unwanted);
+        // Not found any more: what it gives back may wake somebody, whose waker may take and drop buffers here.
         cache(unwanted).detach();
+        if listed {
+            // SAFETY: made by `try_box` in `attach`; out of the table and the list, so nobody finds it.
+            drop(unsafe { Box::from_raw(unwanted.as_ptr()) });
+        }
+    }
+
+    /// Takes a local cache out of the list. `false`: it is not there.
+    fn unlist(&self, unwanted: NonNull<LocalCache>) -> bool {
         let next = cache(unwanted).next.get();
         if self.others.get() == Some(unwanted) {
             self.others.set(next);
-        } else if let Some(before) = self
-            .others()
-            .find(|at| cache(*at).next.get() == Some(unwanted))
-        {
-            cache(before).next.set(next);
-        } else {
-            // The global pool's is part of the thread-local.
-            return;
+            return true;
         }
-        // SAFETY: made by `try_box` in `attach`; out of the table and the list, so nobody finds it.
-        drop(unsafe { Box::from_raw(unwanted.as_ptr()) });
+        let leads_to = |at: &NonNull<LocalCache>| cache(*at).next.get() == Some(unwanted);
+        let before = self.others().find(leads_to);
+        if let Some(before) = before {
+            cache(before).next.set(next);
+        }
+        before.is_some()
     }
 
     /// Lets go of a pool, if this thread has a local cache of it.
     pub(crate) fn leave(&self, core: NonNull<Core>) {
-        if let Some(at) = self.others().find(|at| cache(*at).is_of(core)) {
+        let at = self.others().find(|at| cache(*at).is_of(core));
+        if let Some(at) = at.filter(|at| !is_in_hand(cache(*at))) {
             self.forget(at);
         }
     }
@@ -232,5 +251,72 @@ impl Thread {
             events::emit();
         }
         events::emit();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::Pool;
+    use crate::wait::Wake;
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::{Arc, mpsc};
+
+    /// Takes and drops a buffer, as a waker and at the very end of a thread.
+    struct Uses(Pool, AtomicUsize);
+
+    impl Uses {
+        fn go(&self) {
+            assert_eq!(self.0.alloc(64), [0; 64]);
+            self.1.fetch_add(1, Relaxed);
+        }
+    }
+
+    impl std::task::Wake for Uses {
+        fn wake(self: Arc<Self>) {
+            self.go();
+        }
+    }
+
+    struct AtTheEnd(Arc<Uses>);
+
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            self.0.go();
+        }
+    }
+
+    thread_local! {
+        static AT_THE_END: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+    }
+
+    /// What an ending thread gives back wakes somebody, whose waker finds no local cache that is about to be freed.
+    #[test]
+    fn a_waker_uses_the_pool_while_a_thread_ends() {
+        let pool = Pool::builder().limit(1 << 20).build().unwrap();
+        let uses = Arc::new(Uses(pool.clone(), AtomicUsize::new(0)));
+        let (filled, is_filled) = mpsc::channel();
+        let (end, may_end) = mpsc::channel::<()>();
+        let ends = {
+            let uses = uses.clone();
+            std::thread::spawn(move || {
+                AT_THE_END.with(|last| *last.borrow_mut() = Some(AtTheEnd(uses.clone())));
+                uses.go();
+                filled.send(()).unwrap();
+                may_end.recv().unwrap();
+            })
+        };
+        is_filled.recv().unwrap();
+        // A place in the queue, and no attempt, which would empty the other thread's magazine.
+        let turn = Core::of(pool.core()).waiting.join().unwrap();
+        assert!(turn.is_first(Wake::Task(uses.clone().into())));
+        end.send(()).unwrap();
+        ends.join().unwrap();
+        drop(turn);
+        assert_eq!(uses.1.load(Relaxed), 3, "in the thread, woken, at its end");
+        pool.trim();
+        let usage = pool.usage();
+        assert_eq!((usage.in_use, usage.external), (0, 0));
     }
 }

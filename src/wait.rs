@@ -18,9 +18,22 @@ use crate::sync::{
     Ordering::{Relaxed, SeqCst},
     Thread, current_thread, fence, lock, park_until,
 };
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Instant;
+
+thread_local! {
+    // Without a destructor, so that it is there to the thread's very end.
+    static WAKING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether the calling thread is in a waker. Then some function further down the stack gives memory
+/// back, and goes on with what it has in hand when the waker returns.
+pub(crate) fn is_waking() -> bool {
+    WAKING.get() > 0
+}
 
 /// How somebody who waits is told.
 pub(crate) enum Wake {
@@ -33,10 +46,16 @@ impl Wake {
         Self::Thread(current_thread())
     }
 
+    /// A waker is foreign code. Its panic ends here, where the hook has reported it: whoever wakes is in the
+    /// middle of something, most often in a destructor, and others may be to be woken too.
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
-            Self::Task(waker) => waker.wake(),
+            Self::Task(waker) => {
+                WAKING.set(WAKING.get() + 1);
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                WAKING.set(WAKING.get() - 1);
+            }
         }
     }
 }
@@ -189,10 +208,11 @@ impl WaitQueue {
         self.waiting.fetch_sub(1, Relaxed);
         let next = if place == 0 { queue.take_first() } else { None };
         drop(queue);
-        drop(left);
         if let Some(wake) = next {
             wake.wake();
         }
+        // Last: that runs code of others, which may panic.
+        drop(left);
     }
 }
 

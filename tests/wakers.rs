@@ -1,0 +1,96 @@
+//! Wakers are foreign code, called where memory comes home: they may panic, take and drop buffers of the very
+//! pool, and drop the pool.
+
+use slabuf::{AllocFuture, Drained, Pool};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+const MIB: usize = 1 << 20;
+
+fn pool() -> Pool {
+    Pool::builder().limit(MIB).build().unwrap()
+}
+
+fn assert_pending<F: Future>(future: Pin<&mut F>, wake: Arc<impl Wake + Send + Sync + 'static>) {
+    let waker = Waker::from(wake);
+    assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
+}
+
+/// Drops what it has been given, and writes over heap that became free by that.
+struct Drops<T>(Mutex<Option<T>>);
+
+impl<T: Send> Wake for Drops<T> {
+    fn wake(self: Arc<Self>) {
+        if let Some(what) = self.0.lock().unwrap().take() {
+            drop(what);
+            let over: Vec<Vec<u8>> = (1..256).map(|n| vec![0xff; 64 * n]).collect();
+            assert!(over.iter().flatten().all(|byte| *byte == 0xff));
+        }
+    }
+}
+
+#[test]
+fn a_waker_may_drop_the_last_handle() {
+    for len in [64, 5000, 100_000] {
+        let pool = pool();
+        let held = pool.alloc(len);
+        let wake = Arc::new(Drops(Mutex::new(None)));
+        let mut all: Pin<Box<AllocFuture>> = Box::pin(pool.alloc_async(MIB));
+        assert_pending(all.as_mut(), wake.clone());
+        *wake.0.lock().unwrap() = Some(all);
+        drop(pool);
+        drop(held);
+        assert!(wake.0.lock().unwrap().is_none(), "nobody was woken");
+    }
+}
+
+#[test]
+fn a_waker_of_a_drain_may_drop_the_last_handle() {
+    for len in [64, 5000, 100_000] {
+        let pool = Pool::builder().high_water_mark(64).build().unwrap();
+        let held = pool.alloc(len);
+        let wake = Arc::new(Drops(Mutex::new(None)));
+        let mut drained: Pin<Box<Drained>> = Box::pin(pool.drained());
+        assert_pending(drained.as_mut(), wake.clone());
+        *wake.0.lock().unwrap() = Some(drained);
+        drop(pool);
+        drop(held);
+        assert!(wake.0.lock().unwrap().is_none(), "nobody was woken");
+    }
+}
+
+#[derive(Default)]
+struct Panics(AtomicUsize);
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+        // Without the hook, whose message says nothing here.
+        std::panic::resume_unwind(Box::new("a waker's"));
+    }
+}
+
+#[test]
+fn a_waker_that_panics_disturbs_nobody() {
+    let builder = Pool::builder().limit(MIB).high_water_mark(500_000);
+    let pool = builder.build().unwrap();
+    let panics = Arc::new(Panics::default());
+    let held = pool.alloc(600_000);
+    let mut drained = [0; 3].map(|_| Box::pin(pool.drained()));
+    for future in &mut drained {
+        assert_pending(future.as_mut(), panics.clone());
+    }
+    let mut all = Box::pin(pool.alloc_async(MIB));
+    assert_pending(all.as_mut(), panics.clone());
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(held)));
+    assert!(dropped.is_ok(), "a buffer's destructor panicked");
+    assert_eq!(panics.0.load(SeqCst), 4, "somebody was not told");
+    drop(all);
+    assert!(!pool.is_over_high_water());
+    pool.trim();
+    assert_eq!(pool.usage().external, 0);
+}
