@@ -10,10 +10,10 @@ use crate::config::DEFAULT_REGION_SHIFT;
 use crate::core::Core;
 use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::events;
-use crate::handle::{Handle, Prefix};
+use crate::handle::{Handle, Place, Prefix};
 use crate::large::Large;
 use crate::local::gated;
-use crate::memory::{Fill, Memory, local, zero_large};
+use crate::memory::{Fill, Memory, ask, local, zero_large};
 use crate::pool::Pool;
 use crate::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, GLOBAL_ID, Thread};
@@ -135,6 +135,26 @@ pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<M
     }
 }
 
+/// Memory with room for `capacity` bytes, none of them in view, on behalf of a request for `asked`.
+pub(crate) fn take_room(
+    core: NonNull<Core>,
+    capacity: usize,
+    asked: usize,
+) -> Result<Memory, Refused> {
+    if Core::of(core).marks.is_none() {
+        let memory = take_from(core, capacity, Fill::Reserve)?;
+        if let Place::Large(large) = memory.handle.place() {
+            ask(core, large, asked);
+        }
+        return Ok(memory);
+    }
+    match Core::of(core).table.class_of(capacity) {
+        Some(_) => take_from(core, capacity, Fill::Reserve),
+        // Not counted with the capacity at first: that would raise "over" for what nobody asked for.
+        None => take_counted(core, capacity, asked, Fill::Reserve),
+    }
+}
+
 /// A refusal of [`take_from`] for who asked.
 pub(crate) fn error_of(core: NonNull<Core>, refused: Refused, requested: usize) -> AllocError {
     let error = refused.into_error(requested, Core::of(core).config.limit);
@@ -234,16 +254,27 @@ fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Taken {
 
 #[inline(never)]
 fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
+    take_counted(at, len, len, fill)
+}
+
+/// A mapping of at least `len` bytes, counted as a buffer of `asked`.
+#[inline(always)]
+fn take_counted(
+    at: NonNull<Core>,
+    len: usize,
+    asked: usize,
+    fill: Fill,
+) -> Result<Memory, Refused> {
     if len > MAX_LEN {
         return Err(Refused::Length);
     }
-    let memory = take_mapped(at, len, fill);
+    let memory = take_mapped(at, len, asked, fill);
     events::emit();
     memory
 }
 
 #[inline(always)]
-fn take_mapped(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
+fn take_mapped(at: NonNull<Core>, len: usize, asked: usize, fill: Fill) -> Result<Memory, Refused> {
     let core = Core::of(at);
     let cache = local(thread::current(), at);
     let large = match cache {
@@ -255,14 +286,16 @@ fn take_mapped(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refu
     };
     let large = large?;
     match cache {
-        Some(cache) => cache.magazines.large_live.add(len),
-        None => core.count_large_live(len as u64),
+        Some(cache) => cache.magazines.large_live.add(asked),
+        None => core.count_large_live(asked as u64),
     }
+    let memory = large_memory(core, large, len, fill);
+    Large::of(large).set_asked(asked);
     if let Some(marks) = &core.marks {
-        marks.add(len);
+        marks.add(asked);
     }
-    gated::sample(cache, core, large.addr().get(), len);
-    Ok(large_memory(core, large, len, fill))
+    gated::sample(cache, core, large.addr().get(), asked);
+    Ok(memory)
 }
 
 #[inline(always)]

@@ -420,3 +420,21 @@ fn marks_have_bounds() {
         assert_eq!(build(Some(high), low), Ok(()));
     }
 }
+
+/// Growing makes room for more than was asked for, which is not live.
+#[test]
+fn the_room_behind_a_grown_buffer_does_not_count_for_the_mark() {
+    for len in [8192, 10_000, 100_000] {
+        let builder = Pool::builder().high_water_mark(5 * len / 2);
+        // With guard pages large buffers grow by a copy, beside which the old one is live for a moment.
+        let pool = builder.low_water_mark(0).guard_pages(true).build().unwrap();
+        let mut buffer = pool.alloc(len);
+        buffer.reserve(buffer.capacity() - buffer.len() + 1);
+        let usage = pool.usage();
+        assert!(
+            buffer.capacity() >= 2 * len && usage.in_use < 2 * len as u64,
+            "{usage:?}"
+        );
+        assert!(!pool.is_over_high_water(), "{len}: {usage:?}");
+    }
+}

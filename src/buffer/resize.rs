@@ -4,7 +4,7 @@ use super::Buffer;
 use crate::error::{AllocError, MAX_LEN};
 use crate::handle::Place;
 use crate::large::Large;
-use crate::memory::{self, Fill};
+use crate::memory;
 use crate::source;
 
 /// Reports a failure of a function that has a `try_` twin.
@@ -266,11 +266,8 @@ impl Buffer {
                 return Ok(());
             }
         }
-        let memory = source::take_from(core, capacity, Fill::Reserve)
+        let memory = source::take_room(core, capacity, need)
             .map_err(|refused| source::error_of(core, refused, need))?;
-        if let Place::Large(large) = memory.handle.place() {
-            memory::ask(core, large, need);
-        }
         self.memory().moves_to(&memory, need);
         let mut moved = Buffer::new(memory, 0);
         moved.set_len(self.len);
