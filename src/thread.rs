@@ -266,6 +266,9 @@ mod tests {
     /// Takes and drops a buffer, as a waker and at the very end of a thread.
     struct Uses(Pool, AtomicUsize);
 
+    /// The only ticket.
+    const TICKET: u64 = 0;
+
     impl Uses {
         fn go(&self) {
             assert_eq!(self.0.alloc(64), [0; 64]);
@@ -275,6 +278,8 @@ mod tests {
 
     impl std::task::Wake for Uses {
         fn wake(self: Arc<Self>) {
+            // Nobody waits any more, so magazines are filled again.
+            drop(Core::of(self.0.core()).waiting.resume(TICKET));
             self.go();
         }
     }
@@ -311,9 +316,9 @@ mod tests {
         // A place in the queue, and no attempt, which would empty the other thread's magazine.
         let turn = Core::of(pool.core()).waiting.join().unwrap();
         assert!(turn.is_first(Wake::Task(uses.clone().into())));
+        assert_eq!(turn.suspend(), TICKET);
         end.send(()).unwrap();
         ends.join().unwrap();
-        drop(turn);
         assert_eq!(uses.1.load(Relaxed), 3, "in the thread, woken, at its end");
         pool.trim();
         let usage = pool.usage();
