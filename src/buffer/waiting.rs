@@ -69,6 +69,7 @@ impl Pool {
     /// A future of a buffer of `len` zeros, ready when the pool's limit leaves room. It works under
     /// any executor, waits in the same queue as [`alloc_timeout`](Self::alloc_timeout), and has its place from
     /// its first poll on; dropping it gives the place up and leaves no trace. For a time-out, use the executor's.
+    /// One that is first in the queue and neither polled nor dropped holds up everybody behind it.
     ///
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
