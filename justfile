@@ -95,8 +95,6 @@ copy-against-cp *ARGS:
 cache *ARGS:
     cargo run --release --example cache -- {{ ARGS }}
 
-# tests under Address- and LeakSanitizer (nightly), but for those that measure or exhaust the process's memory
+# every test that can run there under Address- and LeakSanitizer (nightly); `.ci/run` says which cannot
 asan:
-    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
-        --target x86_64-unknown-linux-gnu --test buffer_api --test buffer_traits --test interop \
-        --test interop_sequences --test model --test node_facts --test split --test threads
+    ASAN=all .ci/run asan
