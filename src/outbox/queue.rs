@@ -15,6 +15,8 @@ pub(super) struct Queue {
     pieces: usize,
     /// Bytes written so far.
     written: u64,
+    /// Bytes that the sink has taken so far.
+    moved: u64,
     corks: usize,
 }
 
@@ -26,6 +28,7 @@ impl Queue {
             bytes: 0,
             pieces: 0,
             written: 0,
+            moved: 0,
             corks: 0,
         }
     }
@@ -107,9 +110,10 @@ impl Queue {
 
     /// Moves what waits behind `batch`. A cork holds it back, unless bytes up to `goal` are to be written.
     pub(super) fn move_into(&mut self, batch: &mut VecDeque<Piece>, goal: u64) {
-        if self.is_corked() && self.written >= goal {
+        if self.is_corked() && self.moved >= goal {
             return;
         }
+        self.moved = self.accepted();
         if batch.is_empty() {
             std::mem::swap(batch, &mut self.incoming);
         } else {

@@ -93,6 +93,24 @@ fn the_thread_that_writes_writes_what_others_queue() {
 }
 
 #[test]
+fn a_cork_holds_back_what_comes_while_another_writes() {
+    let gate = Gate::closed();
+    let outbox = Outbox::new(gate.clone());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| outbox.write("a"));
+        gate.wait_entered();
+        outbox.cork();
+        outbox.write("b").unwrap();
+        outbox.write("c").unwrap();
+        gate.open();
+        assert!(first.join().unwrap().unwrap());
+    });
+    assert_eq!((gate.writer.written(), outbox.queued()), (b"a".to_vec(), 2));
+    assert!(outbox.uncork());
+    assert_eq!((gate.writer.calls(), outbox.queued()), (vec![1, 2], 0));
+}
+
+#[test]
 fn a_writer_that_panics_goes_back_with_what_it_had() {
     struct Panics(bool);
     impl Write for Panics {

@@ -190,3 +190,18 @@ async fn drains_that_are_cancelled_over_and_over_send_each_byte_once() {
     assert_eq!(outbox.queued(), 0);
     assert!(reader.await.unwrap() == expected);
 }
+
+#[test]
+fn a_cork_holds_back_what_comes_while_another_drains() {
+    let writer = Scripted::new(&[Answer::Wait, Answer::Wait]);
+    let outbox = AsyncOutbox::new(writer.clone());
+    outbox.write("ab").unwrap();
+    let mut drain = pin!(outbox.drain());
+    assert!(poll(drain.as_mut()).is_pending());
+    outbox.cork();
+    outbox.write("cd").unwrap();
+    assert!(poll(drain.as_mut()).is_ready());
+    assert_eq!((writer.written(), outbox.queued()), (b"ab".to_vec(), 2));
+    outbox.uncork();
+    assert_eq!(writer.written(), b"abcd");
+}
