@@ -6,9 +6,13 @@
 
 pub(crate) mod child;
 pub(crate) mod constructors;
+pub(crate) mod waker;
 
 use slabuf::{Buffer, Pool};
+use std::time::Duration;
 
+/// Longer than any machine takes for what is waited for.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 /// The default slab size.
