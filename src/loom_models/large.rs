@@ -1,0 +1,102 @@
+//! Models of large buffers, of what threads keep and count of them, and of the limit.
+
+use super::*;
+
+#[test]
+fn loom_leases_stay_within_their_bound() {
+    model(|| {
+        let rig = Rig::new(|config| config.lease_limit = PAGE);
+        let lease = |core: &Core, _: &LocalCache| core.lease(PAGE);
+        let (a, b) = (rig.spawn(lease), rig.spawn(lease));
+        let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
+        assert!(a != b, "there is room for one of them");
+        rig.core().end_lease(PAGE);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_no_sum_misses_a_thread_that_ends() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let cache = Sent(rig.attach());
+        cache.0.magazines.large_live.add(PAGE);
+        let ending = thread::spawn(move || cache.get().detach());
+        assert_eq!(rig.usage().large_live, PAGE as u64);
+        ending.join().unwrap();
+        rig.core().count_large_live((PAGE as u64).wrapping_neg());
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
+    model(|| {
+        let rig = Rig::new(|_| ());
+        let id = rig.core().id;
+        let large = Sent(rig.core().take_large(PAGE).unwrap());
+        let dropper = thread::spawn(move || {
+            let large = large.get();
+            let core = rig.core();
+            core.retain();
+            core.give_large(large);
+            Core::release(rig.core);
+        });
+        rig.close();
+        dropper.join().unwrap();
+        rig.assert_gone(id);
+    });
+}
+
+#[test]
+fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
+    model(|| {
+        let rig = Rig::new(|config| config.cache_limit = PAGE);
+        let pair = Sent([0; 2].map(|_| rig.core().take_large(PAGE).unwrap()));
+        let giver = rig.spawn(move |core, _| {
+            // The second is over the bound: the first is evicted for it, unless it is taken before.
+            for large in pair.get() {
+                core.give_large(large);
+            }
+        });
+        let taker = rig.spawn(|core, _| {
+            let large = core.take_large(PAGE).unwrap();
+            // SAFETY: the mapping is this thread's alone.
+            unsafe { Large::of(large).base().write(1) };
+            core.give_large(large);
+        });
+        giver.join().unwrap();
+        taker.join().unwrap();
+        assert!(rig.core().mappings.resident() <= PAGE);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_the_limit_holds_when_two_threads_reach_it() {
+    model(|| {
+        let rig = Rig::new(|config| config.limit = 3 * PAGE);
+        let body = move |core: &'static Core, _: &LocalCache| {
+            let taken: Result<_, Refused> = core.take_large(2 * PAGE);
+            assert!(core.mapper.mapped() <= 3 * PAGE);
+            match taken {
+                Ok(large) => {
+                    core.give_large(large);
+                    true
+                }
+                Err(refused) => {
+                    assert_eq!(refused, Refused::Limit);
+                    false
+                }
+            }
+        };
+        let (a, b) = (rig.spawn(body), rig.spawn(body));
+        let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
+        assert!(a || b, "the limit has room for one of them");
+        // What the refused one had counted is not lost: the room is there.
+        rig.core().relieve();
+        let large = rig.core().take_large(3 * PAGE).unwrap();
+        rig.core().give_large(large);
+        rig.finish();
+    });
+}

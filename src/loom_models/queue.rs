@@ -1,0 +1,168 @@
+//! Models of the wait queue and of the marks, without a pool.
+
+use super::model;
+use crate::config::Levels;
+use crate::error::Refused;
+use crate::marks::Marks;
+use crate::wait::{WaitQueue, Wake};
+use loom::thread;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Memory for one, as a count: the queue alone.
+struct Permits(loom::sync::atomic::AtomicUsize);
+
+impl Permits {
+    fn take(&self) -> Result<usize, Refused> {
+        use loom::sync::atomic::Ordering::Relaxed;
+        self.0
+            .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
+            .map_err(|_| Refused::Limit)
+    }
+
+    fn give(&self, queue: &WaitQueue) {
+        self.0.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
+        queue.notify();
+    }
+}
+
+type Shared = loom::sync::Arc<(WaitQueue, Permits)>;
+
+fn shared(permits: usize) -> Shared {
+    Shared::new((WaitQueue::new(), Permits(permits.into())))
+}
+
+#[test]
+fn loom_two_wait_and_each_is_woken() {
+    model(|| {
+        let shared = shared(0);
+        let waiters = [0; 2].map(|_| {
+            let shared = shared.clone();
+            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+        });
+        for _ in 0..2 {
+            shared.1.give(&shared.0);
+        }
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn loom_a_wait_given_up_passes_its_wake_up_on() {
+    model(|| {
+        let shared = shared(0);
+        let first = shared.0.join().unwrap();
+        let second = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+        };
+        let giver = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.1.give(&shared.0))
+        };
+        // The first one asks to be woken, and gives up: whether it was told or not, the other one is.
+        assert!(first.is_first(Wake::this_thread()));
+        drop(first);
+        second.join().unwrap();
+        giver.join().unwrap();
+        assert!(shared.0.is_empty());
+    });
+}
+
+#[test]
+fn loom_nobody_in_the_queue_overtakes() {
+    model(|| {
+        let shared = shared(1);
+        let first = shared.0.join().unwrap();
+        let served = loom::sync::Arc::new(AtomicUsize::new(0));
+        let second = {
+            let (shared, served) = (shared.clone(), served.clone());
+            thread::spawn(move || {
+                shared.0.wait(None, || shared.1.take()).unwrap();
+                assert_eq!(served.load(Relaxed), 1, "served before the first");
+            })
+        };
+        // There is one for the taking all the time, and the second one leaves it.
+        thread::yield_now();
+        assert!(first.is_first(Wake::this_thread()));
+        shared.1.take().unwrap();
+        served.store(1, Relaxed);
+        drop(first);
+        shared.1.give(&shared.0);
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_marks_end_as_the_buffers_do() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 0 }));
+        let counting = [0; 2].map(|_| {
+            let marks = marks.clone();
+            thread::spawn(move || {
+                marks.add(1);
+                marks.subtract(1);
+            })
+        });
+        assert!(marks.wait(None));
+        for thread in counting {
+            thread.join().unwrap();
+        }
+        assert!(!marks.is_over(), "nothing is live");
+    });
+}
+
+#[test]
+fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 1, low: 0 }));
+        let drops = {
+            let marks = marks.clone();
+            // Counted before the take at times: the figure wraps until both are done.
+            thread::spawn(move || marks.subtract(1))
+        };
+        marks.add(1);
+        drops.join().unwrap();
+        assert!(!marks.is_over(), "nothing is live");
+    });
+}
+
+#[test]
+fn loom_marks_end_over_when_the_buffers_stay() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
+        marks.add(2);
+        let drops = {
+            let marks = marks.clone();
+            thread::spawn(move || marks.subtract(1))
+        };
+        marks.add(1);
+        drops.join().unwrap();
+        assert!(marks.is_over(), "two are live");
+    });
+}
+
+#[test]
+fn loom_a_drain_wakes_who_waits() {
+    model(|| {
+        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
+        marks.add(2);
+        let watch = marks.watch().suspend();
+        let waits = {
+            let marks = marks.clone();
+            thread::spawn(move || {
+                let watch = marks.resume(watch);
+                while !watch.is_drained(Wake::this_thread()).unwrap() {
+                    thread::park();
+                }
+            })
+        };
+        marks.subtract(1);
+        // Filled again at once: the drain has been, all the same.
+        marks.add(1);
+        waits.join().unwrap();
+        assert!(marks.is_over());
+    });
+}
