@@ -23,6 +23,7 @@ use crate::error::Refused;
 use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::magazine::{Block, Magazine, Magazines};
+use crate::slab::EmptySlabs;
 use crate::sync::{Ordering::SeqCst, const_fn, fence};
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -207,10 +208,16 @@ impl LocalCache {
             return;
         }
         // Both full. The one that was previous is the colder one; its slots go.
-        let exchange = |block| Ok::<_, Refused>(core.exchange_full(class, block));
+        let mut spare = EmptySlabs::default();
+        let exchange = |block| {
+            let (empty, slabs) = core.exchange_full(class, block);
+            spare = slabs;
+            Ok::<_, Refused>(empty)
+        };
         let _ = magazine.exchange_loaded(exchange);
         let given = magazine.give_up_to(capacity, slot);
         debug_assert!(given, "an empty block has room");
+        core.give_slabs(class, spare);
     }
 
     /// Gives the magazine its blocks and its capacity. `false`: there is no memory for blocks.

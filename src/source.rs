@@ -219,10 +219,7 @@ fn take_slot(
     }
     match thread.find_or_attach(at) {
         Some(cache) => cache.take_slow(core, class),
-        None => core.take_slot(class).or_else(|_| {
-            core.relieve();
-            core.take_slot(class)
-        }),
+        None => core.take_slot_or_relieve(class),
     }
 }
 

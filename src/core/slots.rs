@@ -38,6 +38,14 @@ impl Core {
         slot.ok_or(Refused::System)
     }
 
+    /// The same, after the caches gave up what they hold if need be.
+    pub(crate) fn take_slot_or_relieve(&self, class: usize) -> Result<NonNull<u8>, Refused> {
+        self.take_slot(class).or_else(|_| {
+            self.relieve();
+            self.take_slot(class)
+        })
+    }
+
     /// The regions that the class' slabs or spans are carved from.
     pub(super) fn regions_of(&self, class: usize) -> &Regions {
         &self.regions[usize::from(self.table.get(class).spans)]
@@ -68,22 +76,23 @@ impl Core {
         }
     }
 
-    /// An empty block for a full one.
-    pub(crate) fn exchange_full(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
+    /// An empty block for a full one, and the slabs that are spare now: [`give_slabs`](Self::give_slabs) takes them, where a
+    /// system call may be made.
+    pub(crate) fn exchange_full(
+        &self,
+        class: usize,
+        block: NonNull<Block>,
+    ) -> (NonNull<Block>, EmptySlabs) {
         match self.depot.exchange_full(class, block) {
-            Exchange::Empty(block) => block,
-            Exchange::Emptied(block, slabs) => {
-                self.give_slabs(class, slabs);
-                block
-            }
-            Exchange::NeedsEmpty(block) => {
-                let Ok(empty) = Block::allocate() else {
-                    self.flush(class, block);
-                    return block;
-                };
-                self.depot.keep_full(class, block);
-                empty
-            }
+            Exchange::Empty(block) => (block, EmptySlabs::default()),
+            Exchange::Emptied(block, slabs) => (block, slabs),
+            Exchange::NeedsEmpty(block) => match Block::allocate() {
+                Ok(empty) => {
+                    self.depot.keep_full(class, block);
+                    (empty, EmptySlabs::default())
+                }
+                Err(_) => (block, self.depot.flush(class, block)),
+            },
         }
     }
 

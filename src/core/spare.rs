@@ -40,6 +40,7 @@ impl Core {
             self.notify();
         }
     }
+
     /// Empties the caches of a closed pool once more, after something was put into them: whoever did may
     /// have looked before the pool was closed, and come after the closing thread had emptied them. The
     /// caches' locks order this look after theirs.

@@ -5,10 +5,10 @@
 
 use super::LocalCache;
 use crate::core::Core;
-use crate::depot::{Exchange, Refill};
+use crate::depot::Refill;
 use crate::error::Refused;
 use crate::handle::Handle;
-use crate::magazine::{Block, Magazine};
+use crate::magazine::Magazine;
 use crate::slab::EmptySlabs;
 use std::ptr::NonNull;
 
@@ -20,10 +20,7 @@ pub(crate) fn take(
 ) -> Result<NonNull<u8>, Refused> {
     let slot = match cache.and_then(|cache| cache.take_gated(core, class)) {
         Some(slot) => slot,
-        None => core.take_slot(class).or_else(|_| {
-            core.relieve();
-            core.take_slot(class)
-        })?,
+        None => core.take_slot_or_relieve(class)?,
     };
     if let Some(marks) = &core.marks {
         marks.add(core.table.get(class).slot_size as usize);
@@ -160,19 +157,10 @@ fn make_room(core: &Core, class: usize, magazine: &Magazine, spare: &mut EmptySl
         return true;
     }
     // Both full. The one that was previous is the colder one; its slots go.
-    let exchange = |block| match core.depot.exchange_full(class, block) {
-        Exchange::Empty(block) => Ok(block),
-        Exchange::Emptied(block, slabs) => {
-            *spare = slabs;
-            Ok(block)
-        }
-        Exchange::NeedsEmpty(block) => match Block::allocate() {
-            Ok(empty) => {
-                core.depot.keep_full(class, block);
-                Ok(empty)
-            }
-            Err(_) => Err(()),
-        },
+    let exchange = |block| {
+        let (empty, slabs) = core.exchange_full(class, block);
+        *spare = slabs;
+        Ok::<_, Refused>(empty)
     };
     magazine.exchange_loaded(exchange).is_ok()
 }
