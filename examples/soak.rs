@@ -16,7 +16,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rng::Rng;
 use slabuf::{AllocError, Buffer, Pool, memory_usage};
+
+#[path = "shared/rng.rs"]
+mod rng;
 
 /// Bytes that all threads together may hold, before they drop instead of taking.
 const LIVE_LIMIT: usize = 192 << 20;
@@ -33,25 +37,7 @@ static THREADS: AtomicU64 = AtomicU64::new(0);
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Xorshift: deterministic, and good enough to choose by.
-struct Rng(u64);
-
 impl Rng {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 16) % bound as u64) as usize
-    }
-
     fn mostly_small_len(&mut self) -> usize {
         let most = match self.below(1000) {
             0..800 => 1 << 10,

@@ -6,6 +6,8 @@
 //! on a terminal, one block a second elsewhere.
 
 mod draw;
+#[path = "../shared/rng.rs"]
+mod rng;
 mod watch;
 mod workload;
 

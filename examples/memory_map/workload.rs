@@ -1,5 +1,6 @@
 //! The workload that is looked at: many live buffers of mixed lengths, replaced at random.
 
+use crate::rng::Rng;
 use slabuf::{Buffer, Pool};
 
 /// Live buffers of 16 to 8191 bytes.
@@ -7,21 +8,7 @@ pub(crate) const SMALL: usize = 100_000;
 /// Live buffers of 16 KiB to 4 MiB.
 pub(crate) const LARGE: usize = 40;
 
-/// Xorshift: deterministic, and good enough to choose by.
-struct Rng(u64);
-
 impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 16) % bound as u64) as usize
-    }
-
     /// A length below `high`, every doubling from `low` on as likely as the next.
     fn log_uniform(&mut self, low: f64, high: f64) -> usize {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
@@ -40,7 +27,7 @@ impl Workload {
     pub(crate) fn new(pool: Pool) -> Self {
         Self {
             pool,
-            rng: Rng(0x9E37_79B9_7F4A_7C15),
+            rng: Rng::new(1),
             small: Vec::new(),
             large: Vec::new(),
         }
