@@ -11,6 +11,7 @@ compile_error!(
 // The modules in reading order, lowest layer first. Each imports from layers below its own alone.
 // `unsafe` is allowed in those that need it; each has a section on Safety.
 
+// @mods
 // Layer 0: no state.
 mod error;
 mod events;
