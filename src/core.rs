@@ -16,9 +16,7 @@
 use crate::config::Config;
 use crate::depot::Depot;
 use crate::error::Refused;
-use crate::events::{self, Event};
 use crate::handle::Prefix;
-use crate::heap::try_box;
 use crate::magazine::Magazines;
 use crate::mapping::Mapper;
 use crate::mapping_cache::MappingCache;
@@ -34,6 +32,8 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     fence, lock,
 };
+use crate::util::events::{self, Event};
+use crate::util::heap::try_box;
 use crate::wait::WaitQueue;
 use std::ptr::NonNull;
 

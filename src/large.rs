@@ -7,8 +7,8 @@
 //! they see are atomics that the owner alone writes, and which order nothing.
 
 use crate::error::Refused;
-use crate::heap::try_box;
 use crate::mapping::{Mapper, Mapping};
+use crate::util::heap::try_box;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};

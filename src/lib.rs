@@ -12,13 +12,11 @@ compile_error!(
 // `unsafe` is allowed in those that need it; each has a section on Safety.
 
 // @mods
+mod util;
 // Layer 0: no state.
 mod error;
-mod events;
-mod heap;
 mod size_class;
 mod sync;
-mod units;
 
 // Layer 1: the system, and settings.
 mod config;

@@ -8,13 +8,13 @@
 
 use crate::core::{Core, GATED};
 use crate::error::Refused;
-use crate::events::{self, Event};
 use crate::handle::{Handle, Place};
 use crate::large::Large;
 use crate::local::{LocalCache, gated};
 use crate::region::owner_of;
 use crate::size_class::SPAN;
 use crate::thread::{self, Thread};
+use crate::util::events::{self, Event};
 use std::ptr::NonNull;
 
 pub(crate) mod part;

@@ -7,10 +7,10 @@
 use crate::config::Settings;
 use crate::core::Core;
 use crate::error::ConfigError;
-use crate::events::{self, Event};
 use crate::handle::{MAX_POOLS, Prefix};
 use crate::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
+use crate::util::events::{self, Event};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::OnceLock;

@@ -2,7 +2,7 @@
 
 use crate::core::Core;
 use crate::snapshot::{self, SlabSnapshot};
-use crate::units::Binary;
+use crate::util::format::Binary;
 use std::backtrace::Backtrace;
 use std::cmp::Reverse;
 use std::fmt;

@@ -9,7 +9,6 @@
 use crate::config::DEFAULT_REGION_SHIFT;
 use crate::core::Core;
 use crate::error::{AllocError, MAX_LEN, Refused};
-use crate::events;
 use crate::handle::{Handle, Place, Prefix};
 use crate::large::Large;
 use crate::local::gated;
@@ -17,6 +16,7 @@ use crate::memory::{Fill, Memory, ask, local, zero_large};
 use crate::pool::Pool;
 use crate::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, GLOBAL_ID, Thread};
+use crate::util::events;
 use std::ptr::NonNull;
 
 const GLOBAL_PREFIX: Prefix = Prefix::new(GLOBAL_ID, DEFAULT_REGION_SHIFT);

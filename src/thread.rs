@@ -21,9 +21,9 @@
 //! that are attached, and nobody else has a pointer to them but for the figures (see `local`).
 
 use crate::core::Core;
-use crate::events;
-use crate::heap::try_box;
 use crate::local::LocalCache;
+use crate::util::events;
+use crate::util::heap::try_box;
 use crate::wait::is_waking;
 use std::cell::Cell;
 use std::ptr::NonNull;

@@ -5,7 +5,7 @@ use crate::magazine::Magazines;
 use crate::registry;
 use crate::size_class::SPAN;
 use crate::system;
-use crate::units::Binary;
+use crate::util::format::Binary;
 use std::fmt;
 
 /// What one pool holds. From [`Pool::usage`](crate::Pool::usage).

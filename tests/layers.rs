@@ -24,7 +24,14 @@ const LAYERS: &[&[&str]] = &[
     &["memory"],
     &["source"],
     &["buffer"],
-    &["interop", "guide", "loom_models", "fault_tests", "models", "faults"],
+    &[
+        "interop",
+        "guide",
+        "loom_models",
+        "fault_tests",
+        "models",
+        "faults",
+    ],
     &["outbox"],
 ];
 

@@ -7,10 +7,10 @@
 use super::Core;
 use super::spare::Unmap;
 use crate::error::Refused;
-use crate::events::Event;
 use crate::large::{Large, MapOptions};
 use crate::region::Regions;
 use crate::sync::Ordering::Relaxed;
+use crate::util::events::Event;
 use std::ptr::NonNull;
 
 impl Core {

@@ -3,11 +3,11 @@
 use super::Core;
 use crate::depot::{Exchange, Refill};
 use crate::error::Refused;
-use crate::events::Event;
 use crate::magazine::Block;
 use crate::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;
+use crate::util::events::Event;
 use std::ptr::NonNull;
 
 impl Core {

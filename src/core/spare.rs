@@ -6,11 +6,11 @@
 //! another kind.
 
 use super::Core;
-use crate::events::Event;
 use crate::large::Large;
 use crate::mapping_cache::Evicted;
 use crate::region::{EmptyRegions, Keep, Regions};
 use crate::sync::Ordering::Release;
+use crate::util::events::Event;
 use std::ptr::NonNull;
 
 /// Which mappings are unmapped.

@@ -12,13 +12,13 @@
 
 use super::Memory;
 use crate::error::Refused;
-use crate::heap::try_box;
 use crate::large::Large;
 use crate::sync::{
     AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
+use crate::util::heap::try_box;
 use std::ptr::NonNull;
 
 /// What the parts of one memory have in common.
