@@ -7,7 +7,7 @@
 //! they see are atomics that the owner alone writes, and which order nothing.
 
 use crate::error::Refused;
-use crate::mapping::{Mapper, Mapping};
+use crate::os::mapping::{Mapper, Mapping};
 use crate::util::heap::try_box;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};

@@ -36,8 +36,6 @@ mod sampler;
 #[allow(unsafe_code)]
 mod magazine;
 #[allow(unsafe_code)]
-mod mapping;
-#[allow(unsafe_code)]
 mod slab;
 
 // Layer 4: regions of slabs, and large buffers.

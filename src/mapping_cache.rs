@@ -12,7 +12,7 @@
 //! The lists lead to descriptors that the cache owns, and are followed under its lock.
 
 use crate::large::{BINS, Large, Link, bin_of, serves};
-use crate::mapping::Mapper;
+use crate::os::mapping::Mapper;
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
 use std::ptr::NonNull;
 

@@ -16,7 +16,7 @@
 //! so nobody can find it.
 
 use crate::error::Refused;
-use crate::mapping::{Mapper, Mapping};
+use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, REGION_HEAD, SlabHeader, header};
 use crate::sync::{Mutex, lock};
 use std::cell::Cell;

@@ -110,8 +110,8 @@ impl Roll {
 mod tests {
     use super::*;
     use crate::large::MapOptions;
-    use crate::mapping::Mapper;
     use crate::os::Os;
+    use crate::os::mapping::Mapper;
 
     fn map(mapper: &Mapper, pages: usize) -> NonNull<Large> {
         let options = MapOptions {

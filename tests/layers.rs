@@ -39,6 +39,7 @@ const LAYERS: &[&[&str]] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Settings carry the system that they are for, and both are plain data.
     ("config", "os"),
+    ("config", "slab"),
 ];
 
 fn layer_of(module: &str) -> usize {

@@ -6,13 +6,14 @@
 //! # Safety
 //!
 //! The primitives that take an address are unsafe: the caller owns the range and nobody uses what is
-//! taken away. The layer above ([`crate::mapping`]) is the only one that calls them.
+//! taken away. The layer above ([`crate::os::mapping`]) is the only one that calls them.
 
 use std::ptr::NonNull;
 
 #[cfg(any(test, miri, not(unix), feature = "fake-os"))]
 #[allow(unreachable_pub)]
 pub(crate) mod fake;
+pub(crate) mod mapping;
 #[cfg(unix)]
 mod unix;
 

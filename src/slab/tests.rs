@@ -1,5 +1,5 @@
 use super::*;
-use crate::mapping::Mapper;
+use crate::os::mapping::Mapper;
 use crate::os::{Os, fake::FakeOs};
 use crate::size_class::ClassTable;
 
