@@ -2,7 +2,7 @@
 
 use crate::error::ConfigError;
 use crate::os::Os;
-use crate::size_class::{DEFAULT_SLAB_SIZE, MAX_SLAB_SIZE, MIN_SLAB_SIZE};
+use crate::slab::size_class::{DEFAULT_SLAB_SIZE, MAX_SLAB_SIZE, MIN_SLAB_SIZE};
 use std::time::Duration;
 
 /// Bytes of freed memory a pool keeps for reuse unless told otherwise.

@@ -21,12 +21,12 @@ use crate::magazine::Magazines;
 use crate::mapping_cache::MappingCache;
 use crate::marks::Marks;
 use crate::os::mapping::Mapper;
-use crate::region::{Keep, Regions};
 use crate::registry;
 use crate::roll::Roll;
 use crate::sampler::Sampler;
-use crate::size_class::{ClassTable, SPAN};
 use crate::slab::Geometry;
+use crate::slab::region::{Keep, Regions};
+use crate::slab::size_class::{ClassTable, SPAN};
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard,
     Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},

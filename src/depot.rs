@@ -17,7 +17,7 @@
 //! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
 
 use crate::magazine::Block;
-use crate::size_class::{CLASS_PLACES, ClassTable, SPAN};
+use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;

@@ -205,7 +205,7 @@ impl Handle {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::size_class::ClassTable;
+    use crate::slab::size_class::ClassTable;
 
     #[test]
     fn every_part_comes_back() {

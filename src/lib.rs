@@ -15,7 +15,6 @@ compile_error!(
 mod util;
 // Layer 0: no state.
 mod error;
-mod size_class;
 mod sync;
 
 // Layer 1: the system, and settings.
@@ -41,8 +40,6 @@ mod slab;
 // Layer 4: regions of slabs, and large buffers.
 #[allow(unsafe_code)]
 mod large;
-#[allow(unsafe_code)]
-mod region;
 
 // Layer 5: what threads exchange.
 #[allow(unsafe_code)]

@@ -24,7 +24,7 @@
 
 use crate::error::Refused;
 use crate::gate::Gate;
-use crate::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
+use crate::slab::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
 use crate::util::heap::try_box;
 use std::cell::Cell;

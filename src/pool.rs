@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::core::Core;
 use crate::error::ConfigError;
 use crate::handle::{MAX_POOLS, Prefix};
-use crate::size_class::ClassTable;
+use crate::slab::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
 use crate::util::events::{self, Event};
 use std::fmt;

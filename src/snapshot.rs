@@ -1,10 +1,10 @@
 //! Where a pool's memory is, slab by slab and mapping by mapping.
 
 use crate::core::Core;
-use crate::region::Regions;
 use crate::roll;
-use crate::size_class::{SPAN, SizeClass};
 use crate::slab::Look;
+use crate::slab::region::Regions;
+use crate::slab::size_class::{SPAN, SizeClass};
 
 /// Where a pool's memory is. From [`Pool::snapshot`](crate::Pool::snapshot).
 ///

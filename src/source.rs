@@ -14,7 +14,7 @@ use crate::large::Large;
 use crate::local::gated;
 use crate::memory::{Fill, Memory, ask, local, zero_large};
 use crate::pool::Pool;
-use crate::size_class::{DefaultClasses, GRANULE};
+use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, GLOBAL_ID, Thread};
 use crate::util::events;
 use std::ptr::NonNull;

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::magazine::Magazines;
 use crate::registry;
-use crate::size_class::SPAN;
+use crate::slab::size_class::SPAN;
 use crate::system;
 use crate::util::format::Binary;
 use std::fmt;

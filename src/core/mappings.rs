@@ -8,7 +8,7 @@ use super::Core;
 use super::spare::Unmap;
 use crate::error::Refused;
 use crate::large::{Large, MapOptions};
-use crate::region::Regions;
+use crate::slab::region::Regions;
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
 use std::ptr::NonNull;

@@ -6,7 +6,7 @@
 
 use super::{Core, Locals};
 use crate::magazine::{Block, Magazines};
-use crate::size_class::CLASS_PLACES;
+use crate::slab::size_class::CLASS_PLACES;
 use crate::sync::MutexGuard;
 use std::ptr::NonNull;
 

@@ -4,7 +4,7 @@ use super::Core;
 use crate::depot::{Exchange, Refill};
 use crate::error::Refused;
 use crate::magazine::Block;
-use crate::region::Regions;
+use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;

@@ -8,7 +8,7 @@
 use super::Core;
 use crate::large::Large;
 use crate::mapping_cache::Evicted;
-use crate::region::{EmptyRegions, Keep, Regions};
+use crate::slab::region::{EmptyRegions, Keep, Regions};
 use crate::sync::Ordering::Release;
 use crate::util::events::Event;
 use std::ptr::NonNull;

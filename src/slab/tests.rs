@@ -1,7 +1,7 @@
 use super::*;
 use crate::os::mapping::Mapper;
 use crate::os::{Os, fake::FakeOs};
-use crate::size_class::ClassTable;
+use crate::slab::size_class::ClassTable;
 
 #[test]
 fn headers_of_a_default_region_fill_one_page() {

@@ -28,7 +28,7 @@
 //! size, because every slot this crate hands out lies in a region, and because a region is unmapped
 //! only when all its slabs are empty. Pointers keep the provenance of the region's mapping throughout.
 
-use crate::size_class::{GRANULE, SizeClass};
+use crate::slab::size_class::{GRANULE, SizeClass};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
@@ -388,9 +388,11 @@ fn ones(count: u32) -> u64 {
     }
 }
 
-mod look;
+pub(crate) mod region;
+pub(crate) mod size_class;
+mod view;
 
-pub(crate) use look::Look;
+pub(crate) use view::Look;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

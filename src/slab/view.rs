@@ -1,7 +1,7 @@
 //! What somebody sees of a slab who holds none of the locks that its header belongs to.
 
 use super::{CLEAN, OWNED, SlabHeader, header, ones};
-use crate::size_class::{SPAN, SizeClass};
+use crate::slab::size_class::{SPAN, SizeClass};
 use std::ptr::NonNull;
 
 /// A slab or span at some moment. Class and free slots are read one after the other: while others use the

@@ -421,7 +421,7 @@ fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<Sla
     std::iter::successors(first, |slab| header(*slab).next())
 }
 
-mod look;
+mod view;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
