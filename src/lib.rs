@@ -45,10 +45,6 @@ mod large;
 #[allow(unsafe_code)]
 mod depot;
 mod handle;
-#[allow(unsafe_code)]
-mod mapping_cache;
-#[allow(unsafe_code)]
-mod roll;
 
 // Layer 6: what the threads of one pool share.
 #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
 //! Where a pool's memory is, slab by slab and mapping by mapping.
 
 use crate::core::Core;
-use crate::roll;
+use crate::large::list;
 use crate::slab::Look;
 use crate::slab::region::Regions;
 use crate::slab::size_class::{SPAN, SizeClass};
@@ -223,7 +223,7 @@ fn look_at_regions(
 pub(crate) fn large_mappings(core: &Core) -> Vec<crate::large::Look> {
     let (mut looks, mut place) = (Vec::new(), 0);
     while core.roll.look(place, &mut looks) {
-        place += roll::STEP;
+        place += list::STEP;
     }
     looks
 }

@@ -7,7 +7,7 @@
 
 use super::Core;
 use crate::large::Large;
-use crate::mapping_cache::Evicted;
+use crate::large::cache::Evicted;
 use crate::slab::region::{EmptyRegions, Keep, Regions};
 use crate::sync::Ordering::Release;
 use crate::util::events::Event;

@@ -6,6 +6,9 @@
 //! owner holds a raw pointer made from a box. Others may [look](Large::look) at one that the roll holds: what
 //! they see are atomics that the owner alone writes, and which order nothing.
 
+pub(crate) mod cache;
+pub(crate) mod list;
+
 use crate::error::Refused;
 use crate::os::mapping::{Mapper, Mapping};
 use crate::util::heap::try_box;
