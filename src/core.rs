@@ -15,11 +15,11 @@
 
 use crate::config::Config;
 use crate::depot::Depot;
+use crate::depot::magazine::Magazines;
 use crate::error::Refused;
 use crate::handle::Prefix;
 use crate::large::cache::MappingCache;
 use crate::large::list::Roll;
-use crate::magazine::Magazines;
 use crate::marks::Marks;
 use crate::os::mapping::Mapper;
 use crate::registry;

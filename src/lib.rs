@@ -27,13 +27,10 @@ pub mod system;
 mod wait;
 
 // Layer 2: who may touch a thread's magazines, marks on the way to full, and who took what.
-mod gate;
 mod marks;
 mod sampler;
 
 // Layer 3: a mapping, a slab, a magazine.
-#[allow(unsafe_code)]
-mod magazine;
 #[allow(unsafe_code)]
 mod slab;
 

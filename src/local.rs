@@ -19,10 +19,10 @@
 //! to a pool (holding a reference) from `attach` to `detach`, and between these its core pointer is valid.
 
 use crate::core::Core;
+use crate::depot::magazine::{Block, Magazine, Magazines};
 use crate::error::Refused;
 use crate::handle::Handle;
 use crate::large::{Large, bin_of, serves};
-use crate::magazine::{Block, Magazine, Magazines};
 use crate::slab::EmptySlabs;
 use crate::sync::{Ordering::SeqCst, const_fn, fence};
 use std::cell::Cell;

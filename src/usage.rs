@@ -1,7 +1,7 @@
 //! Figures: what a pool holds, and what the process holds.
 
 use crate::core::Core;
-use crate::magazine::Magazines;
+use crate::depot::magazine::Magazines;
 use crate::registry;
 use crate::slab::size_class::SPAN;
 use crate::system;

@@ -5,7 +5,7 @@
 //! A block is taken out of a magazine while its owner is kept out of the gate, and is nobody else's then.
 
 use super::{Core, Locals};
-use crate::magazine::{Block, Magazines};
+use crate::depot::magazine::{Block, Magazines};
 use crate::slab::size_class::CLASS_PLACES;
 use crate::sync::MutexGuard;
 use std::ptr::NonNull;

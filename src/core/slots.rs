@@ -1,9 +1,9 @@
 //! Slots on their way between threads and slabs, and slabs on theirs to the regions.
 
 use super::Core;
+use crate::depot::magazine::Block;
 use crate::depot::{Exchange, Refill};
 use crate::error::Refused;
-use crate::magazine::Block;
 use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;

@@ -6,9 +6,9 @@
 use super::LocalCache;
 use crate::core::Core;
 use crate::depot::Refill;
+use crate::depot::magazine::Magazine;
 use crate::error::Refused;
 use crate::handle::Handle;
-use crate::magazine::Magazine;
 use crate::slab::EmptySlabs;
 use std::ptr::NonNull;
 

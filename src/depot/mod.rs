@@ -16,7 +16,10 @@
 //!
 //! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
 
-use crate::magazine::Block;
+pub(crate) mod gate;
+pub(crate) mod magazine;
+
+use crate::depot::magazine::Block;
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{Mutex, lock};

@@ -22,8 +22,8 @@
 //! nobody else does. The array is as long as the tallest magazine, and the height is checked against
 //! the capacity before a slot is stored.
 
+use crate::depot::gate::Gate;
 use crate::error::Refused;
-use crate::gate::Gate;
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
 use crate::util::heap::try_box;
