@@ -20,8 +20,9 @@ use crate::error::Refused;
 use crate::handle::Prefix;
 use crate::large::cache::MappingCache;
 use crate::large::list::Roll;
-use crate::marks::Marks;
 use crate::os::mapping::Mapper;
+use crate::pressure::wait_queue::WaitQueue;
+use crate::pressure::watermark::Marks;
 use crate::registry;
 use crate::sampler::Sampler;
 use crate::slab::Geometry;
@@ -34,7 +35,6 @@ use crate::sync::{
 };
 use crate::util::events::{self, Event};
 use crate::util::heap::try_box;
-use crate::wait::WaitQueue;
 use std::ptr::NonNull;
 
 mod mappings;

@@ -12,6 +12,7 @@ compile_error!(
 // `unsafe` is allowed in those that need it; each has a section on Safety.
 
 // @mods
+mod pressure;
 mod util;
 // Layer 0: no state.
 mod error;
@@ -24,10 +25,8 @@ mod os;
 mod registry;
 #[allow(unsafe_code)]
 pub mod system;
-mod wait;
 
 // Layer 2: who may touch a thread's magazines, marks on the way to full, and who took what.
-mod marks;
 mod sampler;
 
 // Layer 3: a mapping, a slab, a magazine.

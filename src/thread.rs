@@ -22,9 +22,9 @@
 
 use crate::core::Core;
 use crate::local::LocalCache;
+use crate::pressure::wait_queue::is_waking;
 use crate::util::events;
 use crate::util::heap::try_box;
-use crate::wait::is_waking;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -258,7 +258,7 @@ impl Thread {
 mod tests {
     use super::*;
     use crate::Pool;
-    use crate::wait::Wake;
+    use crate::pressure::wait_queue::Wake;
     use std::cell::RefCell;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::{Arc, mpsc};

@@ -3,8 +3,8 @@
 use super::model;
 use crate::config::Levels;
 use crate::error::Refused;
-use crate::marks::Marks;
-use crate::wait::{WaitQueue, Wake};
+use crate::pressure::wait_queue::{WaitQueue, Wake};
+use crate::pressure::watermark::Marks;
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -11,12 +11,12 @@
 
 use crate::config::Levels;
 use crate::error::Refused;
+use crate::pressure::wait_queue::Wake;
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicUsize, Mutex,
     Ordering::{AcqRel, Acquire, Relaxed},
     lock, park_until,
 };
-use crate::wait::Wake;
 use std::time::{Duration, Instant};
 
 struct Waiter {
