@@ -12,6 +12,8 @@ compile_error!(
 // `unsafe` is allowed in those that need it; each has a section on Safety.
 
 // @mods
+#[allow(unsafe_code)]
+mod inner;
 mod pressure;
 mod util;
 // Layer 0: no state.
@@ -22,12 +24,10 @@ mod sync;
 mod config;
 #[allow(unsafe_code)]
 mod os;
-mod registry;
 #[allow(unsafe_code)]
 pub mod system;
 
 // Layer 2: who may touch a thread's magazines, marks on the way to full, and who took what.
-mod sampler;
 
 // Layer 3: a mapping, a slab, a magazine.
 #[allow(unsafe_code)]
@@ -40,11 +40,8 @@ mod large;
 // Layer 5: what threads exchange.
 #[allow(unsafe_code)]
 mod depot;
-mod handle;
 
 // Layer 6: what the threads of one pool share.
-#[allow(unsafe_code)]
-mod core;
 
 // Layer 7: what a thread has for itself.
 #[allow(unsafe_code)]

@@ -18,10 +18,10 @@
 //! A local cache is used by its own thread alone, except for the figures in [`Magazines`]. It is attached
 //! to a pool (holding a reference) from `attach` to `detach`, and between these its core pointer is valid.
 
-use crate::core::Core;
 use crate::depot::magazine::{Block, Magazine, Magazines};
 use crate::error::Refused;
-use crate::handle::Handle;
+use crate::inner::Core;
+use crate::inner::tag::Handle;
 use crate::large::{Large, bin_of, serves};
 use crate::slab::EmptySlabs;
 use crate::sync::{Ordering::SeqCst, const_fn, fence};

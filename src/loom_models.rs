@@ -9,12 +9,12 @@
 //! Each thread of a model has its own local cache, which does not move while it is attached.
 
 use crate::config::{Config, Settings};
-use crate::core::Core;
 use crate::error::Refused;
+use crate::inner::Core;
+use crate::inner::registry;
 use crate::large::Large;
 use crate::local::LocalCache;
 use crate::os::{Os, fake::FakeOs};
-use crate::registry;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::ClassTable;
 use crate::usage::{PoolUsage, of_pool};

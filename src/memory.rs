@@ -6,9 +6,9 @@
 //! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
 //! of undefined behaviour.
 
-use crate::core::{Core, GATED};
 use crate::error::Refused;
-use crate::handle::{Handle, Place};
+use crate::inner::tag::{Handle, Place};
+use crate::inner::{Core, GATED};
 use crate::large::Large;
 use crate::local::{LocalCache, gated};
 use crate::slab::region::owner_of;

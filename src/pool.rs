@@ -5,9 +5,9 @@
 //! A handle's `core` is valid while the handle lives: all handles together hold one of its references.
 
 use crate::config::Settings;
-use crate::core::Core;
 use crate::error::ConfigError;
-use crate::handle::{MAX_POOLS, Prefix};
+use crate::inner::Core;
+use crate::inner::tag::{MAX_POOLS, Prefix};
 use crate::slab::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
 use crate::util::events::{self, Event};

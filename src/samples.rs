@@ -1,6 +1,6 @@
 //! Who holds a pool's memory: the sampler's records, matched with what the slabs and mappings say.
 
-use crate::core::Core;
+use crate::inner::Core;
 use crate::snapshot::{self, SlabSnapshot};
 use crate::util::format::Binary;
 use std::backtrace::Backtrace;

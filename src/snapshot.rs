@@ -1,6 +1,6 @@
 //! Where a pool's memory is, slab by slab and mapping by mapping.
 
-use crate::core::Core;
+use crate::inner::Core;
 use crate::large::list;
 use crate::slab::Look;
 use crate::slab::region::Regions;

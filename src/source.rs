@@ -7,9 +7,9 @@
 //! What is written here is zeros, to slots that were taken just now and belong to the caller alone.
 
 use crate::config::DEFAULT_REGION_SHIFT;
-use crate::core::Core;
 use crate::error::{AllocError, MAX_LEN, Refused};
-use crate::handle::{Handle, Place, Prefix};
+use crate::inner::Core;
+use crate::inner::tag::{Handle, Place, Prefix};
 use crate::large::Large;
 use crate::local::gated;
 use crate::memory::{Fill, Memory, ask, local, zero_large};

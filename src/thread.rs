@@ -20,7 +20,7 @@
 //! Local caches of other pools are boxes that this thread made; the list and the table lead only to those
 //! that are attached, and nobody else has a pointer to them but for the figures (see `local`).
 
-use crate::core::Core;
+use crate::inner::Core;
 use crate::local::LocalCache;
 use crate::pressure::wait_queue::is_waking;
 use crate::util::events;

@@ -1,8 +1,8 @@
 //! Figures: what a pool holds, and what the process holds.
 
-use crate::core::Core;
 use crate::depot::magazine::Magazines;
-use crate::registry;
+use crate::inner::Core;
+use crate::inner::registry;
 use crate::slab::size_class::SPAN;
 use crate::system;
 use crate::util::format::Binary;

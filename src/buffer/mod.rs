@@ -15,7 +15,7 @@ mod waiting;
 
 pub use waiting::{AllocFuture, Drained};
 
-use crate::handle::{Handle, Place};
+use crate::inner::tag::{Handle, Place};
 use crate::large::Large;
 use crate::memory::{Memory, part};
 use bytes::Bytes;

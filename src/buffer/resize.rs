@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use crate::error::{AllocError, MAX_LEN};
-use crate::handle::Place;
+use crate::inner::tag::Place;
 use crate::large::Large;
 use crate::memory;
 use crate::source;

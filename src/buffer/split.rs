@@ -3,7 +3,7 @@
 use super::Buffer;
 use super::resize::fail;
 use crate::error::{AllocError, Refused};
-use crate::handle::{Handle, Place};
+use crate::inner::tag::{Handle, Place};
 use crate::memory::{Memory, part};
 use crate::source;
 use std::mem::ManuallyDrop;

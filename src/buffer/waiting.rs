@@ -1,8 +1,8 @@
 //! Constructors that wait until the pool's limit leaves room, and waiting for a pool to drain.
 
 use super::Buffer;
-use crate::core::Core;
 use crate::error::{AllocError, Refused};
+use crate::inner::Core;
 use crate::memory::Fill;
 use crate::pool::Pool;
 use crate::pressure::wait_queue::Wake;

@@ -38,7 +38,7 @@
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::core::Core;
+use crate::inner::Core;
 use crate::pool::Pool;
 use crate::usage::{MemoryUsage, PoolUsage, memory_usage};
 

@@ -4,11 +4,11 @@
 //! while anybody waits for memory: then each slot goes straight to its slab.
 
 use super::LocalCache;
-use crate::core::Core;
 use crate::depot::Refill;
 use crate::depot::magazine::Magazine;
 use crate::error::Refused;
-use crate::handle::Handle;
+use crate::inner::Core;
+use crate::inner::tag::Handle;
 use crate::slab::EmptySlabs;
 use std::ptr::NonNull;
 

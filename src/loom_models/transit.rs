@@ -30,7 +30,7 @@ fn wait_for_slot(rig: &Rig) -> NonNull<u8> {
     slot.unwrap()
 }
 
-fn wait_while(body: fn(&crate::core::Core)) {
+fn wait_while(body: fn(&crate::inner::Core)) {
     model(move || {
         let rig = one_empty_region();
         let other = rig.spawn(move |core, _| body(core));

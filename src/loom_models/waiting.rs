@@ -2,8 +2,8 @@
 
 use super::{CLASS, PAGE, Rig, Sent, model};
 use crate::config::Config;
-use crate::core::Core;
 use crate::error::Refused;
+use crate::inner::Core;
 use crate::local::{LocalCache, gated};
 use crate::os::fake::{Call, Fault};
 use loom::thread;

@@ -1,7 +1,7 @@
 //! Looking into a pool.
 
 use super::Pool;
-use crate::core::Core;
+use crate::inner::Core;
 use crate::samples::{self, LiveSample};
 use crate::snapshot::{self, Snapshot};
 use crate::usage::{self, PoolUsage};

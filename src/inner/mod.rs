@@ -17,14 +17,13 @@ use crate::config::Config;
 use crate::depot::Depot;
 use crate::depot::magazine::Magazines;
 use crate::error::Refused;
-use crate::handle::Prefix;
+use crate::inner::sampler::Sampler;
+use crate::inner::tag::Prefix;
 use crate::large::cache::MappingCache;
 use crate::large::list::Roll;
 use crate::os::mapping::Mapper;
 use crate::pressure::wait_queue::WaitQueue;
 use crate::pressure::watermark::Marks;
-use crate::registry;
-use crate::sampler::Sampler;
 use crate::slab::Geometry;
 use crate::slab::region::{Keep, Regions};
 use crate::slab::size_class::{ClassTable, SPAN};
@@ -39,8 +38,11 @@ use std::ptr::NonNull;
 
 mod mappings;
 mod reclaim;
+pub(crate) mod registry;
+pub(crate) mod sampler;
 mod slots;
 mod spare;
+pub(crate) mod tag;
 
 /// Set in the key of a gated pool: no number of a pool is as high, so that fast paths, which look for the
 /// number, do not find a local cache that has to be entered.
