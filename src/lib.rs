@@ -15,6 +15,8 @@ compile_error!(
 #[allow(unsafe_code)]
 mod inner;
 mod pressure;
+#[allow(unsafe_code)]
+mod thread;
 mod util;
 // Layer 0: no state.
 mod error;
@@ -44,11 +46,6 @@ mod depot;
 // Layer 6: what the threads of one pool share.
 
 // Layer 7: what a thread has for itself.
-#[allow(unsafe_code)]
-mod local;
-#[cfg(not(all(test, loom)))]
-#[allow(unsafe_code)]
-mod thread;
 
 // Layer 8: pools, their figures, and the memory of one buffer.
 #[cfg(not(all(test, loom)))]

@@ -77,4 +77,18 @@ macro_rules! array_of {
     };
 }
 
-pub(crate) use {array_of, const_fn};
+/// A thread-local that is made at compile time where these types can be.
+#[cfg(not(all(test, loom)))]
+macro_rules! thread_local_const {
+    ($(static $name:ident: $type:ty = $value:expr;)*) => {
+        std::thread_local! { $(static $name: $type = const { $value };)* }
+    };
+}
+#[cfg(all(test, loom))]
+macro_rules! thread_local_const {
+    ($(static $name:ident: $type:ty = $value:expr;)*) => {
+        loom::thread_local! { $(static $name: $type = $value;)* }
+    };
+}
+
+pub(crate) use {array_of, const_fn, thread_local_const};

@@ -2,7 +2,7 @@
 //! moment, and whoever waits may look just then.
 
 use super::{CLASS, PAGE, Rig, model};
-use crate::local::gated;
+use crate::thread::cache::gated;
 use std::ptr::NonNull;
 
 /// Room for one region of three slabs and nothing else, all of them empty, used before, and in the region.

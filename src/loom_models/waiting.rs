@@ -4,8 +4,8 @@ use super::{CLASS, PAGE, Rig, Sent, model};
 use crate::config::Config;
 use crate::error::Refused;
 use crate::inner::Core;
-use crate::local::{LocalCache, gated};
 use crate::os::fake::{Call, Fault};
+use crate::thread::cache::{LocalCache, gated};
 use loom::thread;
 use std::ptr::NonNull;
 

@@ -20,9 +20,12 @@
 //! Local caches of other pools are boxes that this thread made; the list and the table lead only to those
 //! that are attached, and nobody else has a pointer to them but for the figures (see `local`).
 
+pub(crate) mod cache;
+
 use crate::inner::Core;
-use crate::local::LocalCache;
 use crate::pressure::wait_queue::is_waking;
+use crate::sync::thread_local_const;
+use crate::thread::cache::LocalCache;
 use crate::util::events;
 use crate::util::heap::try_box;
 use std::cell::Cell;
@@ -66,8 +69,8 @@ pub(crate) struct Thread {
     status: Cell<Status>,
 }
 
-thread_local! {
-    static THREAD: Thread = const {
+thread_local_const! {
+    static THREAD: Thread = {
         Thread {
             global: LocalCache::new(),
             table: [const {
@@ -80,7 +83,7 @@ thread_local! {
             status: Cell::new(Status::New),
         }
     };
-    static GUARD: Guard = const { Guard };
+    static GUARD: Guard = Guard;
 }
 
 struct Guard;
