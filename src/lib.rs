@@ -14,6 +14,8 @@ compile_error!(
 // @mods
 #[allow(unsafe_code)]
 mod inner;
+#[allow(unsafe_code)]
+mod pool;
 mod pressure;
 #[allow(unsafe_code)]
 mod thread;
@@ -53,13 +55,7 @@ mod depot;
 mod memory;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
-mod pool;
-mod samples;
-mod snapshot;
-#[cfg(not(all(test, loom)))]
-#[allow(unsafe_code)]
 mod source;
-mod usage;
 
 // Layer 9: buffers.
 #[cfg(not(all(test, loom)))]
@@ -87,10 +83,12 @@ pub use error::{AllocError, ConfigError};
 pub use {
     buffer::{AllocFuture, Buffer, Drained},
     outbox::{Outbox, OutboxBuilder, OutboxError, Piece},
+    pool::live_samples::{LiveSample, SampleTable},
+    pool::snapshot::{
+        ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,
+    },
+    pool::usage::{MemoryUsage, PoolUsage, memory_usage},
     pool::{Pool, PoolBuilder},
-    samples::{LiveSample, SampleTable},
-    snapshot::{ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot},
-    usage::{MemoryUsage, PoolUsage, memory_usage},
 };
 
 #[cfg(all(feature = "tokio", not(all(test, loom))))]

@@ -40,7 +40,7 @@ use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, g
 
 use crate::inner::Core;
 use crate::pool::Pool;
-use crate::usage::{MemoryUsage, PoolUsage, memory_usage};
+use crate::pool::usage::{MemoryUsage, PoolUsage, memory_usage};
 
 /// A gauge: its name, what it is, and where its figure stands.
 type Gauge<T> = (&'static str, &'static str, fn(&T) -> u64);

@@ -8,7 +8,7 @@ use ::serde::ser::{Serialize, SerializeStruct, Serializer};
 use crate::buffer::Buffer;
 use crate::error::AllocError;
 use crate::pool::Pool;
-use crate::usage::{MemoryUsage, PoolUsage};
+use crate::pool::usage::{MemoryUsage, PoolUsage};
 
 /// The most bytes that are taken at the word of a sequence's length hint, which the input may have made up.
 const TRUSTED_HINT: usize = 64 << 10;

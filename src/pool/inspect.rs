@@ -2,9 +2,9 @@
 
 use super::Pool;
 use crate::inner::Core;
-use crate::samples::{self, LiveSample};
-use crate::snapshot::{self, Snapshot};
-use crate::usage::{self, PoolUsage};
+use crate::pool::live_samples::{self, LiveSample};
+use crate::pool::snapshot::{self, Snapshot};
+use crate::pool::usage::{self, PoolUsage};
 
 impl Pool {
     /// The pool's figures, in bytes. See [`PoolUsage`].
@@ -69,6 +69,6 @@ impl Pool {
     /// As [`snapshot`](Self::snapshot), and linear in the number of samples. The slots in all threads' magazines go back to
     /// their slabs first, so that those in use can be told from them; that may make system calls (`munmap`).
     pub fn live_samples(&self) -> Vec<LiveSample> {
-        samples::of_pool(Core::of(self.core))
+        live_samples::of_pool(Core::of(self.core))
     }
 }

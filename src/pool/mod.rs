@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 mod inspect;
+pub(crate) mod live_samples;
+pub(crate) mod snapshot;
+pub(crate) mod usage;
 
 /// An allocator of buffers with its own memory, counters and limit.
 ///

@@ -1,7 +1,7 @@
 //! Who holds a pool's memory: the sampler's records, matched with what the slabs and mappings say.
 
 use crate::inner::Core;
-use crate::snapshot::{self, SlabSnapshot};
+use crate::pool::snapshot::{self, SlabSnapshot};
 use crate::util::format::Binary;
 use std::backtrace::Backtrace;
 use std::cmp::Reverse;
