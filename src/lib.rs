@@ -13,7 +13,12 @@ compile_error!(
 
 // @mods
 #[allow(unsafe_code)]
+mod buffer;
+#[allow(unsafe_code)]
 mod inner;
+mod interop;
+#[cfg(not(all(test, loom)))]
+mod outbox;
 #[allow(unsafe_code)]
 mod pool;
 mod pressure;
@@ -50,23 +55,10 @@ mod depot;
 // Layer 7: what a thread has for itself.
 
 // Layer 8: pools, their figures, and the memory of one buffer.
-#[cfg(not(all(test, loom)))]
-#[allow(unsafe_code)]
-mod memory;
-#[cfg(not(all(test, loom)))]
-#[allow(unsafe_code)]
-mod source;
 
 // Layer 9: buffers.
-#[cfg(not(all(test, loom)))]
-#[allow(unsafe_code)]
-mod buffer;
-#[cfg(not(all(test, loom)))]
-mod interop;
 
 // Layer 10: writing them out.
-#[cfg(not(all(test, loom)))]
-mod outbox;
 
 // Pages to read.
 pub mod guide;
@@ -80,9 +72,10 @@ pub use interop::metrics;
 
 pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
+#[cfg(not(all(test, loom)))]
+pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
     buffer::{AllocFuture, Buffer, Drained},
-    outbox::{Outbox, OutboxBuilder, OutboxError, Piece},
     pool::live_samples::{LiveSample, SampleTable},
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,

@@ -1,11 +1,11 @@
 //! The constructors' one implementation, over whatever pool.
 
 use super::Buffer;
-use super::resize::fail;
+use super::capacity::fail;
+use crate::buffer::raw::Fill;
+use crate::buffer::raw::Memory;
+use crate::buffer::raw::alloc::Source;
 use crate::error::{AllocError, MAX_LEN, Refused};
-use crate::memory::Fill;
-use crate::memory::Memory;
-use crate::source::Source;
 
 /// A buffer of `len` bytes, or the error of a request for `requested`.
 #[inline(always)]

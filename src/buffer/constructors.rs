@@ -2,10 +2,10 @@
 
 use super::Buffer;
 use super::build;
-use super::resize::fail;
+use super::capacity::fail;
+use crate::buffer::raw::Fill;
+use crate::buffer::raw::alloc::{Global, Source};
 use crate::error::AllocError;
-use crate::memory::Fill;
-use crate::source::{Global, Source};
 
 impl Buffer {
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.

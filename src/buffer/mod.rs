@@ -6,18 +6,19 @@
 //! initialised, so any part of it may be read and written as bytes.
 
 mod build;
+mod capacity;
 mod constructors;
 mod on_pool;
-mod resize;
+pub(crate) mod raw;
 mod split;
 mod traits;
 mod waiting;
 
 pub use waiting::{AllocFuture, Drained};
 
+use crate::buffer::raw::{Memory, part};
 use crate::inner::tag::{Handle, Place};
 use crate::large::Large;
-use crate::memory::{Memory, part};
 use bytes::Bytes;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;

@@ -2,11 +2,11 @@
 
 use super::Buffer;
 use super::build;
-use super::resize::fail;
+use super::capacity::fail;
+use crate::buffer::raw::Fill;
+use crate::buffer::raw::alloc::Source;
 use crate::error::AllocError;
-use crate::memory::Fill;
 use crate::pool::Pool;
-use crate::source::Source;
 
 impl Pool {
     /// Whether the buffer's memory is this pool's.

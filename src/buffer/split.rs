@@ -1,11 +1,11 @@
 //! Splitting a buffer in two, and putting it together again.
 
 use super::Buffer;
-use super::resize::fail;
+use super::capacity::fail;
+use crate::buffer::raw::alloc;
+use crate::buffer::raw::{Memory, part};
 use crate::error::{AllocError, Refused};
 use crate::inner::tag::{Handle, Place};
-use crate::memory::{Memory, part};
-use crate::source;
 use std::mem::ManuallyDrop;
 
 impl Buffer {
@@ -151,7 +151,7 @@ impl Buffer {
     /// Ends the buffer's room after `at` bytes, and returns what is behind.
     fn cut(&mut self, at: usize) -> Result<Buffer, AllocError> {
         let core = self.memory().core();
-        let refused = |refused| source::error_of(core, refused, at);
+        let refused = |refused| alloc::error_of(core, refused, at);
         let border = self.offset() + at;
         let back = match self.cut_part(border) {
             Some(back) => back.map_err(refused)?,

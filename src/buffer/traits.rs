@@ -1,10 +1,10 @@
 //! `Buffer` as the standard library's citizen.
 
 use super::Buffer;
-use super::resize::fail;
+use super::capacity::fail;
+use crate::buffer::raw::Fill;
+use crate::buffer::raw::alloc;
 use crate::error::AllocError;
-use crate::memory::Fill;
-use crate::source;
 use std::borrow::{Borrow, BorrowMut};
 use std::cmp::Ordering;
 use std::fmt;
@@ -96,8 +96,8 @@ impl Buffer {
     /// If the memory cannot be had.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
         let core = self.memory().core();
-        let memory = source::take_from(core, self.len(), Fill::Stale)
-            .map_err(|refused| source::error_of(core, refused, self.len()))?;
+        let memory = alloc::take_from(core, self.len(), Fill::Stale)
+            .map_err(|refused| alloc::error_of(core, refused, self.len()))?;
         let mut copy = Self::new(memory, self.len());
         copy.copy_from_slice(self);
         Ok(copy)

@@ -1,12 +1,12 @@
 //! Constructors that wait until the pool's limit leaves room, and waiting for a pool to drain.
 
 use super::Buffer;
+use crate::buffer::raw::Fill;
+use crate::buffer::raw::alloc::Source;
 use crate::error::{AllocError, Refused};
 use crate::inner::Core;
-use crate::memory::Fill;
 use crate::pool::Pool;
 use crate::pressure::wait_queue::Wake;
-use crate::source::Source;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -17,6 +17,7 @@ use crate::thread::{self, Thread};
 use crate::util::events::{self, Event};
 use std::ptr::NonNull;
 
+pub(crate) mod alloc;
 pub(crate) mod part;
 
 /// From this length on the stale part of a mapping is purged rather than overwritten with zeros.

@@ -6,12 +6,12 @@
 //!
 //! What is written here is zeros, to slots that were taken just now and belong to the caller alone.
 
+use crate::buffer::raw::{Fill, Memory, ask, local, zero_large};
 use crate::config::DEFAULT_REGION_SHIFT;
 use crate::error::{AllocError, MAX_LEN, Refused};
 use crate::inner::Core;
 use crate::inner::tag::{Handle, Place, Prefix};
 use crate::large::Large;
-use crate::memory::{Fill, Memory, ask, local, zero_large};
 use crate::pool::Pool;
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::cache::gated;

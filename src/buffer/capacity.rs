@@ -1,11 +1,11 @@
 //! Making buffers longer and shorter.
 
 use super::Buffer;
+use crate::buffer::raw;
+use crate::buffer::raw::alloc;
 use crate::error::{AllocError, MAX_LEN};
 use crate::inner::tag::Place;
 use crate::large::Large;
-use crate::memory;
-use crate::source;
 
 /// Reports a failure of a function that has a `try_` twin.
 #[cold]
@@ -174,7 +174,7 @@ impl Buffer {
         if let Place::Large(large) = self.handle.place()
             && self.len > Large::of(large).asked()
         {
-            memory::ask(self.memory().core(), large, self.len);
+            raw::ask(self.memory().core(), large, self.len);
         }
     }
 
@@ -260,14 +260,14 @@ impl Buffer {
         let core = self.memory().core();
         if let Place::Large(large) = self.handle.place() {
             let offset = self.offset();
-            if memory::grow_large(core, large, offset + capacity, offset + need) {
+            if raw::grow_large(core, large, offset + capacity, offset + need) {
                 // SAFETY: the mapping starts elsewhere now, the offset within it is the same.
                 self.start = unsafe { Large::of(large).base().add(offset) };
                 return Ok(());
             }
         }
-        let memory = source::take_room(core, capacity, need)
-            .map_err(|refused| source::error_of(core, refused, need))?;
+        let memory = alloc::take_room(core, capacity, need)
+            .map_err(|refused| alloc::error_of(core, refused, need))?;
         self.memory().moves_to(&memory, need);
         let mut moved = Buffer::new(memory, 0);
         moved.set_len(self.len);
