@@ -8,31 +8,17 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["error", "sync"],
     &["util"],
-    &["os", "registry", "system"],
-    &["wait", "slab"],
+    &["os", "system"],
+    &["slab", "large"],
     &["config"],
-    &["marks", "gate", "sampler"],
-    &["large", "magazine"],
-    &["depot", "handle", "mapping_cache", "roll"],
+    &["depot"],
     &["pressure"],
-    &["core", "inner"],
-    &["local"],
+    &["inner"],
     &["thread"],
-    &["snapshot", "usage"],
-    &["samples"],
     &["pool"],
-    &["memory"],
-    &["source"],
     &["buffer"],
-    &[
-        "interop",
-        "guide",
-        "loom_models",
-        "fault_tests",
-        "models",
-        "faults",
-    ],
-    &["outbox"],
+    &["interop", "outbox", "guide"],
+    &["models", "faults"],
 ];
 
 fn layer_of(module: &str) -> usize {
@@ -109,7 +95,7 @@ fn only_one_module_asks_for_loom() {
         let named = code
             .lines()
             .any(|line| line.contains("cfg(all(test, loom))"));
-        let models = ["sync", "loom_models", "models", "slab"].contains(&module.as_str());
+        let models = ["sync", "models", "slab"].contains(&module.as_str());
         assert!(!named || models, "`{module}` asks for loom");
     }
 }
