@@ -191,7 +191,7 @@ pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
 /// Why the layers below said no. The pool turns it into an [`AllocError`] that names the length; until then
 /// it is one byte, so that slow paths return in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum AllocFailure {
     /// The pool's limit.
     Limit,
     /// The operating system, or the heap that holds the pool's own structures.
@@ -200,7 +200,7 @@ pub(crate) enum Refused {
     Length,
 }
 
-impl Refused {
+impl AllocFailure {
     pub(crate) fn into_error(self, requested: usize, limit: usize) -> AllocError {
         match self {
             Self::Limit => AllocError::LimitExceeded { requested, limit },
@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn messages_name_the_value_and_the_limit() {
-        let error = Refused::Limit.into_error(70_000, 65_536);
+        let error = AllocFailure::Limit.into_error(70_000, 65_536);
         assert!(error.to_string().contains("70000"));
         assert!(error.to_string().contains("65536"));
-        let error = Refused::System.into_error(70_000, 65_536);
+        let error = AllocFailure::System.into_error(70_000, 65_536);
         assert!(error.to_string().contains("70000"));
         let error = ConfigError::Limit {
             given: 5,

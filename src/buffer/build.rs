@@ -3,15 +3,15 @@
 use super::Buffer;
 use super::capacity::fail;
 use crate::buffer::raw::Fill;
-use crate::buffer::raw::Memory;
+use crate::buffer::raw::RawBuffer;
 use crate::buffer::raw::alloc::Source;
-use crate::error::{AllocError, MAX_LEN, Refused};
+use crate::error::{AllocError, AllocFailure, MAX_LEN};
 
 /// A buffer of `len` bytes, or the error of a request for `requested`.
 #[inline(always)]
 fn finish(
     source: impl Source,
-    taken: Result<Memory, Refused>,
+    taken: Result<RawBuffer, AllocFailure>,
     requested: usize,
     len: usize,
 ) -> Result<Buffer, AllocError> {
@@ -27,7 +27,7 @@ fn finish(
 #[inline(always)]
 pub(super) fn finish_or_panic(
     source: impl Source,
-    taken: Result<Memory, Refused>,
+    taken: Result<RawBuffer, AllocFailure>,
     requested: usize,
     len: usize,
 ) -> Buffer {
@@ -39,7 +39,7 @@ pub(super) fn finish_or_panic(
 
 #[cold]
 #[inline(never)]
-fn refuse(source: impl Source, refused: Refused, requested: usize) -> ! {
+fn refuse(source: impl Source, refused: AllocFailure, requested: usize) -> ! {
     fail(&source.error(refused, requested))
 }
 

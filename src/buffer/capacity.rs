@@ -5,7 +5,7 @@ use crate::buffer::raw;
 use crate::buffer::raw::alloc;
 use crate::error::{AllocError, MAX_LEN};
 use crate::inner::tag::Place;
-use crate::large::Large;
+use crate::large::LargeAlloc;
 
 /// Reports a failure of a function that has a `try_` twin.
 #[cold]
@@ -79,8 +79,8 @@ impl Buffer {
     /// As much of the memory behind the last byte as was ever exposed for writing.
     #[cfg(feature = "zeroize")]
     pub(crate) fn written_mut(&mut self) -> &mut [u8] {
-        let end = match self.handle.place() {
-            Place::Large(large) => Large::of(large).dirty().saturating_sub(self.offset()),
+        let end = match self.tag.place() {
+            Place::Large(large) => LargeAlloc::of(large).dirty().saturating_sub(self.offset()),
             Place::Slot => self.capacity(),
         };
         let written = end.saturating_sub(self.len);
@@ -158,8 +158,8 @@ impl Buffer {
         }
         let old = self.len;
         self.try_reserve(len - old)?;
-        let stale_end = match self.handle.place() {
-            Place::Large(large) => Large::of(large).dirty().saturating_sub(self.offset()),
+        let stale_end = match self.tag.place() {
+            Place::Large(large) => LargeAlloc::of(large).dirty().saturating_sub(self.offset()),
             Place::Slot => len,
         };
         self.set_len(len);
@@ -171,10 +171,10 @@ impl Buffer {
 
     /// Counts a large buffer with its length, if that is more now than was asked for before.
     fn note_asked(&self) {
-        if let Place::Large(large) = self.handle.place()
-            && self.len > Large::of(large).asked()
+        if let Place::Large(large) = self.tag.place()
+            && self.len > LargeAlloc::of(large).requested_len()
         {
-            raw::ask(self.memory().core(), large, self.len);
+            raw::ask(self.memory().inner(), large, self.len);
         }
     }
 
@@ -243,7 +243,7 @@ impl Buffer {
             // SAFETY: `len` bytes at either place are within the memory; they do not overlap.
             unsafe { self.start.copy_to(first, self.len) };
             self.start = first;
-            self.handle = self.handle.at_start();
+            self.tag = self.tag.at_start();
             return Ok(());
         }
         let generous = need.max(self.capacity().saturating_mul(2)).min(MAX_LEN);
@@ -257,17 +257,17 @@ impl Buffer {
 
     /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
     fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
-        let core = self.memory().core();
-        if let Place::Large(large) = self.handle.place() {
+        let inner = self.memory().inner();
+        if let Place::Large(large) = self.tag.place() {
             let offset = self.offset();
-            if raw::grow_large(core, large, offset + capacity, offset + need) {
+            if raw::grow_large(inner, large, offset + capacity, offset + need) {
                 // SAFETY: the mapping starts elsewhere now, the offset within it is the same.
-                self.start = unsafe { Large::of(large).base().add(offset) };
+                self.start = unsafe { LargeAlloc::of(large).base().add(offset) };
                 return Ok(());
             }
         }
-        let memory = alloc::take_room(core, capacity, need)
-            .map_err(|refused| alloc::error_of(core, refused, need))?;
+        let memory = alloc::take_room(inner, capacity, need)
+            .map_err(|refused| alloc::error_of(inner, refused, need))?;
         self.memory().moves_to(&memory, need);
         let mut moved = Buffer::new(memory, 0);
         moved.set_len(self.len);

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! A buffer owns its [`Memory`] alone. `len` never passes the end of the memory, all of which is
+//! A buffer owns its [`RawBuffer`] alone. `len` never passes the end of the memory, all of which is
 //! initialised, so any part of it may be read and written as bytes.
 
 mod build;
@@ -16,9 +16,9 @@ mod waiting;
 
 pub use waiting::{AllocFuture, Drained};
 
-use crate::buffer::raw::{Memory, part};
-use crate::inner::tag::{Handle, Place};
-use crate::large::Large;
+use crate::buffer::raw::{RawBuffer, part};
+use crate::inner::tag::{AllocTag, Place};
+use crate::large::LargeAlloc;
 use bytes::Bytes;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -44,7 +44,7 @@ use std::ptr::NonNull;
 pub struct Buffer {
     start: NonNull<u8>,
     len: usize,
-    handle: Handle,
+    tag: AllocTag,
 }
 
 const _: () = assert!(size_of::<Buffer>() == 24 && size_of::<Option<Buffer>>() == 24);
@@ -63,19 +63,19 @@ impl Drop for Buffer {
 
 impl Buffer {
     #[inline(always)]
-    fn new(memory: Memory, len: usize) -> Self {
+    fn new(memory: RawBuffer, len: usize) -> Self {
         Self {
             start: memory.start,
             len,
-            handle: memory.handle,
+            tag: memory.tag,
         }
     }
 
     #[inline(always)]
-    fn memory(&self) -> Memory {
-        Memory {
+    fn memory(&self) -> RawBuffer {
+        RawBuffer {
             start: self.start,
-            handle: self.handle,
+            tag: self.tag,
         }
     }
 
@@ -87,8 +87,8 @@ impl Buffer {
     /// Notes that the bytes below `len` may be written from now on.
     #[inline]
     fn expose(&self, len: usize) {
-        if let Place::Large(large) = self.handle.place() {
-            Large::of(large).expose(self.offset() + len);
+        if let Place::Large(large) = self.tag.place() {
+            LargeAlloc::of(large).expose(self.offset() + len);
         }
     }
 
@@ -134,7 +134,7 @@ impl Buffer {
     /// ```
     #[inline]
     pub fn is_pooled(&self) -> bool {
-        match self.handle.place() {
+        match self.tag.place() {
             Place::Slot => true,
             Place::Large(large) => part::is_of_slot(large),
         }
@@ -212,7 +212,7 @@ impl Buffer {
         let this = ManuallyDrop::new(self);
         // Foreign code may write up to the capacity.
         this.expose(this.capacity());
-        (this.start.as_ptr(), this.len, this.handle.expose())
+        (this.start.as_ptr(), this.len, this.tag.expose())
     }
 
     /// Puts a buffer together again.
@@ -224,10 +224,10 @@ impl Buffer {
     /// buffer had.
     #[inline]
     pub unsafe fn from_raw_parts(start: *mut u8, len: usize, owner: usize) -> Self {
-        let handle = Handle::from_exposed(owner);
+        let tag = AllocTag::from_exposed(owner);
         // SAFETY: the start of a buffer is not null.
         let start = unsafe { NonNull::new_unchecked(start) };
-        Self { start, len, handle }
+        Self { start, len, tag }
     }
 
     /// Moves the start by `count` bytes; they are no longer part of the buffer. When nothing is left, the
@@ -245,11 +245,11 @@ impl Buffer {
         self.len -= count;
         if self.len == 0 {
             self.start = self.memory().extent().0;
-            self.handle = self.handle.at_start();
+            self.tag = self.tag.at_start();
         } else if count > 0 {
             // SAFETY: fewer bytes than the buffer has, so still within the memory.
             self.start = unsafe { self.start.add(count) };
-            self.handle = self.handle.advanced();
+            self.tag = self.tag.advanced();
         }
     }
 }

@@ -24,7 +24,7 @@ impl Pool {
     ///
     /// Constant. Makes no system call.
     pub fn owns(&self, buffer: &Buffer) -> bool {
-        buffer.memory().core() == self.core()
+        buffer.memory().inner() == self.inner()
     }
 
     /// A buffer of `len` zeros, as Node's `Buffer.alloc`.

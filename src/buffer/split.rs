@@ -3,9 +3,9 @@
 use super::Buffer;
 use super::capacity::fail;
 use crate::buffer::raw::alloc;
-use crate::buffer::raw::{Memory, part};
-use crate::error::{AllocError, Refused};
-use crate::inner::tag::{Handle, Place};
+use crate::buffer::raw::{RawBuffer, part};
+use crate::error::{AllocError, AllocFailure};
+use crate::inner::tag::{AllocTag, Place};
 use std::mem::ManuallyDrop;
 
 impl Buffer {
@@ -118,9 +118,7 @@ impl Buffer {
     ///
     /// If memory for a copy cannot be had.
     pub fn unsplit(&mut self, other: Buffer) {
-        if let (Place::Large(front), Place::Large(back)) =
-            (self.handle.place(), other.handle.place())
-        {
+        if let (Place::Large(front), Place::Large(back)) = (self.tag.place(), other.tag.place()) {
             let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
             if adjacent && part::join(front, back) {
                 // Its descriptor is gone, and its bytes are ours.
@@ -131,34 +129,34 @@ impl Buffer {
                 return;
             }
         }
-        if self.is_empty() && self.memory().core() == other.memory().core() {
+        if self.is_empty() && self.memory().inner() == other.memory().inner() {
             *self = other;
         } else {
             self.extend_from_slice(&other);
         }
     }
 
-    fn become_whole(&mut self, whole: Memory) {
+    fn become_whole(&mut self, whole: RawBuffer) {
         let first = whole.extent().0;
-        let handle = whole.handle.at_start();
-        self.handle = if self.start == first {
-            handle
+        let tag = whole.tag.at_start();
+        self.tag = if self.start == first {
+            tag
         } else {
-            handle.advanced()
+            tag.advanced()
         };
     }
 
     /// Ends the buffer's room after `at` bytes, and returns what is behind.
     fn cut(&mut self, at: usize) -> Result<Buffer, AllocError> {
-        let core = self.memory().core();
-        let refused = |refused| alloc::error_of(core, refused, at);
+        let inner = self.memory().inner();
+        let refused = |refused| alloc::error_of(inner, refused, at);
         let border = self.offset() + at;
         let back = match self.cut_part(border) {
             Some(back) => back.map_err(refused)?,
             None => {
                 self.expose(self.capacity());
                 let part = part::share(self.memory()).map_err(refused)?;
-                self.handle = Handle::large(part);
+                self.tag = AllocTag::large(part);
                 let back = self.cut_part(border);
                 back.unwrap_or_else(|| unreachable!("a part can be cut"))
                     .map_err(refused)?
@@ -170,10 +168,10 @@ impl Buffer {
     }
 
     /// `None`: the buffer is no part.
-    fn cut_part(&self, border: usize) -> Option<Result<Memory, Refused>> {
-        let Place::Large(large) = self.handle.place() else {
+    fn cut_part(&self, border: usize) -> Option<Result<RawBuffer, AllocFailure>> {
+        let Place::Large(large) = self.tag.place() else {
             return None;
         };
-        Some(part::cut(large, border)?.map(Memory::of_large))
+        Some(part::cut(large, border)?.map(RawBuffer::of_large))
     }
 }

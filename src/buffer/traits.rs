@@ -95,9 +95,9 @@ impl Buffer {
     ///
     /// If the memory cannot be had.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
-        let core = self.memory().core();
-        let memory = alloc::take_from(core, self.len(), Fill::Stale)
-            .map_err(|refused| alloc::error_of(core, refused, self.len()))?;
+        let inner = self.memory().inner();
+        let memory = alloc::take_from(inner, self.len(), Fill::Stale)
+            .map_err(|refused| alloc::error_of(inner, refused, self.len()))?;
         let mut copy = Self::new(memory, self.len());
         copy.copy_from_slice(self);
         Ok(copy)

@@ -3,8 +3,8 @@
 use super::Buffer;
 use crate::buffer::raw::Fill;
 use crate::buffer::raw::alloc::Source;
-use crate::error::{AllocError, Refused};
-use crate::inner::Core;
+use crate::error::{AllocError, AllocFailure};
+use crate::inner::PoolInner;
 use crate::pool::Pool;
 use crate::pressure::wait_queue::Wake;
 use std::fmt;
@@ -119,8 +119,10 @@ impl Pool {
     ///
     /// Constant: one load.
     pub fn is_over_high_water(&self) -> bool {
-        let marks = &Core::of(self.core()).marks;
-        marks.as_ref().is_some_and(|marks| marks.is_over())
+        let watermarks = &PoolInner::of(self.inner()).watermarks;
+        watermarks
+            .as_ref()
+            .is_some_and(|watermarks| watermarks.is_over())
     }
 
     /// Blocks until the pool has drained: its live buffers have come down to the
@@ -140,8 +142,10 @@ impl Pool {
     /// ```
     pub fn wait_drained(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
-        let marks = &Core::of(self.core()).marks;
-        marks.as_ref().is_none_or(|marks| marks.wait(until))
+        let watermarks = &PoolInner::of(self.inner()).watermarks;
+        watermarks
+            .as_ref()
+            .is_none_or(|watermarks| watermarks.wait(until))
     }
 
     /// The same as a future, which works under any executor and watches from the moment it is made.
@@ -158,29 +162,31 @@ impl Pool {
     /// # Ok::<(), slabuf::ConfigError>(())
     /// ```
     pub fn drained(&self) -> Drained {
-        let marks = &Core::of(self.core()).marks;
+        let watermarks = &PoolInner::of(self.inner()).watermarks;
         Drained {
-            watch: marks.as_ref().map(|marks| marks.watch().suspend()),
+            watch: watermarks
+                .as_ref()
+                .map(|watermarks| watermarks.watch().suspend()),
             pool: self.clone(),
         }
     }
 }
 
 fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer, AllocError> {
-    let core = Core::of(pool.core());
+    let inner = PoolInner::of(pool.inner());
     let attempt = || pool.take(len, fill);
-    if !core.could_hold(len) {
+    if !inner.can_ever_fit(len) {
         return attempt().map_or_else(
             |refused| Err(pool.error(refused, len)),
             |memory| Ok(Buffer::new(memory, len)),
         );
     }
     let start = Instant::now();
-    match core.waiting.wait(start.checked_add(timeout), attempt) {
+    match inner.waiting.wait(start.checked_add(timeout), attempt) {
         Ok(memory) => Ok(Buffer::new(memory, len)),
-        Err(Refused::Limit) => Err(AllocError::TimedOut {
+        Err(AllocFailure::Limit) => Err(AllocError::TimedOut {
             requested: len,
-            limit: core.config.limit,
+            limit: inner.config.limit,
             waited: start.elapsed(),
         }),
         Err(refused) => Err(pool.error(refused, len)),
@@ -207,16 +213,18 @@ impl AllocFuture {
         }
     }
 
-    fn attempt(&self) -> Poll<Result<Buffer, Refused>> {
+    fn attempt(&self) -> Poll<Result<Buffer, AllocFailure>> {
         match (&self.pool).take(self.len, self.fill) {
-            Err(Refused::Limit) if Core::of(self.pool.core()).could_hold(self.len) => Poll::Pending,
+            Err(AllocFailure::Limit) if PoolInner::of(self.pool.inner()).can_ever_fit(self.len) => {
+                Poll::Pending
+            }
             Err(refused) => Poll::Ready(Err(refused)),
             Ok(memory) => Poll::Ready(Ok(Buffer::new(memory, self.len))),
         }
     }
 
-    fn advance(&mut self, context: &Context<'_>) -> Poll<Result<Buffer, Refused>> {
-        let queue = &Core::of(self.pool.core()).waiting;
+    fn advance(&mut self, context: &Context<'_>) -> Poll<Result<Buffer, AllocFailure>> {
+        let queue = &PoolInner::of(self.pool.inner()).waiting;
         let turn = match self.ticket.take() {
             Some(ticket) => queue.resume(ticket),
             None => {
@@ -254,7 +262,7 @@ impl Future for AllocFuture {
 impl Drop for AllocFuture {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            drop(Core::of(self.pool.core()).waiting.resume(ticket));
+            drop(PoolInner::of(self.pool.inner()).waiting.resume(ticket));
         }
     }
 }
@@ -279,11 +287,11 @@ impl Future for Drained {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let core = Core::of(self.pool.core());
-        let (Some(marks), Some(parts)) = (&core.marks, self.watch.take()) else {
+        let inner = PoolInner::of(self.pool.inner());
+        let (Some(watermarks), Some(parts)) = (&inner.watermarks, self.watch.take()) else {
             return Poll::Ready(());
         };
-        let watch = marks.resume(parts);
+        let watch = watermarks.resume(parts);
         match watch.is_drained(Wake::Task(context.waker().clone())) {
             Ok(true) => return Poll::Ready(()),
             Ok(false) => (),
@@ -297,9 +305,9 @@ impl Future for Drained {
 
 impl Drop for Drained {
     fn drop(&mut self) {
-        let core = Core::of(self.pool.core());
-        if let (Some(marks), Some(parts)) = (&core.marks, self.watch.take()) {
-            drop(marks.resume(parts));
+        let inner = PoolInner::of(self.pool.inner());
+        if let (Some(watermarks), Some(parts)) = (&inner.watermarks, self.watch.take()) {
+            drop(watermarks.resume(parts));
         }
     }
 }

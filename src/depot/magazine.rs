@@ -23,7 +23,7 @@
 //! the capacity before a slot is stored.
 
 use crate::depot::gate::Gate;
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
 use crate::util::heap::try_box;
@@ -44,7 +44,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// A new empty block from the heap; it is freed by [`Block::free`].
-    pub(crate) fn allocate() -> Result<NonNull<Block>, Refused> {
+    pub(crate) fn allocate() -> Result<NonNull<Block>, AllocFailure> {
         try_box(Self {
             slots: [const { Cell::new(ptr::null_mut()) }; MAGAZINE_SLOTS],
             height: Cell::new(0),

@@ -77,8 +77,13 @@ impl Workload {
         assert_eq!(usage.array_buffers, 4096 * slabs + usage.large_live);
     }
 
-    fn failed(&mut self, error: &AllocError, asked: usize) {
-        assert_eq!(*error, AllocError::OutOfMemory { requested: asked });
+    fn failed(&mut self, error: &AllocError, requested_len: usize) {
+        assert_eq!(
+            *error,
+            AllocError::OutOfMemory {
+                requested: requested_len
+            }
+        );
         self.failures += 1;
     }
 

@@ -4,16 +4,16 @@
 //!
 //! A mapping that is unmapped here was mapped just before, and nobody has seen it.
 
-use super::Core;
+use super::PoolInner;
 use super::spare::Unmap;
-use crate::error::Refused;
-use crate::large::{Large, MapOptions};
+use crate::error::AllocFailure;
+use crate::large::{LargeAlloc, MapOptions};
 use crate::slab::region::Regions;
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
 use std::ptr::NonNull;
 
-impl Core {
+impl PoolInner {
     pub(crate) fn map_options(&self) -> MapOptions {
         MapOptions {
             huge_pages: self.config.huge_pages,
@@ -23,7 +23,7 @@ impl Core {
 
     /// Whether an empty pool has room for a buffer of `len` bytes within its limit. A slot always has: the
     /// least limit holds a region.
-    pub(crate) fn could_hold(&self, len: usize) -> bool {
+    pub(crate) fn can_ever_fit(&self, len: usize) -> bool {
         let page = self.mapper.page_size();
         let guard = if self.config.guard_pages { page } else { 0 };
         let footprint = len
@@ -33,32 +33,32 @@ impl Core {
     }
 
     /// A mapping of at least `len` bytes: a cached one, or a new one.
-    pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<Large>, Refused> {
+    pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         // At least one byte: a retired mapping has room for none.
         if let Some(large) = self.mappings.take(len.max(1)) {
             return Ok(large);
         }
         self.retain();
-        let large = Large::map(&self.mapper, len, self.map_options(), self.as_owner());
+        let large = LargeAlloc::map(&self.mapper, len, self.map_options(), self.as_owner());
         if let Ok(large) = large {
-            self.note(Event::MappingsMapped, 1, Large::of(large).footprint());
-            self.roll.enter(large);
+            self.note(Event::MappingsMapped, 1, LargeAlloc::of(large).footprint());
+            self.large_list.enter(large);
         }
         match large {
             Ok(large) if !self.config.guard_pages => Ok(large),
-            Ok(large) if Large::of(large).protect_guard(&self.mapper) => Ok(large),
+            Ok(large) if LargeAlloc::of(large).protect_guard(&self.mapper) => Ok(large),
             // A guard that was asked for and cannot be had is a failure, not a risk to take.
             Ok(large) => {
                 // SAFETY: mapped just now, and nobody else's.
                 match unsafe { self.unmap_large(large) } {
                     Ok(()) => drop(self.references.fetch_sub(1, Relaxed)),
                     Err(large) => {
-                        Large::of(large).retire();
+                        LargeAlloc::of(large).retire();
                         let _ = self.mappings.keep(large, &self.mapper);
                     }
                 }
                 self.notify();
-                Err(Refused::System)
+                Err(AllocFailure::System)
             }
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
@@ -69,14 +69,14 @@ impl Core {
     }
 
     /// Caches a freed mapping, or gives it back.
-    pub(crate) fn give_large(&self, large: NonNull<Large>) {
+    pub(crate) fn give_large(&self, large: NonNull<LargeAlloc>) {
         let regions: usize = self.regions.iter().map(Regions::all_empty_bytes).sum();
         let bytes = self.cache_limit().saturating_sub(regions);
         let decay_ms = self.config.decay_ms;
         let now_ms = self.mapper.now_ms();
         let evicted = self.mappings.give(large, bytes, decay_ms, now_ms);
         self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
-        self.leave_nothing_behind();
+        self.drain_if_closed();
         self.notify();
     }
 }

@@ -10,20 +10,20 @@
 //!
 //! # Safety
 //!
-//! A `Core` is made by [`Core::create`] and freed by [`Core::release`] alone. Every function that may
+//! A `PoolInner` is made by [`PoolInner::create`] and freed by [`PoolInner::release`] alone. Every function that may
 //! let go of a region or a mapping is called by somebody who holds a reference of another kind.
 
 use crate::config::Config;
 use crate::depot::Depot;
 use crate::depot::magazine::Magazines;
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::inner::sampler::Sampler;
 use crate::inner::tag::Prefix;
 use crate::large::cache::MappingCache;
-use crate::large::list::Roll;
+use crate::large::list::LargeList;
 use crate::os::mapping::Mapper;
 use crate::pressure::wait_queue::WaitQueue;
-use crate::pressure::watermark::Marks;
+use crate::pressure::watermark::Watermarks;
 use crate::slab::Geometry;
 use crate::slab::region::{Keep, Regions};
 use crate::slab::size_class::{ClassTable, SPAN};
@@ -49,7 +49,7 @@ pub(crate) mod tag;
 pub(crate) const GATED: u64 = 1 << 63;
 
 /// A pool, without its handles.
-pub(crate) struct Core {
+pub(crate) struct PoolInner {
     pub(crate) id: u64,
     /// What threads find their local cache by, where the pool is gated; see `thread`.
     pub(crate) key: u64,
@@ -62,10 +62,10 @@ pub(crate) struct Core {
     pub(crate) depot: Depot,
     pub(crate) mappings: MappingCache,
     /// Every large mapping, cached or live.
-    pub(crate) roll: Roll,
+    pub(crate) large_list: LargeList,
     /// Who waits for memory.
     pub(crate) waiting: WaitQueue,
-    pub(crate) marks: Option<Marks>,
+    pub(crate) watermarks: Option<Watermarks>,
     pub(crate) sampler: Option<Sampler>,
     locals: Mutex<Locals>,
     /// Raised to call every thread to its slow path, where it gives up what it holds.
@@ -94,20 +94,20 @@ impl Locals {
     }
 }
 
-impl Core {
+impl PoolInner {
     /// A pool with one handle and one reference, on behalf of the handles.
     pub(crate) fn create(
         id: u64,
         config: Config,
         table: &'static ClassTable,
-    ) -> Result<NonNull<Core>, Refused> {
+    ) -> Result<NonNull<PoolInner>, AllocFailure> {
         let geometries =
             [1, SPAN].map(|n| Geometry::new(n * config.slab_size, config.region_shift));
         let sampler = match config.sample {
             0 => None,
             one_in => Some(Sampler::new(one_in)?),
         };
-        let core = try_box(Self {
+        let inner = try_box(Self {
             id,
             key: if config.gated { id | GATED } else { id },
             config,
@@ -118,9 +118,9 @@ impl Core {
             regions: geometries.map(Regions::new),
             depot: Depot::new(geometries, table),
             mappings: MappingCache::new(),
-            roll: Roll::new(),
+            large_list: LargeList::new(),
             waiting: WaitQueue::new(),
-            marks: config.levels.map(Marks::new),
+            watermarks: config.levels.map(Watermarks::new),
             sampler,
             locals: Mutex::new(Locals::default()),
             epoch: AtomicU32::new(0),
@@ -130,19 +130,19 @@ impl Core {
             leased: AtomicUsize::new(0),
             large_live: AtomicU64::new(0),
         })?;
-        match registry::register(core.cast()) {
-            Ok(()) => Ok(core),
+        match registry::register(inner.cast()) {
+            Ok(()) => Ok(inner),
             Err(refused) => {
-                Self::release(core);
+                Self::release(inner);
                 Err(refused)
             }
         }
     }
 
     /// The pool behind a pointer that a holder of a reference has.
-    pub(crate) fn of<'a>(core: NonNull<Core>) -> &'a Core {
+    pub(crate) fn of<'a>(inner: NonNull<PoolInner>) -> &'a PoolInner {
         // SAFETY: the holder's reference keeps it alive.
-        unsafe { core.as_ref() }
+        unsafe { inner.as_ref() }
     }
 
     /// The pool as regions and large buffers know it.
@@ -156,16 +156,16 @@ impl Core {
     }
 
     /// Counts one reference less, and frees the pool after the last.
-    pub(crate) fn release(core: NonNull<Core>) {
+    pub(crate) fn release(inner: NonNull<PoolInner>) {
         // Release: pairs with the fence below, so that the one who frees sees all that others did.
-        if Self::of(core).references.fetch_sub(1, Release) != 1 {
+        if Self::of(inner).references.fetch_sub(1, Release) != 1 {
             return;
         }
         // Acquire: pairs with the Release of every other `release`.
         fence(Acquire);
-        registry::unregister(core.cast());
+        registry::unregister(inner.cast());
         // SAFETY: that was the last reference, and `create` made it as a box.
-        drop(unsafe { Box::from_raw(core.as_ptr()) });
+        drop(unsafe { Box::from_raw(inner.as_ptr()) });
     }
 
     pub(crate) fn add_handle(&self) {
@@ -212,9 +212,9 @@ impl Core {
         lock(&self.locals)
     }
 
-    pub(crate) fn register(&self, magazines: &Magazines) -> Result<(), Refused> {
+    pub(crate) fn register(&self, magazines: &Magazines) -> Result<(), AllocFailure> {
         let mut locals = lock(&self.locals);
-        locals.0.try_reserve(1).map_err(|_| Refused::System)?;
+        locals.0.try_reserve(1).map_err(|_| AllocFailure::System)?;
         locals.0.push(NonNull::from(magazines));
         Ok(())
     }
@@ -227,8 +227,8 @@ impl Core {
     }
 
     /// Adds to the lengths of live large buffers; wraps, to take away.
-    pub(crate) fn count_large_live(&self, asked: u64) {
-        self.large_live.fetch_add(asked, Relaxed);
+    pub(crate) fn count_large_live(&self, requested_len: u64) {
+        self.large_live.fetch_add(requested_len, Relaxed);
     }
 
     pub(crate) fn large_live(&self) -> u64 {

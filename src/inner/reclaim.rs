@@ -4,7 +4,7 @@
 //!
 //! A block is taken out of a magazine while its owner is kept out of the gate, and is nobody else's then.
 
-use super::{Core, Locals};
+use super::{Locals, PoolInner};
 use crate::depot::magazine::{Block, Magazines};
 use crate::slab::size_class::CLASS_PLACES;
 use crate::sync::MutexGuard;
@@ -27,7 +27,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-impl Core {
+impl PoolInner {
     /// Lets the owner of the magazines at them. Until what is returned is dropped it makes no system call and takes
     /// no lock but a class'.
     #[inline(always)]

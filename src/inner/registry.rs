@@ -2,7 +2,7 @@
 //!
 //! Built on `std` also under loom: models do not sum up processes.
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,9 +25,9 @@ pub(crate) fn pools() -> MutexGuard<'static, Pools> {
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(crate) fn register(pool: NonNull<()>) -> Result<(), Refused> {
+pub(crate) fn register(pool: NonNull<()>) -> Result<(), AllocFailure> {
     let mut pools = pools();
-    pools.0.try_reserve(1).map_err(|_| Refused::System)?;
+    pools.0.try_reserve(1).map_err(|_| AllocFailure::System)?;
     pools.0.push(AtomicPtr::new(pool.as_ptr()));
     Ok(())
 }

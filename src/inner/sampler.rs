@@ -11,7 +11,7 @@
 //!
 //! No lock is held while a call stack is captured, made readable or freed.
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
 use std::backtrace::Backtrace;
 use std::collections::HashMap;
@@ -39,9 +39,9 @@ type Table = HashMap<usize, Sample>;
 /// See the module's text.
 pub(crate) struct Sampler {
     one_in: u32,
-    lot: AtomicU64,
+    rng_state: AtomicU64,
     /// Takes of threads without a local cache until the next sample.
-    strays: AtomicU32,
+    uncached_countdown: AtomicU32,
     filter: Vec<AtomicU32>,
     tables: Vec<Mutex<Table>>,
 }
@@ -50,42 +50,45 @@ fn hash(key: usize) -> u64 {
     (key as u64).wrapping_mul(SPREAD)
 }
 
-fn filled<T>(count: usize, value: impl FnMut() -> T) -> Result<Vec<T>, Refused> {
+fn filled<T>(count: usize, value: impl FnMut() -> T) -> Result<Vec<T>, AllocFailure> {
     let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|_| Refused::System)?;
+    all.try_reserve_exact(count)
+        .map_err(|_| AllocFailure::System)?;
     all.resize_with(count, value);
     Ok(all)
 }
 
 impl Sampler {
     /// Samples one in `one_in` takes, at least one.
-    pub(crate) fn new(one_in: usize) -> Result<Self, Refused> {
+    pub(crate) fn new(one_in: usize) -> Result<Self, AllocFailure> {
         let sampler = Self {
             // So that twice as many fit as well.
             one_in: one_in.clamp(1, 1 << 30) as u32,
-            lot: AtomicU64::new(1),
-            strays: AtomicU32::new(0),
+            rng_state: AtomicU64::new(1),
+            uncached_countdown: AtomicU32::new(0),
             filter: filled(FILTER, || AtomicU32::new(0))?,
             tables: filled(TABLES, || Mutex::new(Table::new()))?,
         };
-        sampler.strays.store(sampler.interval() - 1, Relaxed);
+        sampler
+            .uncached_countdown
+            .store(sampler.interval() - 1, Relaxed);
         Ok(sampler)
     }
 
     /// Takes from here to the next sample, that one included.
     pub(crate) fn interval(&self) -> u32 {
         // Splitmix64: what is added has no pattern in the upper bits after this.
-        let mut lot = self.lot.fetch_add(SPREAD, Relaxed);
-        lot = (lot ^ (lot >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        lot = (lot ^ (lot >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let mut rng_state = self.rng_state.fetch_add(SPREAD, Relaxed);
+        rng_state = (rng_state ^ (rng_state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        rng_state = (rng_state ^ (rng_state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let range = u64::from(2 * self.one_in - 1);
-        1 + (((lot >> 32) * range) >> 32) as u32
+        1 + (((rng_state >> 32) * range) >> 32) as u32
     }
 
     /// Whether a take of a thread without a local cache is to be remembered.
     pub(crate) fn is_stray_due(&self) -> bool {
         let next = |left: u32| Some(left.checked_sub(1).unwrap_or_else(|| self.interval() - 1));
-        self.strays.fetch_update(Relaxed, Relaxed, next) == Ok(0)
+        self.uncached_countdown.fetch_update(Relaxed, Relaxed, next) == Ok(0)
     }
 
     fn count(&self, key: usize) -> &AtomicU32 {

@@ -1,22 +1,22 @@
 //! Slots on their way between threads and slabs, and slabs on theirs to the regions.
 
-use super::Core;
+use super::PoolInner;
 use crate::depot::magazine::Block;
 use crate::depot::{Exchange, Refill};
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
 use std::ptr::NonNull;
 
-impl Core {
+impl PoolInner {
     /// A block with slots of the class in it for an empty one, which stays the caller's on refusal.
     pub(crate) fn refill(
         &self,
         class: usize,
         block: NonNull<Block>,
-    ) -> Result<NonNull<Block>, Refused> {
+    ) -> Result<NonNull<Block>, AllocFailure> {
         match self.depot.refill(class, block) {
             Refill::Block(block) => Ok(block),
             Refill::NeedsSlab(block) => {
@@ -28,18 +28,18 @@ impl Core {
     }
 
     /// A slot for a thread without magazines.
-    pub(crate) fn take_slot(&self, class: usize) -> Result<NonNull<u8>, Refused> {
+    pub(crate) fn take_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
         if let Some(slot) = self.depot.take_one(class) {
             return Ok(slot);
         }
         let slab = self.take_slab(class)?;
         let slot = self.depot.take_one_from(class, slab);
         self.notify();
-        slot.ok_or(Refused::System)
+        slot.ok_or(AllocFailure::System)
     }
 
     /// The same, after the caches gave up what they hold if need be.
-    pub(crate) fn take_slot_or_relieve(&self, class: usize) -> Result<NonNull<u8>, Refused> {
+    pub(crate) fn take_slot_or_relieve(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
         self.take_slot(class).or_else(|_| {
             self.relieve();
             self.take_slot(class)
@@ -51,7 +51,7 @@ impl Core {
         &self.regions[usize::from(self.table.get(class).spans)]
     }
 
-    pub(super) fn take_slab(&self, class: usize) -> Result<EmptySlab, Refused> {
+    pub(super) fn take_slab(&self, class: usize) -> Result<EmptySlab, AllocFailure> {
         let regions = self.regions_of(class);
         if let Some(slab) = regions.take() {
             return Ok(slab);
@@ -70,8 +70,8 @@ impl Core {
 
     /// What was counted as mapped until the system refused is free for others. The limit's own refusal has
     /// changed nothing.
-    pub(super) fn notify_of_refusal(&self, refused: Refused) {
-        if refused == Refused::System {
+    pub(super) fn notify_of_refusal(&self, refused: AllocFailure) {
+        if refused == AllocFailure::System {
             self.notify();
         }
     }
@@ -120,7 +120,7 @@ impl Core {
             let regions = self.regions_of(class);
             let spare = regions.give(slabs, self.keep_regions(), now_ms);
             self.unmap_regions(regions, spare);
-            self.leave_nothing_behind();
+            self.drain_if_closed();
             self.shrink_mappings(now_ms);
             self.notify();
         }

@@ -5,8 +5,8 @@
 //! What is unmapped was taken out of its structure, so nobody else has it; the caller holds a reference of
 //! another kind.
 
-use super::Core;
-use crate::large::Large;
+use super::PoolInner;
+use crate::large::LargeAlloc;
 use crate::large::cache::Evicted;
 use crate::slab::region::{EmptyRegions, Keep, Regions};
 use crate::sync::Ordering::Release;
@@ -23,7 +23,7 @@ pub(super) enum Unmap {
     All,
 }
 
-impl Core {
+impl PoolInner {
     /// Gives back cached mappings that are too many or too old.
     pub(super) fn shrink_mappings(&self, now_ms: u64) {
         let decay_ms = self.config.decay_ms;
@@ -44,7 +44,7 @@ impl Core {
     /// Empties the caches of a closed pool once more, after something was put into them: whoever did may
     /// have looked before the pool was closed, and come after the closing thread had emptied them. The
     /// caches' locks order this look after theirs.
-    pub(super) fn leave_nothing_behind(&self) {
+    pub(super) fn drain_if_closed(&self) {
         if self.is_closed() {
             if self.mappings.resident() > 0 {
                 self.unmap_mappings(self.mappings.drain().0, Unmap::All);
@@ -60,22 +60,25 @@ impl Core {
     ///
     /// # Safety
     ///
-    /// As for [`Large::unmap`].
-    pub(super) unsafe fn unmap_large(&self, large: NonNull<Large>) -> Result<(), NonNull<Large>> {
-        self.roll.strike(large);
+    /// As for [`LargeAlloc::unmap`].
+    pub(super) unsafe fn unmap_large(
+        &self,
+        large: NonNull<LargeAlloc>,
+    ) -> Result<(), NonNull<LargeAlloc>> {
+        self.large_list.strike(large);
         // SAFETY: the caller's promise.
-        let unmapped = unsafe { Large::unmap(large, &self.mapper) };
-        unmapped.inspect_err(|large| self.roll.enter(*large))
+        let unmapped = unsafe { LargeAlloc::unmap(large, &self.mapper) };
+        unmapped.inspect_err(|large| self.large_list.enter(*large))
     }
 
     /// Unmaps what was evicted. What has to stay, or had better by `how`, is purged and kept.
     pub(super) fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
         let mut any = false;
         while let Some(large) = evicted.pop() {
-            let footprint = Large::of(large).footprint();
+            let footprint = LargeAlloc::of(large).footprint();
             let keep = match how {
                 Unmap::Sparing { leaving } if !self.is_closed() => {
-                    let len = Large::of(large).capacity();
+                    let len = LargeAlloc::of(large).capacity();
                     self.mapper.unmapping_fragments(len, leaving)
                 }
                 _ => false,
@@ -95,7 +98,7 @@ impl Core {
                 }
                 // Worth a word only once: who waits may come by here with each attempt.
                 Err(large) => {
-                    let purged_before = Large::of(large).purged.get();
+                    let purged_before = LargeAlloc::of(large).purged.get();
                     any |= self.mappings.keep(large, &self.mapper) && !purged_before;
                 }
             }

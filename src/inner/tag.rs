@@ -16,11 +16,11 @@
 //!
 //! The bits from 25 on are the same for all of a pool's slots: its [`Prefix`].
 
-use crate::error::Refused;
-use crate::large::Large;
+use crate::error::AllocFailure;
+use crate::large::LargeAlloc;
 use std::ptr::{self, NonNull};
 
-const _: () = assert!(usize::BITS == 64, "a handle needs 64 bits");
+const _: () = assert!(usize::BITS == 64, "a tag needs 64 bits");
 
 const SLOT: usize = 1;
 const ADVANCED: usize = 1 << 1;
@@ -65,15 +65,15 @@ impl Prefix {
 
 /// See the module's table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Handle(*mut Large);
+pub(crate) struct AllocTag(*mut LargeAlloc);
 
 /// What a handle names.
 pub(crate) enum Place {
     Slot,
-    Large(NonNull<Large>),
+    Large(NonNull<LargeAlloc>),
 }
 
-impl Handle {
+impl AllocTag {
     #[inline(always)]
     pub(crate) const fn slot(prefix: Prefix, class: usize, slot_size: usize) -> Self {
         Self(ptr::without_provenance_mut(
@@ -82,17 +82,17 @@ impl Handle {
     }
 
     /// In a handle's place where there is none.
-    pub(crate) fn of_refusal(refused: Refused) -> Self {
+    pub(crate) fn of_refusal(refused: AllocFailure) -> Self {
         Self(ptr::without_provenance_mut(refused as usize))
     }
 
-    pub(crate) fn to_refusal(self) -> Refused {
-        const LIMIT: usize = Refused::Limit as usize;
-        const LENGTH: usize = Refused::Length as usize;
+    pub(crate) fn to_refusal(self) -> AllocFailure {
+        const LIMIT: usize = AllocFailure::Limit as usize;
+        const LENGTH: usize = AllocFailure::Length as usize;
         match self.bits() {
-            LIMIT => Refused::Limit,
-            LENGTH => Refused::Length,
-            _ => Refused::System,
+            LIMIT => AllocFailure::Limit,
+            LENGTH => AllocFailure::Length,
+            _ => AllocFailure::System,
         }
     }
 
@@ -113,7 +113,7 @@ impl Handle {
         self.bits() & ZERO_FILL != 0
     }
 
-    pub(crate) fn large(large: NonNull<Large>) -> Self {
+    pub(crate) fn large(large: NonNull<LargeAlloc>) -> Self {
         Self(large.as_ptr())
     }
 
@@ -215,12 +215,12 @@ mod tests {
                 for id in [0, 1, 77, MAX_POOLS - 1] {
                     let size = table.get(class).slot_size as usize;
                     let prefix = Prefix::new(id, shift + 4);
-                    check(Handle::slot(prefix, class, size), class, size);
+                    check(AllocTag::slot(prefix, class, size), class, size);
                     let flagged = prefix.with_flags(true, true);
                     assert!(flagged.is_zero_fill() && !prefix.is_zero_fill());
-                    let handle = Handle::slot(flagged, class, size);
-                    assert!(handle.is_scrubbed() && !handle.is_plain());
-                    assert_eq!((handle.pool_id(), handle.region_shift()), (id, shift + 4));
+                    let tag = AllocTag::slot(flagged, class, size);
+                    assert!(tag.is_scrubbed() && !tag.is_plain());
+                    assert_eq!((tag.pool_id(), tag.region_shift()), (id, shift + 4));
                 }
             }
         }
@@ -228,19 +228,23 @@ mod tests {
 
     #[test]
     fn refusals_come_back() {
-        for refused in [Refused::Limit, Refused::System, Refused::Length] {
-            assert_eq!(Handle::of_refusal(refused).to_refusal(), refused);
+        for refused in [
+            AllocFailure::Limit,
+            AllocFailure::System,
+            AllocFailure::Length,
+        ] {
+            assert_eq!(AllocTag::of_refusal(refused).to_refusal(), refused);
         }
     }
 
-    fn check(handle: Handle, class: usize, size: usize) {
-        assert!(handle.is_slot() && handle.is_plain() && !handle.is_scrubbed());
-        assert_eq!(handle.is_plain_global(), handle.pool_id() == 0);
-        let advanced = handle.advanced();
+    fn check(tag: AllocTag, class: usize, size: usize) {
+        assert!(tag.is_slot() && tag.is_plain() && !tag.is_scrubbed());
+        assert_eq!(tag.is_plain_global(), tag.pool_id() == 0);
+        let advanced = tag.advanced();
         assert!(advanced.is_advanced() && !advanced.is_plain());
-        assert!(advanced.at_start() == handle);
-        for handle in [handle, advanced] {
-            assert_eq!((handle.class(), handle.slot_size()), (class, size));
+        assert!(advanced.at_start() == tag);
+        for tag in [tag, advanced] {
+            assert_eq!((tag.class(), tag.slot_size()), (class, size));
         }
     }
 }

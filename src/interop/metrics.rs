@@ -38,7 +38,7 @@
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::pool::Pool;
 use crate::pool::usage::{MemoryUsage, PoolUsage, memory_usage};
 
@@ -153,7 +153,7 @@ pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     ] {
         gauge!(SLABS, "pool" => name.clone(), "state" => state).set(slabs as f64);
     }
-    let (mapped, unmapped) = Core::of(pool.core()).mapper.totals();
+    let (mapped, unmapped) = PoolInner::of(pool.inner()).mapper.totals();
     counter!(MAPPED, "pool" => name.clone()).absolute(mapped);
     counter!(UNMAPPED, "pool" => name).absolute(unmapped);
 }

@@ -11,7 +11,7 @@
 //!
 //! The lists lead to descriptors that the cache owns, and are followed under its lock.
 
-use crate::large::{BINS, Large, Link, bin_of, serves};
+use crate::large::{BINS, LargeAlloc, Link, bin_of, serves};
 use crate::os::mapping::Mapper;
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
 use std::ptr::NonNull;
@@ -49,14 +49,14 @@ pub(crate) struct Evicted {
 }
 
 impl Evicted {
-    fn push(&mut self, large: NonNull<Large>) {
-        Large::of(large).older.set(self.first);
+    fn push(&mut self, large: NonNull<LargeAlloc>) {
+        LargeAlloc::of(large).older.set(self.first);
         self.first = Some(large);
     }
 
     pub(crate) fn pop(&mut self) -> Link {
         let large = self.first?;
-        self.first = Large::of(large).older.take();
+        self.first = LargeAlloc::of(large).older.take();
         Some(large)
     }
 
@@ -70,9 +70,9 @@ impl Evicted {
                 return self;
             }
             all.push(large);
-            next = Large::of(large).older.get();
+            next = LargeAlloc::of(large).older.get();
         }
-        all.sort_unstable_by_key(|large| std::cmp::Reverse(Large::of(*large).base().addr()));
+        all.sort_unstable_by_key(|large| std::cmp::Reverse(LargeAlloc::of(*large).base().addr()));
         self.first = None;
         all.into_iter().for_each(|large| self.push(large));
         self
@@ -111,7 +111,7 @@ impl MappingCache {
             let mut next = state.bins[bin];
             for _ in 0..SCAN {
                 let Some(large) = next else { break };
-                let this = Large::of(large);
+                let this = LargeAlloc::of(large);
                 if serves(this.capacity(), len) {
                     self.remove(&mut state, large);
                     this.purged.set(false);
@@ -126,21 +126,21 @@ impl MappingCache {
     /// Keeps a freed mapping, and returns those that are too many or too old for it.
     pub(crate) fn give(
         &self,
-        large: NonNull<Large>,
+        large: NonNull<LargeAlloc>,
         bytes: usize,
         decay_ms: u64,
         now_ms: u64,
     ) -> Evicted {
         let mut state = lock(&self.state);
-        Large::of(large).freed_ms.set(now_ms);
+        LargeAlloc::of(large).freed_ms.set(now_ms);
         self.insert(&mut state, large);
         self.evict(&mut state, bytes, decay_ms, now_ms)
     }
 
     /// Keeps a mapping whatever the bound, without its memory: the system would not take it, or had better
     /// not. Returns whether it is without memory.
-    pub(crate) fn keep(&self, large: NonNull<Large>, mapper: &Mapper) -> bool {
-        let this = Large::of(large);
+    pub(crate) fn keep(&self, large: NonNull<LargeAlloc>, mapper: &Mapper) -> bool {
+        let this = LargeAlloc::of(large);
         if !this.purged.get() {
             this.purged.set(this.purge(mapper));
         }
@@ -174,7 +174,7 @@ impl MappingCache {
     fn evict(&self, state: &mut State, bytes: usize, decay_ms: u64, now_ms: u64) -> Evicted {
         let mut evicted = Evicted::default();
         while let Some(large) = state.oldest {
-            let age_ms = now_ms.saturating_sub(Large::of(large).freed_ms.get());
+            let age_ms = now_ms.saturating_sub(LargeAlloc::of(large).freed_ms.get());
             if self.resident() <= bytes && age_ms < decay_ms {
                 break;
             }
@@ -188,8 +188,8 @@ impl MappingCache {
         self.resident.store(self.resident() + bytes, Relaxed);
     }
 
-    fn insert(&self, state: &mut State, large: NonNull<Large>) {
-        let this = Large::of(large);
+    fn insert(&self, state: &mut State, large: NonNull<LargeAlloc>) {
+        let this = LargeAlloc::of(large);
         state.count += 1;
         state.footprint += this.footprint();
         if !this.purged.get() {
@@ -197,7 +197,7 @@ impl MappingCache {
             this.newer.set(None);
             this.older.set(state.newest);
             match state.newest.replace(large) {
-                Some(second) => Large::of(second).newer.set(Some(large)),
+                Some(second) => LargeAlloc::of(second).newer.set(Some(large)),
                 None => state.oldest = Some(large),
             }
         }
@@ -205,12 +205,12 @@ impl MappingCache {
         this.bin_previous.set(None);
         this.bin_next.set(state.bins[bin]);
         if let Some(second) = state.bins[bin].replace(large) {
-            Large::of(second).bin_previous.set(Some(large));
+            LargeAlloc::of(second).bin_previous.set(Some(large));
         }
     }
 
-    fn remove(&self, state: &mut State, large: NonNull<Large>) {
-        let this = Large::of(large);
+    fn remove(&self, state: &mut State, large: NonNull<LargeAlloc>) {
+        let this = LargeAlloc::of(large);
         state.count -= 1;
         state.footprint -= this.footprint();
         if !this.purged.get() {
@@ -218,21 +218,21 @@ impl MappingCache {
                 .store(self.resident() - this.footprint(), Relaxed);
             let (newer, older) = (this.newer.take(), this.older.take());
             match newer {
-                Some(newer) => Large::of(newer).older.set(older),
+                Some(newer) => LargeAlloc::of(newer).older.set(older),
                 None => state.newest = older,
             }
             match older {
-                Some(older) => Large::of(older).newer.set(newer),
+                Some(older) => LargeAlloc::of(older).newer.set(newer),
                 None => state.oldest = newer,
             }
         }
         let (next, previous) = (this.bin_next.take(), this.bin_previous.take());
         match previous {
-            Some(previous) => Large::of(previous).bin_next.set(next),
+            Some(previous) => LargeAlloc::of(previous).bin_next.set(next),
             None => state.bins[bin_of(this.capacity())] = next,
         }
         if let Some(next) = next {
-            Large::of(next).bin_previous.set(previous);
+            LargeAlloc::of(next).bin_previous.set(previous);
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! A descriptor in the roll is looked at under the lock alone. Whoever owns it takes it out before freeing it.
 
-use crate::large::{Large, Look};
+use crate::large::{LargeAlloc, LargeView};
 use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;
 
@@ -18,7 +18,7 @@ const NOWHERE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    Taken(NonNull<Large>),
+    Taken(NonNull<LargeAlloc>),
     /// And the next free one.
     Free(u32),
 }
@@ -43,15 +43,15 @@ unsafe impl Send for State {}
 
 /// See the module's text.
 #[derive(Debug)]
-pub(crate) struct Roll(Mutex<State>);
+pub(crate) struct LargeList(Mutex<State>);
 
-impl Roll {
+impl LargeList {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(State::EMPTY))
     }
 
     /// Enters a mapping. One that the heap has no room to enter serves all the same.
-    pub(crate) fn enter(&self, large: NonNull<Large>) {
+    pub(crate) fn enter(&self, large: NonNull<LargeAlloc>) {
         let mut state = lock(&self.0);
         let free = state.free;
         let end = u32::try_from(state.places.len()).unwrap_or(NOWHERE);
@@ -68,12 +68,12 @@ impl Roll {
         };
         state.places[place as usize] = Place::Taken(large);
         state.taken += 1;
-        Large::of(large).place.set(place);
+        LargeAlloc::of(large).place.set(place);
     }
 
     /// Strikes a mapping off, if it is here.
-    pub(crate) fn strike(&self, large: NonNull<Large>) {
-        let place = Large::of(large).place.replace(NOWHERE);
+    pub(crate) fn strike(&self, large: NonNull<LargeAlloc>) {
+        let place = LargeAlloc::of(large).place.replace(NOWHERE);
         if place == NOWHERE {
             return;
         }
@@ -90,7 +90,7 @@ impl Roll {
 
     /// Looks at the mappings in `STEP` places from `place` on; `false`: there are no more places. A mapping that
     /// stays while somebody goes through all is seen exactly once.
-    pub(crate) fn look(&self, place: usize, looks: &mut Vec<Look>) -> bool {
+    pub(crate) fn look(&self, place: usize, looks: &mut Vec<LargeView>) -> bool {
         // Here, so that the heap is not asked under the lock.
         looks.reserve(STEP);
         let state = lock(&self.0);
@@ -99,7 +99,7 @@ impl Roll {
         };
         for place in places.iter().take(STEP) {
             if let Place::Taken(large) = place {
-                looks.push(Large::of(*large).look());
+                looks.push(LargeAlloc::of(*large).look());
             }
         }
         !places.is_empty()
@@ -113,18 +113,18 @@ mod tests {
     use crate::os::Os;
     use crate::os::mapping::Mapper;
 
-    fn map(mapper: &Mapper, pages: usize) -> NonNull<Large> {
+    fn map(mapper: &Mapper, pages: usize) -> NonNull<LargeAlloc> {
         let options = MapOptions {
             huge_pages: false,
             guard_pages: false,
         };
         let owner = NonNull::dangling();
-        Large::map(mapper, pages * mapper.page_size(), options, owner).unwrap()
+        LargeAlloc::map(mapper, pages * mapper.page_size(), options, owner).unwrap()
     }
 
-    fn lengths(roll: &Roll) -> Vec<usize> {
+    fn lengths(large_list: &LargeList) -> Vec<usize> {
         let (mut looks, mut place) = (Vec::new(), 0);
-        while roll.look(place, &mut looks) {
+        while large_list.look(place, &mut looks) {
             place += STEP;
         }
         let mut lengths: Vec<_> = looks.iter().map(|look| look.capacity).collect();
@@ -136,28 +136,28 @@ mod tests {
     fn shows_each_mapping_once_and_uses_places_again() {
         let mapper = Mapper::new(Os::native(), usize::MAX);
         let page = mapper.page_size();
-        let roll = Roll::new();
+        let large_list = LargeList::new();
         // More than one step, and more than two.
         let all: Vec<_> = (1..=2 * STEP + 2).map(|n| map(&mapper, n)).collect();
-        all.iter().for_each(|large| roll.enter(*large));
+        all.iter().for_each(|large| large_list.enter(*large));
         let expected: Vec<_> = (1..=all.len()).map(|n| n * page).collect();
-        assert_eq!(lengths(&roll), expected);
+        assert_eq!(lengths(&large_list), expected);
         for large in all.iter().step_by(2) {
-            roll.strike(*large);
+            large_list.strike(*large);
         }
         let odd: Vec<_> = expected.iter().skip(1).step_by(2).copied().collect();
-        assert_eq!(lengths(&roll), odd);
-        let places = lock(&roll.0).places.len();
+        assert_eq!(lengths(&large_list), odd);
+        let places = lock(&large_list.0).places.len();
         for large in all.iter().step_by(2).rev() {
-            roll.enter(*large);
+            large_list.enter(*large);
         }
-        assert_eq!(lengths(&roll), expected);
-        assert_eq!(lock(&roll.0).places.len(), places);
+        assert_eq!(lengths(&large_list), expected);
+        assert_eq!(lock(&large_list.0).places.len(), places);
         for large in all {
-            roll.strike(large);
+            large_list.strike(large);
             // SAFETY: mapped above, and nobody else's.
-            unsafe { Large::unmap(large, &mapper) }.unwrap();
+            unsafe { LargeAlloc::unmap(large, &mapper) }.unwrap();
         }
-        assert_eq!(lock(&roll.0).places.capacity(), 0);
+        assert_eq!(lock(&large_list.0).places.capacity(), 0);
     }
 }

@@ -9,7 +9,7 @@
 pub(crate) mod cache;
 pub(crate) mod list;
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
 use crate::util::heap::try_box;
 use std::cell::Cell;
@@ -23,7 +23,7 @@ pub(crate) const BINS: usize = 4 * 36;
 
 /// The descriptor of a large buffer. Aligned so that its address has room for tags.
 #[repr(align(64))]
-pub(crate) struct Large {
+pub(crate) struct LargeAlloc {
     /// There, but for the time of a call that changes it.
     mapping: Cell<Option<Mapping>>,
     base: AtomicPtr<u8>,
@@ -34,7 +34,7 @@ pub(crate) struct Large {
     /// In the mapping cache without memory.
     pub(crate) purged: Cell<bool>,
     /// The length asked for, as counted in `array_buffers`; `FREE` while it is free.
-    asked: AtomicUsize,
+    requested_len: AtomicUsize,
     /// In the pool's roll.
     pub(crate) place: Cell<u32>,
     /// The pool's own structure, opaque here.
@@ -48,35 +48,35 @@ pub(crate) struct Large {
     pub(crate) freed_ms: Cell<u64>,
 }
 
-pub(crate) type Link = Option<NonNull<Large>>;
+pub(crate) type Link = Option<NonNull<LargeAlloc>>;
 
-const _: () = assert!(size_of::<Large>() <= 128, "two cache lines");
+const _: () = assert!(size_of::<LargeAlloc>() <= 128, "two cache lines");
 
 /// Asked for while nobody asks.
 const FREE: usize = usize::MAX;
 
 /// What others see of a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct LargeView {
     /// Of the descriptor: stays the same when the mapping moves.
     pub(crate) key: usize,
     pub(crate) address: usize,
     pub(crate) capacity: usize,
     pub(crate) footprint: usize,
     /// The length asked for, while it is with a buffer.
-    pub(crate) asked: Option<usize>,
+    pub(crate) requested_len: Option<usize>,
 }
 
-impl Large {
+impl LargeAlloc {
     /// Maps at least `len` bytes. Makes a system call.
     pub(crate) fn map(
         mapper: &Mapper,
         len: usize,
         options: MapOptions,
         owner: NonNull<()>,
-    ) -> Result<NonNull<Large>, Refused> {
+    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         let len = len.max(1).checked_next_multiple_of(mapper.page_size());
-        let len = len.ok_or(Refused::System)?;
+        let len = len.ok_or(AllocFailure::System)?;
         let large = Self::empty(owner, None)?;
         let huge = options.is_huge(len);
         let align = if huge { HUGE_PAGE } else { mapper.page_size() };
@@ -97,7 +97,10 @@ impl Large {
     }
 
     /// A descriptor without memory.
-    fn empty(owner: NonNull<()>, shared: Option<NonNull<()>>) -> Result<NonNull<Large>, Refused> {
+    fn empty(
+        owner: NonNull<()>,
+        shared: Option<NonNull<()>>,
+    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         try_box(Self {
             mapping: Cell::new(None),
             base: AtomicPtr::new(ptr::null_mut()),
@@ -105,7 +108,7 @@ impl Large {
             footprint: AtomicUsize::new(0),
             dirty: Cell::new(0),
             purged: Cell::new(false),
-            asked: AtomicUsize::new(FREE),
+            requested_len: AtomicUsize::new(FREE),
             place: Cell::new(u32::MAX),
             owner,
             shared,
@@ -123,13 +126,13 @@ impl Large {
         capacity: usize,
         owner: NonNull<()>,
         shared: NonNull<()>,
-    ) -> Result<NonNull<Large>, Refused> {
+    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         let part = Self::empty(owner, Some(shared))?;
         let this = Self::of(part);
         this.base.store(base.as_ptr(), Relaxed);
         this.cut(capacity);
         // Counted with the whole, and more than anybody may keep to himself.
-        this.set_asked(usize::MAX);
+        this.set_requested_len(usize::MAX);
         this.footprint.store(usize::MAX / 2, Relaxed);
         Ok(part)
     }
@@ -149,14 +152,14 @@ impl Large {
     /// # Safety
     ///
     /// The caller owns it, and nobody uses it again.
-    pub(crate) unsafe fn free_part(part: NonNull<Large>) {
+    pub(crate) unsafe fn free_part(part: NonNull<LargeAlloc>) {
         debug_assert!(Self::of(part).shared.is_some());
         // SAFETY: made by `try_box`, and the caller's alone.
         drop(unsafe { Box::from_raw(part.as_ptr()) });
     }
 
     /// The descriptor behind a pointer its owner holds.
-    pub(crate) fn of<'a>(large: NonNull<Large>) -> &'a Large {
+    pub(crate) fn of<'a>(large: NonNull<LargeAlloc>) -> &'a LargeAlloc {
         // SAFETY: the owner's pointer is valid until the owner calls `unmap`.
         unsafe { large.as_ref() }
     }
@@ -181,31 +184,32 @@ impl Large {
     }
 
     /// The length asked for, of a live one.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Relaxed)
+    pub(crate) fn requested_len(&self) -> usize {
+        self.requested_len.load(Relaxed)
     }
 
     #[inline(always)]
-    pub(crate) fn set_asked(&self, len: usize) {
-        self.asked.store(len, Relaxed);
+    pub(crate) fn set_requested_len(&self, len: usize) {
+        self.requested_len.store(len, Relaxed);
     }
 
     /// Makes it free, and returns the length that was asked for.
     #[inline(always)]
-    pub(crate) fn end_asked(&self) -> usize {
-        let asked = self.asked();
-        self.set_asked(FREE);
-        asked
+    pub(crate) fn end_requested_len(&self) -> usize {
+        let requested_len = self.requested_len();
+        self.set_requested_len(FREE);
+        requested_len
     }
 
     /// For somebody who need not be the owner; each figure is true at some moment.
-    pub(crate) fn look(&self) -> Look {
-        Look {
+    pub(crate) fn look(&self) -> LargeView {
+        LargeView {
             key: std::ptr::from_ref(self).addr(),
             address: self.base().addr().get(),
             capacity: self.capacity(),
             footprint: self.footprint(),
-            asked: Some(self.asked()).filter(|asked| *asked != FREE),
+            requested_len: Some(self.requested_len())
+                .filter(|requested_len| *requested_len != FREE),
         }
     }
 
@@ -238,7 +242,7 @@ impl Large {
         mapper: &Mapper,
         len: usize,
         options: MapOptions,
-    ) -> Option<Result<(), Refused>> {
+    ) -> Option<Result<(), AllocFailure>> {
         let len = len.checked_next_multiple_of(mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
@@ -250,7 +254,7 @@ impl Large {
                 }
                 Some(result)
             }
-            None => Some(Err(Refused::System)),
+            None => Some(Err(AllocFailure::System)),
         };
         self.set_mapping(mapping);
         result
@@ -290,9 +294,9 @@ impl Large {
     ///
     /// The caller owns the descriptor, and on success nobody uses it again.
     pub(crate) unsafe fn unmap(
-        large: NonNull<Large>,
+        large: NonNull<LargeAlloc>,
         mapper: &Mapper,
-    ) -> Result<(), NonNull<Large>> {
+    ) -> Result<(), NonNull<LargeAlloc>> {
         let this = Self::of(large);
         if let Some(mapping) = this.mapping.take()
             && let Err(mapping) = mapper.unmap(mapping)

@@ -9,7 +9,7 @@
 //! A [`Mapping`] owns its range: it is neither `Copy` nor `Clone`, only `Mapper` makes and unmakes it.
 //! The system's primitives are called for such ranges and no others.
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::os::Os;
 use crate::sync::{AtomicUsize, Ordering};
 use std::ptr::NonNull;
@@ -125,13 +125,13 @@ impl Mapper {
     }
 
     /// Counts `bytes` as mapped if the limit allows. Relaxed: the count orders nothing else.
-    fn reserve(&self, bytes: usize) -> Result<(), Refused> {
+    fn reserve(&self, bytes: usize) -> Result<(), AllocFailure> {
         self.mapped
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mapped| {
                 mapped.checked_add(bytes).filter(|sum| *sum <= self.limit)
             })
             .map(drop)
-            .map_err(|_| Refused::Limit)
+            .map_err(|_| AllocFailure::Limit)
     }
 
     fn release(&self, bytes: usize) {
@@ -140,13 +140,18 @@ impl Mapper {
 
     /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`, and if asked for a page behind them
     /// for a guard, which is still to be [protected](Self::protect_guard).
-    pub(crate) fn map(&self, len: usize, align: usize, guarded: bool) -> Result<Mapping, Refused> {
+    pub(crate) fn map(
+        &self,
+        len: usize,
+        align: usize,
+        guarded: bool,
+    ) -> Result<Mapping, AllocFailure> {
         let guard = if guarded { self.page_size } else { 0 };
-        let footprint = len.checked_add(guard).ok_or(Refused::System)?;
+        let footprint = len.checked_add(guard).ok_or(AllocFailure::System)?;
         self.reserve(footprint)?;
         let Ok(base) = self.os.map(footprint, align) else {
             self.release(footprint);
-            return Err(Refused::System);
+            return Err(AllocFailure::System);
         };
         self.count.fetch_add(1, Ordering::Relaxed);
         self.count_mapped(footprint);
@@ -174,7 +179,7 @@ impl Mapper {
 
     /// Makes the mapping `new_len` bytes long (whole pages, more than now). It may move; bytes stay,
     /// new ones are zero. On refusal it is as it was.
-    pub(crate) fn grow(&self, mapping: &mut Mapping, new_len: usize) -> Result<(), Refused> {
+    pub(crate) fn grow(&self, mapping: &mut Mapping, new_len: usize) -> Result<(), AllocFailure> {
         debug_assert!(mapping.can_remap() && new_len > mapping.len);
         let more = new_len - mapping.len;
         self.reserve(more)?;
@@ -188,7 +193,7 @@ impl Mapper {
             }
             Err(_) => {
                 self.release(more);
-                Err(Refused::System)
+                Err(AllocFailure::System)
             }
         }
     }
@@ -227,11 +232,11 @@ mod tests {
         let mut mapping = mapper.map(32 << 10, 4096, false).unwrap();
         assert_eq!(
             mapper.map(36 << 10, 4096, false).unwrap_err(),
-            Refused::Limit
+            AllocFailure::Limit
         );
         assert_eq!(
             mapper.grow(&mut mapping, 68 << 10).unwrap_err(),
-            Refused::Limit
+            AllocFailure::Limit
         );
         mapper.grow(&mut mapping, 64 << 10).unwrap();
         assert_eq!((mapper.mapped(), fake.mapped()), (64 << 10, 64 << 10));

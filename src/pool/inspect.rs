@@ -1,7 +1,7 @@
 //! Looking into a pool.
 
 use super::Pool;
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::pool::live_samples::{self, LiveSample};
 use crate::pool::snapshot::{self, Snapshot};
 use crate::pool::usage::{self, PoolUsage};
@@ -22,7 +22,7 @@ impl Pool {
     /// Linear in the number of threads that have used the pool. Takes the pool's locks one after the
     /// other; makes no system call.
     pub fn usage(&self) -> PoolUsage {
-        usage::of_pool(Core::of(self.core))
+        usage::of_pool(PoolInner::of(self.inner))
     }
 
     /// Where the pool's memory is: every region with its slabs, every mapping of a large buffer. See [`Snapshot`].
@@ -45,7 +45,7 @@ impl Pool {
     /// Linear in the number of slabs, large mappings and threads that have used the pool. Takes the pool's locks one
     /// after the other, each for one region, one size class or 64 mappings at a time; makes no system call.
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::of_pool(Core::of(self.core))
+        snapshot::of_pool(PoolInner::of(self.inner))
     }
 
     /// The live buffers whose takes were [sampled](crate::PoolBuilder::sample): where in the program they were taken, how
@@ -69,6 +69,6 @@ impl Pool {
     /// As [`snapshot`](Self::snapshot), and linear in the number of samples. The slots in all threads' magazines go back to
     /// their slabs first, so that those in use can be told from them; that may make system calls (`munmap`).
     pub fn live_samples(&self) -> Vec<LiveSample> {
-        live_samples::of_pool(Core::of(self.core))
+        live_samples::of_pool(PoolInner::of(self.inner))
     }
 }

@@ -1,6 +1,6 @@
 //! Who holds a pool's memory: the sampler's records, matched with what the slabs and mappings say.
 
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::pool::snapshot::{self, SlabSnapshot};
 use crate::util::format::Binary;
 use std::backtrace::Backtrace;
@@ -84,16 +84,16 @@ fn is_inner(name: &str) -> bool {
     INNER.contains(&&first[..end]) || name.is_empty() || name.starts_with("<unknown>")
 }
 
-pub(crate) fn of_pool(core: &Core) -> Vec<LiveSample> {
-    let Some(sampler) = &core.sampler else {
+pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
+    let Some(sampler) = &inner.sampler else {
         return Vec::new();
     };
-    core.settle();
+    inner.settle();
     let now = Instant::now();
     let samples = sampler.samples();
-    let mut mappings = snapshot::large_mappings(core);
+    let mut mappings = snapshot::large_mappings(inner);
     mappings.sort_unstable_by_key(|mapping| mapping.key);
-    let slabs = snapshot::of_pool(core);
+    let slabs = snapshot::of_pool(inner);
     let mut live = Vec::with_capacity(samples.len());
     for (key, sample) in samples {
         let mut found = LiveSample {
@@ -107,9 +107,11 @@ pub(crate) fn of_pool(core: &Core) -> Vec<LiveSample> {
         if let Ok(place) = mappings.binary_search_by_key(&key, |mapping| mapping.key) {
             // Dropped meanwhile if nobody asks for it.
             let mapping = &mappings[place];
-            let Some(asked) = mapping.asked else { continue };
+            let Some(requested_len) = mapping.requested_len else {
+                continue;
+            };
             found.address = mapping.address;
-            found.len = asked;
+            found.len = requested_len;
             found.capacity = mapping.capacity;
         } else {
             // Dropped meanwhile if its slab is empty or gone.
@@ -211,7 +213,7 @@ mod tests {
              at ./src/sampler.rs:100:30
       <&slabuf::pool::Pool as slabuf::source::Source>::take
    2: <T as core::convert::Into<U>>::into
-             at /rustc/0123/library/core/src/convert/mod.rs:776:9
+             at /rustc/0123/library/inner/src/convert/mod.rs:776:9
    3: slabuf_user::open
              at ./src/open.rs:12:5
    4: main

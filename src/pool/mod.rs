@@ -6,7 +6,7 @@
 
 use crate::config::Settings;
 use crate::error::ConfigError;
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::inner::tag::{MAX_POOLS, Prefix};
 use crate::slab::size_class::ClassTable;
 use crate::thread::{self, GLOBAL_ID, next_id};
@@ -46,7 +46,7 @@ pub(crate) mod usage;
 /// # Ok::<(), slabuf::ConfigError>(())
 /// ```
 pub struct Pool {
-    core: NonNull<Core>,
+    inner: NonNull<PoolInner>,
     /// Copies of what the fast path needs, so that it does not follow `core`.
     pub(crate) table: &'static ClassTable,
     pub(crate) prefix: Prefix,
@@ -107,17 +107,17 @@ impl Pool {
     fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
         let table = ClassTable::of_slab_size(config.slab_size, config.spans);
-        let core = Core::create(id, config, table).map_err(|_| ConfigError::OutOfMemory)?;
+        let inner = PoolInner::create(id, config, table).map_err(|_| ConfigError::OutOfMemory)?;
         Ok(Pool {
-            core,
+            inner,
             table,
-            prefix: Core::of(core).prefix,
+            prefix: PoolInner::of(inner).prefix,
         })
     }
 
     #[inline(always)]
-    pub(crate) fn core(&self) -> NonNull<Core> {
-        self.core
+    pub(crate) fn inner(&self) -> NonNull<PoolInner> {
+        self.inner
     }
 
     /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
@@ -138,14 +138,14 @@ impl Pool {
     /// Linear in the number of free slots, empty slabs and cached mappings. Makes system calls (`munmap`,
     /// `madvise`), with no lock held.
     pub fn trim(&self) -> usize {
-        let core = Core::of(self.core);
-        let before = core.mapper.mapped();
-        core.recall();
-        thread::current().flush(self.core);
-        core.trim();
-        let unmapped = before.saturating_sub(core.mapper.mapped());
-        let bytes = unmapped + core.purge();
-        events::note(core.id, Event::Trimmed, 1, bytes);
+        let inner = PoolInner::of(self.inner);
+        let before = inner.mapper.mapped();
+        inner.recall();
+        thread::current().flush(self.inner);
+        inner.trim();
+        let unmapped = before.saturating_sub(inner.mapper.mapped());
+        let bytes = unmapped + inner.purge();
+        events::note(inner.id, Event::Trimmed, 1, bytes);
         events::emit();
         bytes
     }
@@ -153,9 +153,9 @@ impl Pool {
 
 impl Clone for Pool {
     fn clone(&self) -> Self {
-        Core::of(self.core).add_handle();
+        PoolInner::of(self.inner).add_handle();
         Self {
-            core: self.core,
+            inner: self.inner,
             table: self.table,
             prefix: self.prefix,
         }
@@ -164,10 +164,10 @@ impl Clone for Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if Core::of(self.core).remove_handle() {
-            thread::current().leave(self.core);
-            Core::of(self.core).relieve();
-            Core::release(self.core);
+        if PoolInner::of(self.inner).remove_handle() {
+            thread::current().leave(self.inner);
+            PoolInner::of(self.inner).relieve();
+            PoolInner::release(self.inner);
             events::emit();
         }
     }
@@ -175,11 +175,11 @@ impl Drop for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = Core::of(self.core);
+        let inner = PoolInner::of(self.inner);
         f.debug_struct("Pool")
-            .field("id", &core.id)
-            .field("config", &core.config)
-            .field("external", &core.mapper.mapped())
+            .field("id", &inner.id)
+            .field("config", &inner.config)
+            .field("external", &inner.mapper.mapped())
             .finish_non_exhaustive()
     }
 }

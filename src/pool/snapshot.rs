@@ -1,8 +1,8 @@
 //! Where a pool's memory is, slab by slab and mapping by mapping.
 
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::large::list;
-use crate::slab::Look;
+use crate::slab::SlabView;
 use crate::slab::region::Regions;
 use crate::slab::size_class::{SPAN, SizeClass};
 
@@ -93,7 +93,7 @@ pub struct MappingSnapshot {
 }
 
 impl SlabSnapshot {
-    fn new(address: usize, count: usize, look: Look, class: Option<&SizeClass>) -> Self {
+    fn new(address: usize, count: usize, look: SlabView, class: Option<&SizeClass>) -> Self {
         let mut slab = Self {
             address,
             state: SlabState::Empty,
@@ -158,39 +158,39 @@ impl Snapshot {
     }
 }
 
-pub(crate) fn of_pool(core: &Core) -> Snapshot {
+pub(crate) fn of_pool(inner: &PoolInner) -> Snapshot {
     let mut regions = Vec::new();
-    for (of_kind, slabs_in_one) in core.regions.iter().zip([1, SPAN]) {
-        look_at_regions(core, of_kind, slabs_in_one, &mut regions);
+    for (of_kind, slabs_in_one) in inner.regions.iter().zip([1, SPAN]) {
+        look_at_regions(inner, of_kind, slabs_in_one, &mut regions);
     }
-    let mappings = large_mappings(core)
+    let mappings = large_mappings(inner)
         .into_iter()
         .map(|look| MappingSnapshot {
             address: look.address,
             bytes: look.footprint,
-            live: look.asked,
+            live: look.requested_len,
         });
     let mut mappings: Vec<_> = mappings.collect();
     mappings.sort_unstable_by_key(|mapping| mapping.address);
     Snapshot {
-        slab_size: core.config.slab_size,
-        classes: classes(core),
+        slab_size: inner.config.slab_size,
+        classes: classes(inner),
         regions,
         mappings,
     }
 }
 
-fn classes(core: &Core) -> Vec<ClassSnapshot> {
-    let mut classes = Vec::with_capacity(core.table.count());
-    for number in 0..core.table.count() {
+fn classes(inner: &PoolInner) -> Vec<ClassSnapshot> {
+    let mut classes = Vec::with_capacity(inner.table.count());
+    for number in 0..inner.table.count() {
         let in_locals = {
-            let locals = core.locals();
+            let locals = inner.locals();
             locals.iter().map(|local| local.slots(number)).sum::<u64>()
         };
-        let counts = core.depot.counts(number);
+        let counts = inner.depot.counts(number);
         let in_magazines = counts.slots_in_depot + in_locals;
         classes.push(ClassSnapshot {
-            slot_size: core.table.get(number).slot_size as usize,
+            slot_size: inner.table.get(number).slot_size as usize,
             in_buffers: counts.slots_out.saturating_sub(in_magazines),
             in_magazines,
         });
@@ -199,7 +199,7 @@ fn classes(core: &Core) -> Vec<ClassSnapshot> {
 }
 
 fn look_at_regions(
-    core: &Core,
+    inner: &PoolInner,
     of_kind: &Regions,
     count: usize,
     regions: &mut Vec<RegionSnapshot>,
@@ -209,7 +209,7 @@ fn look_at_regions(
     while let Some(at) = of_kind.look_behind(address, &mut looks) {
         address = at;
         let slabs = looks.iter().enumerate().map(|(index, look)| {
-            let class = look.class.map(|number| core.table.get(number));
+            let class = look.class.map(|number| inner.table.get(number));
             SlabSnapshot::new(at + first + index * step, count, *look, class)
         });
         regions.push(RegionSnapshot {
@@ -220,9 +220,9 @@ fn look_at_regions(
     }
 }
 
-pub(crate) fn large_mappings(core: &Core) -> Vec<crate::large::Look> {
+pub(crate) fn large_mappings(inner: &PoolInner) -> Vec<crate::large::LargeView> {
     let (mut looks, mut place) = (Vec::new(), 0);
-    while core.roll.look(place, &mut looks) {
+    while inner.large_list.look(place, &mut looks) {
         place += list::STEP;
     }
     looks

@@ -1,7 +1,7 @@
 //! Figures: what a pool holds, and what the process holds.
 
 use crate::depot::magazine::Magazines;
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::inner::registry;
 use crate::slab::size_class::SPAN;
 use crate::system;
@@ -62,15 +62,15 @@ impl fmt::Display for PoolUsage {
     }
 }
 
-pub(crate) fn of_pool(core: &Core) -> PoolUsage {
+pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
     // Threads that come and go wait until the sums are done, so that no part is counted twice or missed.
-    let locals = core.locals();
+    let locals = inner.locals();
     let mut usage = PoolUsage::default();
-    let slab_size = core.config.slab_size as u64;
+    let slab_size = inner.config.slab_size as u64;
     let (mut slabs, mut slots_bytes) = (0, 0);
-    for number in 0..core.table.count() {
-        let counts = core.depot.counts(number);
-        let class = core.table.get(number);
+    for number in 0..inner.table.count() {
+        let counts = inner.depot.counts(number);
+        let class = inner.table.get(number);
         let in_magazines: u64 = locals.iter().map(|local| local.slots(number)).sum();
         let free_out = counts.slots_in_depot + in_magazines;
         let in_buffers = counts.slots_out.saturating_sub(free_out);
@@ -80,23 +80,23 @@ pub(crate) fn of_pool(core: &Core) -> PoolUsage {
         slabs += counts.slabs;
     }
     let sum = |figure: fn(&Magazines) -> u64| locals.iter().map(figure).fold(0, u64::wrapping_add);
-    let live = sum(|local| local.large_live.get()).wrapping_add(core.large_live());
+    let live = sum(|local| local.large_live.get()).wrapping_add(inner.large_live());
     // A drop seen without its take, on another thread, would wrap.
     usage.large_live = u64::try_from(live as i64).unwrap_or(0);
     let kept = sum(|local| local.large_kept.get());
     drop(locals);
 
     usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;
-    for (regions, slabs_in_one) in core.regions.iter().zip([1, SPAN as u64]) {
+    for (regions, slabs_in_one) in inner.regions.iter().zip([1, SPAN as u64]) {
         let counts = regions.slabs();
         usage.slabs_empty += counts.empty * slabs_in_one;
         slabs += (counts.empty - counts.fresh) * slabs_in_one;
     }
-    usage.large_cached = kept + core.mappings.footprint() as u64;
+    usage.large_cached = kept + inner.mappings.footprint() as u64;
     usage.in_use = slots_bytes + usage.large_live;
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
     usage.cached = (slabs * slab_size).saturating_sub(slots_bytes) + usage.large_cached;
-    usage.external = core.mapper.mapped() as u64;
+    usage.external = inner.mapper.mapped() as u64;
     // Equal or less, but for what other threads did while the sums were made.
     usage.array_buffers = usage.array_buffers.min(usage.external);
     usage
@@ -149,7 +149,7 @@ impl fmt::Display for MemoryUsage {
 pub fn memory_usage() -> MemoryUsage {
     let mut sum = MemoryUsage::default();
     for pool in registry::pools().iter() {
-        let usage = of_pool(Core::of(pool.cast()));
+        let usage = of_pool(PoolInner::of(pool.cast()));
         sum.external += usage.external;
         sum.array_buffers += usage.array_buffers;
     }

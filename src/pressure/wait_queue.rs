@@ -12,7 +12,7 @@
 //! for a moment, so whoever carries memory calls [`WaitQueue::notify`] when it has arrived. An attempt that fails
 //! changes nothing and notifies nobody, or it would wake itself.
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::sync::{
     AtomicUsize, Mutex,
     Ordering::{Relaxed, SeqCst},
@@ -109,10 +109,13 @@ impl WaitQueue {
     }
 
     /// Takes the last place in the queue.
-    pub(crate) fn join(&self) -> Result<Turn<'_>, Refused> {
+    pub(crate) fn join(&self) -> Result<QueueTicket<'_>, AllocFailure> {
         let ticket = {
             let mut queue = lock(&self.queue);
-            queue.waiters.try_reserve(1).map_err(|_| Refused::System)?;
+            queue
+                .waiters
+                .try_reserve(1)
+                .map_err(|_| AllocFailure::System)?;
             let ticket = queue.next_ticket;
             queue.next_ticket += 1;
             queue.waiters.push_back(Waiter { ticket, wake: None });
@@ -121,7 +124,7 @@ impl WaitQueue {
         };
         // SeqCst: pairs with the fence in `notify`.
         fence(SeqCst);
-        Ok(Turn {
+        Ok(QueueTicket {
             queue: self,
             ticket,
         })
@@ -132,11 +135,11 @@ impl WaitQueue {
     pub(crate) fn wait<T>(
         &self,
         until: Option<Instant>,
-        mut attempt: impl FnMut() -> Result<T, Refused>,
-    ) -> Result<T, Refused> {
+        mut attempt: impl FnMut() -> Result<T, AllocFailure>,
+    ) -> Result<T, AllocFailure> {
         if self.is_empty() {
             match attempt() {
-                Err(Refused::Limit) => (),
+                Err(AllocFailure::Limit) => (),
                 result => return result,
             }
         }
@@ -145,12 +148,12 @@ impl WaitQueue {
         loop {
             if turn.is_first(Wake::this_thread()) {
                 match attempt() {
-                    Err(Refused::Limit) => (),
+                    Err(AllocFailure::Limit) => (),
                     result => return result,
                 }
             }
             if over {
-                return Err(Refused::Limit);
+                return Err(AllocFailure::Limit);
             }
             over = !park_until(until);
         }
@@ -158,12 +161,12 @@ impl WaitQueue {
 }
 
 /// A place in the queue. Dropping it gives it up, and wakes the next one if it was the first.
-pub(crate) struct Turn<'a> {
+pub(crate) struct QueueTicket<'a> {
     queue: &'a WaitQueue,
     ticket: u64,
 }
 
-impl Turn<'_> {
+impl QueueTicket<'_> {
     /// Whether the caller is the first and may try now. If not, or if it tries in vain, it is woken when
     /// it is worth trying.
     pub(crate) fn is_first(&self, wake: Wake) -> bool {
@@ -180,8 +183,8 @@ impl Turn<'_> {
 
 impl WaitQueue {
     /// The turn that was suspended, once.
-    pub(crate) fn resume(&self, ticket: u64) -> Turn<'_> {
-        Turn {
+    pub(crate) fn resume(&self, ticket: u64) -> QueueTicket<'_> {
+        QueueTicket {
             queue: self,
             ticket,
         }
@@ -216,7 +219,7 @@ impl WaitQueue {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueueTicket<'_> {
     fn drop(&mut self) {
         self.queue.leave(self.ticket);
     }

@@ -10,7 +10,7 @@
 //! was set. So a pool is never left "over" with its buffers gone, nor the other way round.
 
 use crate::config::Levels;
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::pressure::wait_queue::Wake;
 use crate::sync::{
     AtomicBool, AtomicU32, AtomicUsize, Mutex,
@@ -31,7 +31,7 @@ struct Waiters {
 }
 
 /// See the module's text.
-pub(crate) struct Marks {
+pub(crate) struct Watermarks {
     levels: Levels,
     /// Bytes of live buffers.
     live: AtomicUsize,
@@ -41,7 +41,7 @@ pub(crate) struct Marks {
     waiters: Mutex<Waiters>,
 }
 
-impl Marks {
+impl Watermarks {
     pub(crate) fn new(levels: Levels) -> Self {
         Self {
             levels,
@@ -115,7 +115,7 @@ impl Marks {
         let mut waiters = lock(&self.waiters);
         waiters.next += 1;
         Watch {
-            marks: self,
+            watermarks: self,
             number: waiters.next,
             drains: self.drains.load(Relaxed),
         }
@@ -145,7 +145,7 @@ impl Marks {
 
 /// Somebody who waits for the pool to come down. Dropping it leaves no trace.
 pub(crate) struct Watch<'a> {
-    marks: &'a Marks,
+    watermarks: &'a Watermarks,
     number: u64,
     /// As it was at the beginning.
     drains: u32,
@@ -153,17 +153,17 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     fn has_drained(&self) -> bool {
-        !self.marks.is_over() || self.marks.drains.load(Relaxed) != self.drains
+        !self.watermarks.is_over() || self.watermarks.drains.load(Relaxed) != self.drains
     }
 
     /// Whether the wait is over. If not, `wake` is used when it is.
-    pub(crate) fn is_drained(&self, wake: Wake) -> Result<bool, Refused> {
+    pub(crate) fn is_drained(&self, wake: Wake) -> Result<bool, AllocFailure> {
         if self.has_drained() {
             return Ok(true);
         }
-        let mut waiters = lock(&self.marks.waiters);
+        let mut waiters = lock(&self.watermarks.waiters);
         // Under the lock: a drain that we do not see here finds us in the list.
-        if self.marks.drains.load(Relaxed) != self.drains {
+        if self.watermarks.drains.load(Relaxed) != self.drains {
             return Ok(true);
         }
         let number = self.number;
@@ -174,7 +174,10 @@ impl Watch<'_> {
         let old = match same {
             Some(waiter) => Some(std::mem::replace(&mut waiter.wake, wake)),
             None => {
-                waiters.list.try_reserve(1).map_err(|_| Refused::System)?;
+                waiters
+                    .list
+                    .try_reserve(1)
+                    .map_err(|_| AllocFailure::System)?;
                 waiters.list.push(Waiter { number, wake });
                 None
             }
@@ -184,7 +187,7 @@ impl Watch<'_> {
         Ok(false)
     }
 
-    /// Number and count, to [`resume`](Marks::resume) with.
+    /// Number and count, to [`resume`](Watermarks::resume) with.
     pub(crate) fn suspend(self) -> (u64, u32) {
         let parts = (self.number, self.drains);
         std::mem::forget(self);
@@ -192,11 +195,11 @@ impl Watch<'_> {
     }
 }
 
-impl Marks {
+impl Watermarks {
     /// The watch that was suspended, once.
     pub(crate) fn resume(&self, (number, drains): (u64, u32)) -> Watch<'_> {
         Watch {
-            marks: self,
+            watermarks: self,
             number,
             drains,
         }
@@ -205,7 +208,7 @@ impl Marks {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut waiters = lock(&self.marks.waiters);
+        let mut waiters = lock(&self.watermarks.waiters);
         let place = waiters
             .list
             .iter()

@@ -392,7 +392,7 @@ pub(crate) mod region;
 pub(crate) mod size_class;
 mod view;
 
-pub(crate) use view::Look;
+pub(crate) use view::SlabView;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -15,7 +15,7 @@
 //! region and shown it to nobody, or that took it out of the list all-empty: then no slot of it is out,
 //! so nobody can find it.
 
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, REGION_HEAD, SlabHeader, header};
 use crate::sync::{Mutex, lock};
@@ -162,14 +162,14 @@ impl Regions {
         &self,
         mapper: &Mapper,
         owner: NonNull<()>,
-    ) -> Result<EmptySlab, Refused> {
+    ) -> Result<EmptySlab, AllocFailure> {
         let size = self.geometry.region_size();
         let region = mapper.map(size, size, false)?.into_base().cast();
         head(region).owner.set(Some(owner));
         let mut state = lock(&self.state);
         state.join(region, &self.geometry);
         // The new region joined the list just now, under the same lock.
-        state.take(&self.geometry).ok_or(Refused::System)
+        state.take(&self.geometry).ok_or(AllocFailure::System)
     }
 
     /// Takes empty slabs back; returns the regions that are to be unmapped for it.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 /// A slab or span at some moment. Class and free slots are read one after the other: while others use the
 /// slab, they may be of two moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct SlabView {
     /// `None`: empty, and of no class.
     pub(crate) class: Option<usize>,
     /// Takes no memory. Of a slab without a class.
@@ -16,7 +16,7 @@ pub(crate) struct Look {
     free: u64,
 }
 
-impl Look {
+impl SlabView {
     /// Of a slab that was never used.
     pub(crate) const FRESH: Self = Self {
         class: None,

@@ -22,7 +22,7 @@
 
 pub(crate) mod cache;
 
-use crate::inner::Core;
+use crate::inner::PoolInner;
 use crate::pressure::wait_queue::is_waking;
 use crate::sync::thread_local_const;
 use crate::thread::cache::LocalCache;
@@ -111,7 +111,7 @@ fn cache<'a>(at: NonNull<LocalCache>) -> &'a LocalCache {
 /// Whether a function further down the stack may be at the local cache, and rely on its reference to the
 /// pool: we are in a waker, which only those of gated pools call. Then it stays; the pool's end empties it all the same.
 fn is_in_hand(cache: &LocalCache) -> bool {
-    is_waking() && cache.core().is_some_and(|core| core.config.gated)
+    is_waking() && cache.inner().is_some_and(|inner| inner.config.gated)
 }
 
 impl Thread {
@@ -131,12 +131,12 @@ impl Thread {
     /// This thread's local cache of the pool, made if need be. `None` if there is to be none: the thread
     /// is ending, the pool is closed, or there is no memory for one.
     #[cold]
-    pub(crate) fn find_or_attach(&self, core: NonNull<Core>) -> Option<&LocalCache> {
-        let closed = Core::of(core).is_closed();
-        let found = if Core::of(core).id == GLOBAL_ID {
-            Some(&self.global).filter(|global| global.is_of(core))
+    pub(crate) fn find_or_attach(&self, inner: NonNull<PoolInner>) -> Option<&LocalCache> {
+        let closed = PoolInner::of(inner).is_closed();
+        let found = if PoolInner::of(inner).id == GLOBAL_ID {
+            Some(&self.global).filter(|global| global.is_of(inner))
         } else {
-            self.others().map(cache).find(|cache| cache.is_of(core))
+            self.others().map(cache).find(|cache| cache.is_of(inner))
         };
         match found {
             Some(cache) if closed && is_in_hand(cache) => None,
@@ -145,11 +145,11 @@ impl Thread {
                 None
             }
             Some(cache) => {
-                self.enter(core, cache);
+                self.enter(inner, cache);
                 Some(cache)
             }
             None if closed || !self.guard() => None,
-            None => self.attach(core),
+            None => self.attach(inner),
         }
     }
 
@@ -165,32 +165,32 @@ impl Thread {
         self.status.get() == Status::Guarded
     }
 
-    fn attach(&self, core: NonNull<Core>) -> Option<&LocalCache> {
-        if Core::of(core).id == GLOBAL_ID {
-            self.global.attach(core).ok()?;
-            self.enter(core, &self.global);
+    fn attach(&self, inner: NonNull<PoolInner>) -> Option<&LocalCache> {
+        if PoolInner::of(inner).id == GLOBAL_ID {
+            self.global.attach(inner).ok()?;
+            self.enter(inner, &self.global);
             return Some(&self.global);
         }
         // A thread that goes on to another pool has no use for what it kept of pools that are gone.
         let is_gone = |at: &NonNull<LocalCache>| {
-            cache(*at).core().is_none_or(Core::is_closed) && !is_in_hand(cache(*at))
+            cache(*at).inner().is_none_or(PoolInner::is_closed) && !is_in_hand(cache(*at))
         };
         while let Some(gone) = self.others().find(is_gone) {
             self.forget(gone);
         }
         let new = try_box(LocalCache::new()).ok()?;
-        if cache(new).attach(core).is_err() {
+        if cache(new).attach(inner).is_err() {
             // SAFETY: made by `try_box` above, and never shown to anybody.
             drop(unsafe { Box::from_raw(new.as_ptr()) });
             return None;
         }
         cache(new).next.set(self.others.replace(Some(new)));
-        self.enter(core, cache(new));
+        self.enter(inner, cache(new));
         Some(cache(new))
     }
 
-    fn enter(&self, core: NonNull<Core>, cache: &LocalCache) {
-        let key = Core::of(core).key;
+    fn enter(&self, inner: NonNull<PoolInner>, cache: &LocalCache) {
+        let key = PoolInner::of(inner).key;
         let entry = &self.table[key as usize % TABLE];
         entry.cache.set(Some(NonNull::from(cache)));
         entry.key.set(key);
@@ -230,18 +230,18 @@ impl Thread {
     }
 
     /// Lets go of a pool, if this thread has a local cache of it.
-    pub(crate) fn leave(&self, core: NonNull<Core>) {
-        let at = self.others().find(|at| cache(*at).is_of(core));
+    pub(crate) fn leave(&self, inner: NonNull<PoolInner>) {
+        let at = self.others().find(|at| cache(*at).is_of(inner));
         if let Some(at) = at.filter(|at| !is_in_hand(cache(*at))) {
             self.forget(at);
         }
     }
 
     /// Flushes this thread's local cache of the pool, if it has one.
-    pub(crate) fn flush(&self, core: NonNull<Core>) {
-        if self.global.is_of(core) {
+    pub(crate) fn flush(&self, inner: NonNull<PoolInner>) {
+        if self.global.is_of(inner) {
             self.global.flush();
-        } else if let Some(at) = self.others().find(|at| cache(*at).is_of(core)) {
+        } else if let Some(at) = self.others().find(|at| cache(*at).is_of(inner)) {
             cache(at).flush();
         }
     }
@@ -282,7 +282,7 @@ mod tests {
     impl std::task::Wake for Uses {
         fn wake(self: Arc<Self>) {
             // Nobody waits any more, so magazines are filled again.
-            drop(Core::of(self.0.core()).waiting.resume(TICKET));
+            drop(PoolInner::of(self.0.inner()).waiting.resume(TICKET));
             self.go();
         }
     }
@@ -317,7 +317,7 @@ mod tests {
         };
         is_filled.recv().unwrap();
         // A place in the queue, and no attempt, which would empty the other thread's magazine.
-        let turn = Core::of(pool.core()).waiting.join().unwrap();
+        let turn = PoolInner::of(pool.inner()).waiting.join().unwrap();
         assert!(turn.is_first(Wake::Task(uses.clone().into())));
         assert_eq!(turn.suspend(), TICKET);
         end.send(()).unwrap();

@@ -6,12 +6,12 @@
 //!
 //! What is written here is zeros, to slots that were taken just now and belong to the caller alone.
 
-use crate::buffer::raw::{Fill, Memory, ask, local, zero_large};
+use crate::buffer::raw::{Fill, RawBuffer, ask, local, zero_large};
 use crate::config::DEFAULT_REGION_SHIFT;
-use crate::error::{AllocError, MAX_LEN, Refused};
-use crate::inner::Core;
-use crate::inner::tag::{Handle, Place, Prefix};
-use crate::large::Large;
+use crate::error::{AllocError, AllocFailure, MAX_LEN};
+use crate::inner::PoolInner;
+use crate::inner::tag::{AllocTag, Place, Prefix};
+use crate::large::LargeAlloc;
 use crate::pool::Pool;
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::cache::gated;
@@ -23,19 +23,19 @@ const GLOBAL_PREFIX: Prefix = Prefix::new(GLOBAL_ID, DEFAULT_REGION_SHIFT);
 
 /// What a slow path returns: two words, in two registers. Start and handle; or no start, and the refusal in
 /// the handle's place.
-type Taken = (Option<NonNull<u8>>, Handle);
+type Taken = (Option<NonNull<u8>>, AllocTag);
 
-fn pack(taken: Result<Memory, Refused>) -> Taken {
+fn pack(taken: Result<RawBuffer, AllocFailure>) -> Taken {
     match taken {
-        Ok(memory) => (Some(memory.start), memory.handle),
-        Err(refused) => (None, Handle::of_refusal(refused)),
+        Ok(memory) => (Some(memory.start), memory.tag),
+        Err(refused) => (None, AllocTag::of_refusal(refused)),
     }
 }
 
 #[inline(always)]
-fn unpack(taken: Taken) -> Result<Memory, Refused> {
+fn unpack(taken: Taken) -> Result<RawBuffer, AllocFailure> {
     match taken {
-        (Some(start), handle) => Ok(Memory { start, handle }),
+        (Some(start), tag) => Ok(RawBuffer { start, tag }),
         (None, refused) => Err(refused.to_refusal()),
     }
 }
@@ -43,13 +43,13 @@ fn unpack(taken: Taken) -> Result<Memory, Refused> {
 /// Where memory comes from.
 pub(crate) trait Source: Copy {
     /// Memory for `len` bytes, which are zero if asked for.
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused>;
+    fn take(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure>;
 
     /// The same, in a mapping of its own whatever the length.
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused>;
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure>;
 
     /// A refusal for who asked.
-    fn error(self, refused: Refused, requested: usize) -> AllocError;
+    fn error(self, refused: AllocFailure, requested: usize) -> AllocError;
 }
 
 /// The global pool, by name rather than by reference: its tables are constants.
@@ -58,27 +58,27 @@ pub(crate) struct Global;
 
 impl Source for Global {
     #[inline(always)]
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
+    fn take(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure> {
         let Some(class) = DefaultClasses::class_of(len) else {
             return unpack(take_large_from_global(len, fill));
         };
         match thread::current().global.take(class) {
             Some(start) => {
                 let size = DefaultClasses::slot_size(class);
-                let handle = Handle::slot(GLOBAL_PREFIX, class, size);
-                Ok(slot_memory(start, handle, len, fill))
+                let tag = AllocTag::slot(GLOBAL_PREFIX, class, size);
+                Ok(slot_memory(start, tag, len, fill))
             }
             None => unpack(take_from_global(len, fill)),
         }
     }
 
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
-        let pool = Pool::try_global().map_err(|_| Refused::System)?;
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure> {
+        let pool = Pool::try_global().map_err(|_| AllocFailure::System)?;
         pool.take_mapping(len, fill)
     }
 
     #[cold]
-    fn error(self, refused: Refused, requested: usize) -> AllocError {
+    fn error(self, refused: AllocFailure, requested: usize) -> AllocError {
         let error = refused.into_error(requested, usize::MAX);
         tell(GLOBAL_ID, &error);
         error
@@ -87,78 +87,86 @@ impl Source for Global {
 
 impl Source for &Pool {
     #[inline(always)]
-    fn take(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
+    fn take(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure> {
         let Some(class) = self.table.class_of(len) else {
-            return unpack(take_large(self.core(), len, fill));
+            return unpack(take_large(self.inner(), len, fill));
         };
         let id = self.prefix.pool_id();
         let cache = thread::current().find(id);
-        let (start, handle) = match cache.and_then(|cache| cache.take_with_handle(class)) {
+        let (start, tag) = match cache.and_then(|cache| cache.pop_with_tag(class)) {
             Some(taken) => taken,
             None => {
-                let memory = unpack(take_slow(self.core(), class, len))?;
-                (memory.start, memory.handle)
+                let memory = unpack(take_slow(self.inner(), class, len))?;
+                (memory.start, memory.tag)
             }
         };
-        Ok(slot_memory(start, handle, len, fill))
+        Ok(slot_memory(start, tag, len, fill))
     }
 
-    fn take_mapping(self, len: usize, fill: Fill) -> Result<Memory, Refused> {
-        unpack(take_large(self.core(), len, fill))
+    fn take_mapping(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure> {
+        unpack(take_large(self.inner(), len, fill))
     }
 
     #[cold]
-    fn error(self, refused: Refused, requested: usize) -> AllocError {
-        error_of(self.core(), refused, requested)
+    fn error(self, refused: AllocFailure, requested: usize) -> AllocError {
+        error_of(self.inner(), refused, requested)
     }
 }
 
 /// A slot as a buffer's memory.
 #[inline(always)]
-fn slot_memory(start: NonNull<u8>, handle: Handle, len: usize, fill: Fill) -> Memory {
-    if handle.is_zero_fill() {
-        zero_slot(start, handle);
+fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> RawBuffer {
+    if tag.is_zero_fill() {
+        zero_slot(start, tag);
     } else if fill == Fill::Zero {
         zero(start, len);
     }
-    Memory { start, handle }
+    RawBuffer { start, tag }
 }
 
 /// Memory from the pool at `core`, which the caller keeps alive.
-pub(crate) fn take_from(core: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
-    match Core::of(core).table.class_of(len) {
+pub(crate) fn take_from(
+    inner: NonNull<PoolInner>,
+    len: usize,
+    fill: Fill,
+) -> Result<RawBuffer, AllocFailure> {
+    match PoolInner::of(inner).table.class_of(len) {
         Some(class) => {
-            let Memory { start, handle } = unpack(take_slow(core, class, len))?;
-            Ok(slot_memory(start, handle, len, fill))
+            let RawBuffer { start, tag } = unpack(take_slow(inner, class, len))?;
+            Ok(slot_memory(start, tag, len, fill))
         }
-        None => unpack(take_large(core, len, fill)),
+        None => unpack(take_large(inner, len, fill)),
     }
 }
 
 /// Memory with room for `capacity` bytes, none of them in view, on behalf of a request for `asked`.
 pub(crate) fn take_room(
-    core: NonNull<Core>,
+    inner: NonNull<PoolInner>,
     capacity: usize,
-    asked: usize,
-) -> Result<Memory, Refused> {
-    if Core::of(core).marks.is_none() {
-        let memory = take_from(core, capacity, Fill::Reserve)?;
-        if let Place::Large(large) = memory.handle.place() {
-            ask(core, large, asked);
+    requested_len: usize,
+) -> Result<RawBuffer, AllocFailure> {
+    if PoolInner::of(inner).watermarks.is_none() {
+        let memory = take_from(inner, capacity, Fill::Reserve)?;
+        if let Place::Large(large) = memory.tag.place() {
+            ask(inner, large, requested_len);
         }
         return Ok(memory);
     }
-    match Core::of(core).table.class_of(capacity) {
-        Some(_) => take_from(core, capacity, Fill::Reserve),
+    match PoolInner::of(inner).table.class_of(capacity) {
+        Some(_) => take_from(inner, capacity, Fill::Reserve),
         // Not counted with the capacity at first: that would raise "over" for what nobody asked for.
-        None => take_counted(core, capacity, asked, Fill::Reserve),
+        None => take_counted(inner, capacity, requested_len, Fill::Reserve),
     }
 }
 
 /// A refusal of [`take_from`] for who asked.
-pub(crate) fn error_of(core: NonNull<Core>, refused: Refused, requested: usize) -> AllocError {
-    let error = refused.into_error(requested, Core::of(core).config.limit);
-    tell(Core::of(core).id, &error);
+pub(crate) fn error_of(
+    inner: NonNull<PoolInner>,
+    refused: AllocFailure,
+    requested: usize,
+) -> AllocError {
+    let error = refused.into_error(requested, PoolInner::of(inner).config.limit);
+    tell(PoolInner::of(inner).id, &error);
     error
 }
 
@@ -175,51 +183,55 @@ fn tell(pool: u64, error: &AllocError) {
 #[cold]
 #[inline(never)]
 fn take_from_global(len: usize, fill: Fill) -> Taken {
-    let pool = Pool::try_global().map_err(|_| Refused::System);
-    pack(pool.and_then(|pool| take_from(pool.core(), len, fill)))
+    let pool = Pool::try_global().map_err(|_| AllocFailure::System);
+    pack(pool.and_then(|pool| take_from(pool.inner(), len, fill)))
 }
 
 /// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path.
 #[inline(never)]
-fn take_slow(at: NonNull<Core>, class: usize, len: usize) -> Taken {
-    if let Some(cache) = thread::current().find(Core::of(at).key)
-        && let Some((start, handle)) = cache.take_entered(class)
+fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
+    if let Some(cache) = thread::current().find(PoolInner::of(at).key)
+        && let Some((start, tag)) = cache.take_entered(class)
     {
-        return (Some(start), handle);
+        return (Some(start), tag);
     }
     take_slower(at, class, len)
 }
 
 #[cold]
 #[inline(never)]
-fn take_slower(at: NonNull<Core>, class: usize, len: usize) -> Taken {
-    let core = Core::of(at);
+fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
+    let inner = PoolInner::of(at);
     let slot = take_slot(thread::current(), at, class, len);
     events::emit();
-    let handle = Handle::slot(core.prefix, class, core.table.get(class).slot_size as usize);
-    pack(slot.map(|start| Memory { start, handle }))
+    let tag = AllocTag::slot(
+        inner.prefix,
+        class,
+        inner.table.get(class).slot_size as usize,
+    );
+    pack(slot.map(|start| RawBuffer { start, tag }))
 }
 
 fn take_slot(
     thread: &Thread,
-    at: NonNull<Core>,
+    at: NonNull<PoolInner>,
     class: usize,
     len: usize,
-) -> Result<NonNull<u8>, Refused> {
-    let core = Core::of(at);
-    let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
-    if core.config.gated {
+) -> Result<NonNull<u8>, AllocFailure> {
+    let inner = PoolInner::of(at);
+    let cache = thread.find(inner.key).filter(|cache| cache.is_of(at));
+    if inner.config.gated {
         let cache = cache.or_else(|| thread.find_or_attach(at));
-        let slot = gated::take(cache, core, class)?;
-        gated::sample(cache, core, slot.addr().get(), len);
+        let slot = gated::take(cache, inner, class)?;
+        gated::sample(cache, inner, slot.addr().get(), len);
         return Ok(slot);
     }
     if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
         return Ok(slot);
     }
     match thread.find_or_attach(at) {
-        Some(cache) => cache.take_slow(core, class),
-        None => core.take_slot_or_relieve(class),
+        Some(cache) => cache.take_slow(inner, class),
+        None => inner.take_slot_or_relieve(class),
     }
 }
 
@@ -228,92 +240,106 @@ fn take_slot(
 fn take_large_from_global(len: usize, fill: Fill) -> Taken {
     let cache = &thread::current().global;
     if let Some(large) = cache.take_kept(len)
-        && let Some(core) = cache.core()
+        && let Some(inner) = cache.inner()
     {
         cache.magazines.large_live.add(len);
-        return pack(Ok(large_memory(core, large, len, fill)));
+        return pack(Ok(large_memory(inner, large, len, fill)));
     }
-    let pool = Pool::try_global().map_err(|_| Refused::System);
-    pack(pool.and_then(|pool| take_large_slow(pool.core(), len, fill)))
+    let pool = Pool::try_global().map_err(|_| AllocFailure::System);
+    pack(pool.and_then(|pool| take_large_slow(pool.inner(), len, fill)))
 }
 
 #[inline(never)]
-fn take_large(at: NonNull<Core>, len: usize, fill: Fill) -> Taken {
-    let core = Core::of(at);
-    if let Some(cache) = thread::current().find(core.id)
+fn take_large(at: NonNull<PoolInner>, len: usize, fill: Fill) -> Taken {
+    let inner = PoolInner::of(at);
+    if let Some(cache) = thread::current().find(inner.id)
         && let Some(large) = cache.take_kept(len)
     {
         cache.magazines.large_live.add(len);
-        return pack(Ok(large_memory(core, large, len, fill)));
+        return pack(Ok(large_memory(inner, large, len, fill)));
     }
     pack(take_large_slow(at, len, fill))
 }
 
 #[inline(never)]
-fn take_large_slow(at: NonNull<Core>, len: usize, fill: Fill) -> Result<Memory, Refused> {
+fn take_large_slow(
+    at: NonNull<PoolInner>,
+    len: usize,
+    fill: Fill,
+) -> Result<RawBuffer, AllocFailure> {
     take_counted(at, len, len, fill)
 }
 
 /// A mapping of at least `len` bytes, counted as a buffer of `asked`.
 #[inline(always)]
 fn take_counted(
-    at: NonNull<Core>,
+    at: NonNull<PoolInner>,
     len: usize,
-    asked: usize,
+    requested_len: usize,
     fill: Fill,
-) -> Result<Memory, Refused> {
+) -> Result<RawBuffer, AllocFailure> {
     if len > MAX_LEN {
-        return Err(Refused::Length);
+        return Err(AllocFailure::Length);
     }
-    let memory = take_mapped(at, len, asked, fill);
+    let memory = take_mapped(at, len, requested_len, fill);
     events::emit();
     memory
 }
 
 #[inline(always)]
-fn take_mapped(at: NonNull<Core>, len: usize, asked: usize, fill: Fill) -> Result<Memory, Refused> {
-    let core = Core::of(at);
+fn take_mapped(
+    at: NonNull<PoolInner>,
+    len: usize,
+    requested_len: usize,
+    fill: Fill,
+) -> Result<RawBuffer, AllocFailure> {
+    let inner = PoolInner::of(at);
     let cache = local(thread::current(), at);
     let large = match cache {
-        Some(cache) => cache.take_large(core, len),
-        None => core.take_large(len).or_else(|_| {
-            core.relieve();
-            core.take_large(len)
+        Some(cache) => cache.take_large(inner, len),
+        None => inner.take_large(len).or_else(|_| {
+            inner.relieve();
+            inner.take_large(len)
         }),
     };
     let large = large?;
     match cache {
-        Some(cache) => cache.magazines.large_live.add(asked),
-        None => core.count_large_live(asked as u64),
+        Some(cache) => cache.magazines.large_live.add(requested_len),
+        None => inner.count_large_live(requested_len as u64),
     }
-    let memory = large_memory(core, large, len, fill);
-    Large::of(large).set_asked(asked);
-    if let Some(marks) = &core.marks {
-        marks.add(asked);
+    let memory = large_memory(inner, large, len, fill);
+    LargeAlloc::of(large).set_requested_len(requested_len);
+    if let Some(watermarks) = &inner.watermarks {
+        watermarks.add(requested_len);
     }
-    gated::sample(cache, core, large.addr().get(), asked);
+    gated::sample(cache, inner, large.addr().get(), requested_len);
     Ok(memory)
 }
 
 #[inline(always)]
-fn large_memory(core: &Core, large: NonNull<Large>, len: usize, fill: Fill) -> Memory {
-    let this = Large::of(large);
-    this.set_asked(len);
-    if core.prefix.is_zero_fill() {
-        zero_large(core, this, this.capacity());
+fn large_memory(
+    inner: &PoolInner,
+    large: NonNull<LargeAlloc>,
+    len: usize,
+    fill: Fill,
+) -> RawBuffer {
+    let this = LargeAlloc::of(large);
+    this.set_requested_len(len);
+    if inner.prefix.is_zero_fill() {
+        zero_large(inner, this, this.capacity());
     } else if fill == Fill::Zero {
-        zero_large(core, this, len);
+        zero_large(inner, this, len);
     }
     if fill != Fill::Reserve {
         this.expose(len);
     }
-    Memory::of_large(large)
+    RawBuffer::of_large(large)
 }
 
 #[cold]
 #[inline(never)]
-fn zero_slot(start: NonNull<u8>, handle: Handle) {
-    zero(start, handle.slot_size());
+fn zero_slot(start: NonNull<u8>, tag: AllocTag) {
+    zero(start, tag.slot_size());
 }
 
 /// Zeroes the start of a slot.

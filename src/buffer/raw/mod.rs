@@ -2,14 +2,14 @@
 //!
 //! # Safety
 //!
-//! A [`Memory`] owns its slot or its mapping. All of its bytes are initialised: the system zeroes what it
+//! A [`RawBuffer`] owns its slot or its mapping. All of its bytes are initialised: the system zeroes what it
 //! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
 //! of undefined behaviour.
 
-use crate::error::Refused;
-use crate::inner::tag::{Handle, Place};
-use crate::inner::{Core, GATED};
-use crate::large::Large;
+use crate::error::AllocFailure;
+use crate::inner::tag::{AllocTag, Place};
+use crate::inner::{GATED, PoolInner};
+use crate::large::LargeAlloc;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::SPAN;
 use crate::thread::cache::{LocalCache, gated};
@@ -35,70 +35,70 @@ pub(crate) enum Fill {
 }
 
 /// Start and owner of a buffer's memory.
-pub(crate) struct Memory {
+pub(crate) struct RawBuffer {
     pub(crate) start: NonNull<u8>,
-    pub(crate) handle: Handle,
+    pub(crate) tag: AllocTag,
 }
 
 /// Makes a live large buffer at least `capacity` bytes long without a copy, on behalf of a request for
 /// `asked`. `false`: that cannot be done, and nothing has changed.
 pub(crate) fn grow_large(
-    at: NonNull<Core>,
-    large: NonNull<Large>,
+    at: NonNull<PoolInner>,
+    large: NonNull<LargeAlloc>,
     capacity: usize,
-    asked: usize,
+    requested_len: usize,
 ) -> bool {
-    let core = Core::of(at);
-    let before = Large::of(large).footprint();
+    let inner = PoolInner::of(at);
+    let before = LargeAlloc::of(large).footprint();
     let grow = || {
-        let grown = Large::of(large).grow(&core.mapper, capacity, core.map_options());
-        if matches!(grown, Some(Err(Refused::System))) {
+        let grown = LargeAlloc::of(large).grow(&inner.mapper, capacity, inner.map_options());
+        if matches!(grown, Some(Err(AllocFailure::System))) {
             // Counted as mapped for a moment, and free again.
-            core.notify();
+            inner.notify();
         }
         grown
     };
     let grown = match grow() {
-        Some(Err(Refused::Limit)) => {
+        Some(Err(AllocFailure::Limit)) => {
             thread::current().flush(at);
-            core.relieve();
+            inner.relieve();
             grow()
         }
         first => first,
     };
     let grown = matches!(grown, Some(Ok(())));
     if grown {
-        ask(at, large, asked);
-        let more = Large::of(large).footprint().saturating_sub(before);
-        events::note(core.id, Event::MappingsGrown, 1, more);
+        ask(at, large, requested_len);
+        let more = LargeAlloc::of(large).footprint().saturating_sub(before);
+        events::note(inner.id, Event::MappingsGrown, 1, more);
     }
     events::emit();
     grown
 }
 
 /// Sets the length that a live large buffer is counted with.
-pub(crate) fn ask(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
-    let before = Large::of(large).asked();
-    Large::of(large).set_asked(asked);
-    let more = asked.wrapping_sub(before);
-    if let Some(marks) = &Core::of(at).marks {
-        if asked > before {
-            marks.add(more);
+pub(crate) fn ask(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
+    let before = LargeAlloc::of(large).requested_len();
+    LargeAlloc::of(large).set_requested_len(requested_len);
+    let more = requested_len.wrapping_sub(before);
+    if let Some(watermarks) = &PoolInner::of(at).watermarks {
+        if requested_len > before {
+            watermarks.add(more);
         } else {
-            marks.subtract(before - asked);
+            watermarks.subtract(before - requested_len);
         }
     }
     match local(thread::current(), at) {
         Some(cache) => cache.magazines.large_live.add(more),
-        None => Core::of(at).count_large_live(more as u64),
+        None => PoolInner::of(at).count_large_live(more as u64),
     }
 }
 
 /// This thread's local cache of the pool, made if need be.
 #[inline(always)]
-pub(crate) fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
-    let core = Core::of(at);
-    match thread.find(core.key) {
+pub(crate) fn local(thread: &Thread, at: NonNull<PoolInner>) -> Option<&LocalCache> {
+    let inner = PoolInner::of(at);
+    match thread.find(inner.key) {
         Some(cache) if cache.is_of(at) => Some(cache),
         _ => thread.find_or_attach(at),
     }
@@ -106,9 +106,9 @@ pub(crate) fn local(thread: &Thread, at: NonNull<Core>) -> Option<&LocalCache> {
 
 /// Zeroes the first `len` bytes of a large buffer, as far as they may be anything else.
 #[inline(never)]
-pub(crate) fn zero_large(core: &Core, large: &Large, len: usize) {
+pub(crate) fn zero_large(inner: &PoolInner, large: &LargeAlloc, len: usize) {
     let stale = large.dirty().min(len);
-    if stale >= PURGE_BYTES && large.purge(&core.mapper) {
+    if stale >= PURGE_BYTES && large.purge(&inner.mapper) {
         return;
     }
     // SAFETY: `dirty` is within the mapping, which the caller owns.
@@ -118,20 +118,20 @@ pub(crate) fn zero_large(core: &Core, large: &Large, len: usize) {
     }
 }
 
-impl Memory {
-    pub(crate) fn of_large(large: NonNull<Large>) -> Self {
+impl RawBuffer {
+    pub(crate) fn of_large(large: NonNull<LargeAlloc>) -> Self {
         Self {
-            start: Large::of(large).base(),
-            handle: Handle::large(large),
+            start: LargeAlloc::of(large).base(),
+            tag: AllocTag::large(large),
         }
     }
 
     /// The pool this memory belongs to.
-    pub(crate) fn core(&self) -> NonNull<Core> {
-        let owner = match self.handle.place() {
-            Place::Large(large) => Large::of(large).owner(),
+    pub(crate) fn inner(&self) -> NonNull<PoolInner> {
+        let owner = match self.tag.place() {
+            Place::Large(large) => LargeAlloc::of(large).owner(),
             // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
-            Place::Slot => unsafe { owner_of(self.start, self.handle.region_shift()) },
+            Place::Slot => unsafe { owner_of(self.start, self.tag.region_shift()) },
         };
         owner.cast()
     }
@@ -139,22 +139,23 @@ impl Memory {
     /// The first byte of the slot or mapping, and how many bytes it has.
     #[inline]
     pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
-        match self.handle.place() {
-            Place::Large(large) => (Large::of(large).base(), Large::of(large).capacity()),
-            Place::Slot if self.handle.is_advanced() => {
-                (self.slot_start(), self.handle.slot_size())
-            }
-            Place::Slot => (self.start, self.handle.slot_size()),
+        match self.tag.place() {
+            Place::Large(large) => (
+                LargeAlloc::of(large).base(),
+                LargeAlloc::of(large).capacity(),
+            ),
+            Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.slot_size()),
+            Place::Slot => (self.start, self.tag.slot_size()),
         }
     }
 
     /// The start of the slot that `start` has moved away from.
     #[cold]
     fn slot_start(&self) -> NonNull<u8> {
-        let core = Core::of(self.core());
-        let class = core.table.get(self.handle.class());
+        let inner = PoolInner::of(self.inner());
+        let class = inner.table.get(self.tag.class());
         // Slabs and spans are aligned to their sizes, as they lie in aligned regions.
-        let size = core.table.slab_size * if class.spans { SPAN } else { 1 };
+        let size = inner.table.slab_size * if class.spans { SPAN } else { 1 };
         let offset = self.start.addr().get() & (size - 1);
         let past = offset - class.slot_of_offset(offset) * class.slot_size as usize;
         // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see `Buffer::advance`).
@@ -163,7 +164,7 @@ impl Memory {
 
     /// What the pool's sampler knows this memory by.
     fn key(&self) -> usize {
-        match self.handle.place() {
+        match self.tag.place() {
             Place::Large(large) => large.addr().get(),
             Place::Slot => self.extent().0.addr().get(),
         }
@@ -171,8 +172,8 @@ impl Memory {
 
     /// Tells the sampler that a buffer moves from here to other memory of the pool, on behalf of a request for
     /// `len` bytes.
-    pub(crate) fn moves_to(&self, other: &Memory, len: usize) {
-        if let Some(sampler) = &Core::of(self.core()).sampler {
+    pub(crate) fn moves_to(&self, other: &RawBuffer, len: usize) {
+        if let Some(sampler) = &PoolInner::of(self.inner()).sampler {
             sampler.follow(self.key(), other.key(), len);
         }
     }
@@ -180,13 +181,13 @@ impl Memory {
     /// Gives the memory back.
     #[inline(always)]
     pub(crate) fn give(self) {
-        let class = self.handle.class();
-        if self.handle.is_plain_global() {
+        let class = self.tag.class();
+        if self.tag.is_plain_global() {
             if thread::current().global.give(class, self.start) {
                 return;
             }
-        } else if self.handle.is_plain()
-            && let Some(cache) = thread::current().find(self.handle.pool_id())
+        } else if self.tag.is_plain()
+            && let Some(cache) = thread::current().find(self.tag.pool_id())
             && cache.give(class, self.start)
         {
             return;
@@ -196,7 +197,7 @@ impl Memory {
 
     #[inline(never)]
     fn give_other(self) {
-        match self.handle.place() {
+        match self.tag.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_other_slot(),
         }
@@ -205,9 +206,9 @@ impl Memory {
     /// In a gated pool this is the fast path. Apart from `give_other`, which is a large buffer's.
     #[inline(never)]
     fn give_other_slot(self) {
-        if self.handle.is_plain()
-            && let Some(cache) = thread::current().find(self.handle.pool_id() | GATED)
-            && cache.give_entered(self.handle.class(), self.start)
+        if self.tag.is_plain()
+            && let Some(cache) = thread::current().find(self.tag.pool_id() | GATED)
+            && cache.give_entered(self.tag.class(), self.start)
         {
             return;
         }
@@ -218,16 +219,16 @@ impl Memory {
     #[inline(never)]
     fn give_slot(self) {
         let (slot, size) = self.extent();
-        let class = self.handle.class();
-        if self.handle.is_scrubbed() {
+        let class = self.tag.class();
+        if self.tag.is_scrubbed() {
             scrub(slot, size);
         }
-        let at = self.core();
-        let core = Core::of(at);
+        let at = self.inner();
+        let inner = PoolInner::of(at);
         let thread = thread::current();
         // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
-        let cache = thread.find(core.key).filter(|cache| cache.is_of(at));
-        if core.config.gated {
+        let cache = thread.find(inner.key).filter(|cache| cache.is_of(at));
+        if inner.config.gated {
             give_gated(thread, cache, at, class, slot);
             events::emit();
             return;
@@ -238,40 +239,40 @@ impl Memory {
             return;
         }
         // The slot may be what keeps the pool alive, and is about to go.
-        core.retain();
+        inner.retain();
         match thread.find_or_attach(at) {
-            Some(cache) => cache.give_slow(core, class, slot),
-            None => core.give_slot(class, slot),
+            Some(cache) => cache.give_slow(inner, class, slot),
+            None => inner.give_slot(class, slot),
         }
-        Core::release(at);
+        PoolInner::release(at);
         events::emit();
     }
 }
 
-/// The rest of [`Memory::give_slot`] in a gated pool.
+/// The rest of [`RawBuffer::give_slot`] in a gated pool.
 fn give_gated(
     thread: &Thread,
     cache: Option<&LocalCache>,
-    at: NonNull<Core>,
+    at: NonNull<PoolInner>,
     class: usize,
     slot: NonNull<u8>,
 ) {
-    let core = Core::of(at);
+    let inner = PoolInner::of(at);
     let cache = match cache {
         // Attached, so the pool stays while we are here.
-        Some(cache) if !core.is_closed() => Some(cache),
+        Some(cache) if !inner.is_closed() => Some(cache),
         _ => thread.find_or_attach(at),
     };
-    if let Some(sampler) = &core.sampler {
+    if let Some(sampler) = &inner.sampler {
         sampler.forget(slot.addr().get());
     }
     if cache.is_some() {
-        return gated::give(cache, core, class, slot);
+        return gated::give(cache, inner, class, slot);
     }
     // The slot may be what keeps the pool alive, and is about to go.
-    core.retain();
-    gated::give(None, core, class, slot);
-    Core::release(at);
+    inner.retain();
+    gated::give(None, inner, class, slot);
+    PoolInner::release(at);
 }
 
 /// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
@@ -283,48 +284,48 @@ fn scrub(start: NonNull<u8>, len: usize) {
 
 /// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
-fn give_large(large: NonNull<Large>) {
-    let this = Large::of(large);
-    let at: NonNull<Core> = this.owner().cast();
-    let core = Core::of(at);
-    let asked = this.end_asked();
-    if core.config.zero_on_free {
-        zero_large(core, this, this.capacity());
+fn give_large(large: NonNull<LargeAlloc>) {
+    let this = LargeAlloc::of(large);
+    let at: NonNull<PoolInner> = this.owner().cast();
+    let inner = PoolInner::of(at);
+    let requested_len = this.end_requested_len();
+    if inner.config.zero_on_free {
+        zero_large(inner, this, this.capacity());
     }
-    if let Some(cache) = thread::current().find(core.id)
+    if let Some(cache) = thread::current().find(inner.id)
         && cache.is_of(at)
-        && cache.keep(core, large)
+        && cache.keep(inner, large)
     {
-        cache.magazines.large_live.subtract(asked);
+        cache.magazines.large_live.subtract(requested_len);
         return;
     }
-    give_large_slow(at, large, asked);
+    give_large_slow(at, large, requested_len);
 }
 
 #[inline(never)]
-fn give_large_slow(at: NonNull<Core>, large: NonNull<Large>, asked: usize) {
-    if Large::of(large).shared().is_some() {
+fn give_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
+    if LargeAlloc::of(large).shared().is_some() {
         return part::leave(large);
     }
-    let core = Core::of(at);
+    let inner = PoolInner::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
-    core.retain();
-    if let Some(sampler) = &core.sampler {
+    inner.retain();
+    if let Some(sampler) = &inner.sampler {
         sampler.forget(large.addr().get());
     }
     match local(thread::current(), at) {
         Some(cache) => {
-            cache.magazines.large_live.subtract(asked);
-            cache.give_large(core, large);
+            cache.magazines.large_live.subtract(requested_len);
+            cache.give_large(inner, large);
         }
         None => {
-            core.count_large_live((asked as u64).wrapping_neg());
-            core.give_large(large);
+            inner.count_large_live((requested_len as u64).wrapping_neg());
+            inner.give_large(large);
         }
     }
-    if let Some(marks) = &core.marks {
-        marks.subtract(asked);
+    if let Some(watermarks) = &inner.watermarks {
+        watermarks.subtract(requested_len);
     }
-    Core::release(at);
+    PoolInner::release(at);
     events::emit();
 }

@@ -7,16 +7,16 @@ const OPTIONS: MapOptions = MapOptions {
     guard_pages: false,
 };
 
-fn map(mapper: &Mapper, len: usize) -> NonNull<Large> {
-    Large::map(mapper, len, OPTIONS, NonNull::dangling()).unwrap()
+fn map(mapper: &Mapper, len: usize) -> NonNull<LargeAlloc> {
+    LargeAlloc::map(mapper, len, OPTIONS, NonNull::dangling()).unwrap()
 }
 
 fn unmap(mapper: &Mapper, mut evicted: Evicted) -> Vec<usize> {
     let mut lengths = Vec::new();
     while let Some(large) = evicted.pop() {
-        lengths.push(Large::of(large).capacity());
+        lengths.push(LargeAlloc::of(large).capacity());
         // SAFETY: evicted, so this test's alone.
-        unsafe { Large::unmap(large, mapper) }.unwrap();
+        unsafe { LargeAlloc::unmap(large, mapper) }.unwrap();
     }
     lengths
 }
@@ -77,12 +77,12 @@ fn a_purged_mapping_counts_no_memory_and_is_still_found() {
     let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
     let cache = MappingCache::new();
     let large = map(&mapper, 32 << 10);
-    Large::of(large).expose(32 << 10);
+    LargeAlloc::of(large).expose(32 << 10);
     cache.keep(large, &mapper);
     assert_eq!((cache.resident(), cache.footprint()), (0, 32 << 10));
     assert_eq!(unmap(&mapper, cache.release(0, 0, 0)), vec![]);
     assert_eq!(cache.take(32 << 10), Some(large));
-    assert_eq!(Large::of(large).dirty(), 0);
+    assert_eq!(LargeAlloc::of(large).dirty(), 0);
     cache.keep(large, &mapper);
     assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);
 }

@@ -6,11 +6,11 @@ use super::*;
 fn loom_leases_stay_within_their_bound() {
     model(|| {
         let rig = Rig::new(|config| config.lease_limit = PAGE);
-        let lease = |core: &Core, _: &LocalCache| core.lease(PAGE);
+        let lease = |inner: &PoolInner, _: &LocalCache| inner.lease(PAGE);
         let (a, b) = (rig.spawn(lease), rig.spawn(lease));
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert!(a != b, "there is room for one of them");
-        rig.core().end_lease(PAGE);
+        rig.inner().end_lease(PAGE);
         rig.finish();
     });
 }
@@ -24,7 +24,7 @@ fn loom_no_sum_misses_a_thread_that_ends() {
         let ending = thread::spawn(move || cache.get().detach());
         assert_eq!(rig.usage().large_live, PAGE as u64);
         ending.join().unwrap();
-        rig.core().count_large_live((PAGE as u64).wrapping_neg());
+        rig.inner().count_large_live((PAGE as u64).wrapping_neg());
         rig.finish();
     });
 }
@@ -33,14 +33,14 @@ fn loom_no_sum_misses_a_thread_that_ends() {
 fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.core().id;
-        let large = Sent(rig.core().take_large(PAGE).unwrap());
+        let id = rig.inner().id;
+        let large = Sent(rig.inner().take_large(PAGE).unwrap());
         let dropper = thread::spawn(move || {
             let large = large.get();
-            let core = rig.core();
-            core.retain();
-            core.give_large(large);
-            Core::release(rig.core);
+            let inner = rig.inner();
+            inner.retain();
+            inner.give_large(large);
+            PoolInner::release(rig.inner);
         });
         rig.close();
         dropper.join().unwrap();
@@ -52,22 +52,22 @@ fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
 fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
     model(|| {
         let rig = Rig::new(|config| config.cache_limit = PAGE);
-        let pair = Sent([0; 2].map(|_| rig.core().take_large(PAGE).unwrap()));
-        let giver = rig.spawn(move |core, _| {
+        let pair = Sent([0; 2].map(|_| rig.inner().take_large(PAGE).unwrap()));
+        let giver = rig.spawn(move |inner, _| {
             // The second is over the bound: the first is evicted for it, unless it is taken before.
             for large in pair.get() {
-                core.give_large(large);
+                inner.give_large(large);
             }
         });
-        let taker = rig.spawn(|core, _| {
-            let large = core.take_large(PAGE).unwrap();
+        let taker = rig.spawn(|inner, _| {
+            let large = inner.take_large(PAGE).unwrap();
             // SAFETY: the mapping is this thread's alone.
-            unsafe { Large::of(large).base().write(1) };
-            core.give_large(large);
+            unsafe { LargeAlloc::of(large).base().write(1) };
+            inner.give_large(large);
         });
         giver.join().unwrap();
         taker.join().unwrap();
-        assert!(rig.core().mappings.resident() <= PAGE);
+        assert!(rig.inner().mappings.resident() <= PAGE);
         rig.finish();
     });
 }
@@ -76,16 +76,16 @@ fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
 fn loom_the_limit_holds_when_two_threads_reach_it() {
     model(|| {
         let rig = Rig::new(|config| config.limit = 3 * PAGE);
-        let body = move |core: &'static Core, _: &LocalCache| {
-            let taken: Result<_, Refused> = core.take_large(2 * PAGE);
-            assert!(core.mapper.mapped() <= 3 * PAGE);
+        let body = move |inner: &'static PoolInner, _: &LocalCache| {
+            let taken: Result<_, AllocFailure> = inner.take_large(2 * PAGE);
+            assert!(inner.mapper.mapped() <= 3 * PAGE);
             match taken {
                 Ok(large) => {
-                    core.give_large(large);
+                    inner.give_large(large);
                     true
                 }
                 Err(refused) => {
-                    assert_eq!(refused, Refused::Limit);
+                    assert_eq!(refused, AllocFailure::Limit);
                     false
                 }
             }
@@ -94,9 +94,9 @@ fn loom_the_limit_holds_when_two_threads_reach_it() {
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert!(a || b, "the limit has room for one of them");
         // What the refused one had counted is not lost: the room is there.
-        rig.core().relieve();
-        let large = rig.core().take_large(3 * PAGE).unwrap();
-        rig.core().give_large(large);
+        rig.inner().relieve();
+        let large = rig.inner().take_large(3 * PAGE).unwrap();
+        rig.inner().give_large(large);
         rig.finish();
     });
 }

@@ -9,10 +9,10 @@
 //! Each thread of a model has its own local cache, which does not move while it is attached.
 
 use crate::config::{Config, Settings};
-use crate::error::Refused;
-use crate::inner::Core;
+use crate::error::AllocFailure;
+use crate::inner::PoolInner;
 use crate::inner::registry;
-use crate::large::Large;
+use crate::large::LargeAlloc;
 use crate::os::{Os, fake::FakeOs};
 use crate::pool::usage::{PoolUsage, of_pool};
 use crate::slab::region::owner_of;
@@ -36,10 +36,10 @@ const SLOT: u64 = 2048;
 #[derive(Clone, Copy)]
 struct Rig {
     fake: &'static FakeOs,
-    core: NonNull<Core>,
+    inner: NonNull<PoolInner>,
 }
 
-// SAFETY: a `Core` is made to be shared; the models keep it alive by its handle or a local cache.
+// SAFETY: a `PoolInner` is made to be shared; the models keep it alive by its handle or a local cache.
 unsafe impl Send for Rig {}
 
 /// A slot or large buffer on its way between threads.
@@ -70,65 +70,66 @@ impl Rig {
         change(&mut config);
         // A number of its own: a freed pool is known by its absence.
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let core = Core::create(NEXT.fetch_add(1, Relaxed), config, ClassTable::tiny()).unwrap();
-        Self { fake, core }
+        let inner =
+            PoolInner::create(NEXT.fetch_add(1, Relaxed), config, ClassTable::tiny()).unwrap();
+        Self { fake, inner }
     }
 
-    fn core(&self) -> &'static Core {
-        Core::of(self.core)
+    fn inner(&self) -> &'static PoolInner {
+        PoolInner::of(self.inner)
     }
 
     fn attach(&self) -> Box<LocalCache> {
         let cache = Box::new(LocalCache::new());
-        cache.attach(self.core).unwrap();
+        cache.attach(self.inner).unwrap();
         cache
     }
 
     /// Runs `body` on a thread of its own, with a local cache that is given back at the end.
     fn spawn<T: 'static>(
         self,
-        body: impl FnOnce(&'static Core, &LocalCache) -> T + Send + 'static,
+        body: impl FnOnce(&'static PoolInner, &LocalCache) -> T + Send + 'static,
     ) -> thread::JoinHandle<Sent<T>> {
         thread::spawn(move || {
             let rig = self;
             let cache = rig.attach();
-            let result = body(rig.core(), &cache);
+            let result = body(rig.inner(), &cache);
             cache.detach();
             Sent(result)
         })
     }
 
     fn usage(&self) -> PoolUsage {
-        of_pool(self.core())
+        of_pool(self.inner())
     }
 
     /// All is home: recount it, and let the pool go.
     fn finish(self) {
         let usage = self.usage();
-        let core = self.core();
+        let inner = self.inner();
         assert_eq!((usage.in_use, usage.large_live), (0, 0));
         assert_eq!(usage.external, self.fake.mapped() as u64);
-        core.relieve();
+        inner.relieve();
         let usage = self.usage();
         assert_eq!((usage.array_buffers, usage.external), (0, 0));
         assert_eq!(self.fake.mapped(), 0);
-        let id = core.id;
+        let id = inner.id;
         self.close();
         self.assert_gone(id);
     }
 
     /// Drops the last handle.
     fn close(self) {
-        assert!(self.core().remove_handle());
-        self.core().relieve();
-        Core::release(self.core);
+        assert!(self.inner().remove_handle());
+        self.inner().relieve();
+        PoolInner::release(self.inner);
     }
 
     /// All was unmapped, and the pool was freed.
     fn assert_gone(&self, id: u64) {
         assert_eq!(self.fake.mapped(), 0);
         let pools = registry::pools();
-        let left = pools.iter().any(|pool| Core::of(pool.cast()).id == id);
+        let left = pools.iter().any(|pool| PoolInner::of(pool.cast()).id == id);
         drop(pools);
         assert!(!left, "the pool was not freed");
     }
@@ -142,18 +143,18 @@ fn model(body: impl Fn() + Sync + Send + 'static) {
     builder.check(body);
 }
 
-fn take(core: &Core, cache: &LocalCache) -> NonNull<u8> {
+fn take(inner: &PoolInner, cache: &LocalCache) -> NonNull<u8> {
     let slot = cache.take(CLASS);
-    let slot = slot.unwrap_or_else(|| cache.take_slow(core, CLASS).unwrap());
+    let slot = slot.unwrap_or_else(|| cache.take_slow(inner, CLASS).unwrap());
     // SAFETY: the slot is out of a slab of a region of this pool.
-    let owner = unsafe { owner_of(slot, core.config.region_shift) };
-    assert_eq!(owner, NonNull::from(core).cast());
+    let owner = unsafe { owner_of(slot, inner.config.region_shift) };
+    assert_eq!(owner, NonNull::from(inner).cast());
     slot
 }
 
-fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
+fn give(inner: &PoolInner, cache: &LocalCache, slot: NonNull<u8>) {
     if !cache.give(CLASS, slot) {
-        cache.give_slow(core, CLASS, slot);
+        cache.give_slow(inner, CLASS, slot);
     }
 }
 
@@ -162,8 +163,8 @@ fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
     model(move || {
         let rig = Rig::new(|_| ());
         let kept = prepare(&rig);
-        let body = |core: &Core, cache: &LocalCache| {
-            let slot = take(core, cache);
+        let body = |inner: &PoolInner, cache: &LocalCache| {
+            let slot = take(inner, cache);
             // SAFETY: the slot is this thread's alone.
             unsafe { slot.write(1) };
             slot
@@ -173,7 +174,7 @@ fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
         assert_ne!(a, b, "one slot was taken twice");
         assert_eq!(rig.usage().in_use, (2 + kept.len() as u64) * SLOT);
         for slot in kept.into_iter().chain([a, b]) {
-            rig.core().give_slot(CLASS, slot);
+            rig.inner().give_slot(CLASS, slot);
         }
         rig.finish();
     });
@@ -187,17 +188,17 @@ fn loom_two_threads_miss_at_once() {
 #[test]
 fn loom_two_threads_ask_for_the_last_empty_slab() {
     // Two of the region's three slabs are full.
-    two_threads_miss(|rig| Vec::from([0; 4].map(|_| rig.core().take_slot(CLASS).unwrap())));
+    two_threads_miss(|rig| Vec::from([0; 4].map(|_| rig.inner().take_slot(CLASS).unwrap())));
 }
 
 #[test]
 fn loom_two_threads_ask_for_the_only_full_magazine() {
     two_threads_miss(|rig| {
-        let slots = [0; 3].map(|_| rig.core().take_slot(CLASS).unwrap());
+        let slots = [0; 3].map(|_| rig.inner().take_slot(CLASS).unwrap());
         let cache = rig.attach();
         slots
             .into_iter()
-            .for_each(|slot| give(rig.core(), &cache, slot));
+            .for_each(|slot| give(rig.inner(), &cache, slot));
         cache.detach();
         Vec::new()
     });
@@ -207,15 +208,15 @@ fn loom_two_threads_ask_for_the_only_full_magazine() {
 fn loom_a_slab_empties_while_another_thread_carves_it() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slots = Sent([0; 2].map(|_| rig.core().take_slot(CLASS).unwrap()));
-        let giver = rig.spawn(move |core, _| {
+        let slots = Sent([0; 2].map(|_| rig.inner().take_slot(CLASS).unwrap()));
+        let giver = rig.spawn(move |inner, _| {
             for slot in slots.get() {
-                core.give_slot(CLASS, slot);
+                inner.give_slot(CLASS, slot);
             }
         });
-        let taker = rig.spawn(|core, cache| {
-            let slot = take(core, cache);
-            give(core, cache, slot);
+        let taker = rig.spawn(|inner, cache| {
+            let slot = take(inner, cache);
+            give(inner, cache, slot);
         });
         giver.join().unwrap();
         taker.join().unwrap();
@@ -227,16 +228,16 @@ fn loom_a_slab_empties_while_another_thread_carves_it() {
 fn loom_full_magazines_cross_at_the_depot() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slots = Sent([0; 3].map(|_| rig.core().take_slot(CLASS).unwrap()));
-        let giver = rig.spawn(move |core, cache| {
+        let slots = Sent([0; 3].map(|_| rig.inner().take_slot(CLASS).unwrap()));
+        let giver = rig.spawn(move |inner, cache| {
             for slot in slots.get() {
-                give(core, cache, slot);
+                give(inner, cache, slot);
             }
         });
-        let taker = rig.spawn(|core, cache| {
-            let slots = [take(core, cache), take(core, cache)];
+        let taker = rig.spawn(|inner, cache| {
+            let slots = [take(inner, cache), take(inner, cache)];
             assert_ne!(slots[0], slots[1]);
-            slots.into_iter().for_each(|slot| give(core, cache, slot));
+            slots.into_iter().for_each(|slot| give(inner, cache, slot));
         });
         giver.join().unwrap();
         taker.join().unwrap();
@@ -249,16 +250,16 @@ fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
     model(|| {
         // One slab a region: giving it back empties the region.
         let rig = Rig::new(|config| config.region_shift = 13);
-        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
-        let giver = rig.spawn(move |core, _| {
-            core.give_slot(CLASS, slot.get());
-            core.relieve();
+        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let giver = rig.spawn(move |inner, _| {
+            inner.give_slot(CLASS, slot.get());
+            inner.relieve();
         });
-        let taker = rig.spawn(|core, _| {
-            let slot = core.take_slot(CLASS).unwrap();
+        let taker = rig.spawn(|inner, _| {
+            let slot = inner.take_slot(CLASS).unwrap();
             // SAFETY: the slot is this thread's alone, and its region is mapped.
             unsafe { slot.write(1) };
-            core.give_slot(CLASS, slot);
+            inner.give_slot(CLASS, slot);
         });
         giver.join().unwrap();
         taker.join().unwrap();
@@ -270,12 +271,12 @@ fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
 fn loom_a_thread_ends_while_another_trims() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
-        let ending = rig.spawn(move |core, cache| give(core, cache, slot.get()));
-        let core = rig.core();
-        core.call_threads();
-        core.relieve();
-        core.purge();
+        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let ending = rig.spawn(move |inner, cache| give(inner, cache, slot.get()));
+        let inner = rig.inner();
+        inner.call_threads();
+        inner.relieve();
+        inner.purge();
         ending.join().unwrap();
         rig.finish();
     });
@@ -287,26 +288,26 @@ fn loom_a_called_thread_loses_nothing() {
         let rig = Rig::new(|_| ());
         let cache = Sent(rig.attach());
         let owner = thread::spawn(move || {
-            let (core, cache) = (rig.core(), cache.get());
+            let (inner, cache) = (rig.inner(), cache.get());
             for _ in 0..2 {
-                let slot = take(core, &cache);
-                give(core, &cache, slot);
+                let slot = take(inner, &cache);
+                give(inner, &cache, slot);
             }
             let slots = cache.magazines.slots(CLASS);
             assert!((1..=2).contains(&slots), "a slab has two slots");
             Sent(cache)
         });
-        rig.core().call_threads();
+        rig.inner().call_threads();
         let cache = owner.join().unwrap().get();
         // Whoever has not answered yet comes to do it at the next drop.
         let called = cache.magazines.get(CLASS).capacity() == 0;
-        cache.answer(rig.core());
+        cache.answer(rig.inner());
         assert!(
             called || cache.magazines.slots(CLASS) > 0,
             "a call was lost"
         );
-        rig.core().call_threads();
-        cache.answer(rig.core());
+        rig.inner().call_threads();
+        cache.answer(rig.inner());
         assert_eq!(cache.magazines.slots(CLASS), 0, "a call was not answered");
         cache.detach();
         rig.finish();
@@ -317,21 +318,21 @@ fn loom_a_called_thread_loses_nothing() {
 fn last_slot_comes_home(slots: usize, region_shift: u32) {
     model(move || {
         let rig = Rig::new(|config| config.region_shift = region_shift);
-        let id = rig.core().id;
+        let id = rig.inner().id;
         let slots: Vec<_> = (0..slots)
-            .map(|_| rig.core().take_slot(CLASS).unwrap())
+            .map(|_| rig.inner().take_slot(CLASS).unwrap())
             .collect();
         let last = Sent(slots[0]);
         for slot in &slots[1..] {
-            rig.core().give_slot(CLASS, *slot);
+            rig.inner().give_slot(CLASS, *slot);
         }
         let dropper = thread::spawn(move || {
             // The slot's region keeps the pool alive.
             let slot = last.get();
-            let core = rig.core();
-            core.retain();
-            core.give_slot(CLASS, slot);
-            Core::release(rig.core);
+            let inner = rig.inner();
+            inner.retain();
+            inner.give_slot(CLASS, slot);
+            PoolInner::release(rig.inner);
         });
         rig.close();
         dropper.join().unwrap();
@@ -354,9 +355,9 @@ fn loom_the_last_handle_goes_while_idle_slabs_become_too_many() {
 fn loom_the_last_handle_goes_while_a_thread_ends() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.core().id;
-        let slot = Sent(rig.core().take_slot(CLASS).unwrap());
-        let ending = rig.spawn(move |core, cache| give(core, cache, slot.get()));
+        let id = rig.inner().id;
+        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let ending = rig.spawn(move |inner, cache| give(inner, cache, slot.get()));
         rig.close();
         ending.join().unwrap();
         rig.assert_gone(id);
@@ -367,12 +368,12 @@ fn loom_the_last_handle_goes_while_a_thread_ends() {
 fn loom_two_handles_go_at_once() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.core().id;
-        rig.core().add_handle();
+        let id = rig.inner().id;
+        rig.inner().add_handle();
         let body = move || {
-            let last = rig.core().remove_handle();
+            let last = rig.inner().remove_handle();
             if last {
-                Core::release(rig.core);
+                PoolInner::release(rig.inner);
             }
             last
         };

@@ -2,9 +2,9 @@
 
 use super::model;
 use crate::config::Levels;
-use crate::error::Refused;
+use crate::error::AllocFailure;
 use crate::pressure::wait_queue::{WaitQueue, Wake};
-use crate::pressure::watermark::Marks;
+use crate::pressure::watermark::Watermarks;
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 struct Permits(loom::sync::atomic::AtomicUsize);
 
 impl Permits {
-    fn take(&self) -> Result<usize, Refused> {
+    fn take(&self) -> Result<usize, AllocFailure> {
         use loom::sync::atomic::Ordering::Relaxed;
         self.0
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
-            .map_err(|_| Refused::Limit)
+            .map_err(|_| AllocFailure::Limit)
     }
 
     fn give(&self, queue: &WaitQueue) {
@@ -98,71 +98,71 @@ fn loom_nobody_in_the_queue_overtakes() {
 #[test]
 fn loom_marks_end_as_the_buffers_do() {
     model(|| {
-        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 0 }));
+        let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 0 }));
         let counting = [0; 2].map(|_| {
-            let marks = marks.clone();
+            let watermarks = watermarks.clone();
             thread::spawn(move || {
-                marks.add(1);
-                marks.subtract(1);
+                watermarks.add(1);
+                watermarks.subtract(1);
             })
         });
-        assert!(marks.wait(None));
+        assert!(watermarks.wait(None));
         for thread in counting {
             thread.join().unwrap();
         }
-        assert!(!marks.is_over(), "nothing is live");
+        assert!(!watermarks.is_over(), "nothing is live");
     });
 }
 
 #[test]
 fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
     model(|| {
-        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 1, low: 0 }));
+        let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 1, low: 0 }));
         let drops = {
-            let marks = marks.clone();
+            let watermarks = watermarks.clone();
             // Counted before the take at times: the figure wraps until both are done.
-            thread::spawn(move || marks.subtract(1))
+            thread::spawn(move || watermarks.subtract(1))
         };
-        marks.add(1);
+        watermarks.add(1);
         drops.join().unwrap();
-        assert!(!marks.is_over(), "nothing is live");
+        assert!(!watermarks.is_over(), "nothing is live");
     });
 }
 
 #[test]
 fn loom_marks_end_over_when_the_buffers_stay() {
     model(|| {
-        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
-        marks.add(2);
+        let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
+        watermarks.add(2);
         let drops = {
-            let marks = marks.clone();
-            thread::spawn(move || marks.subtract(1))
+            let watermarks = watermarks.clone();
+            thread::spawn(move || watermarks.subtract(1))
         };
-        marks.add(1);
+        watermarks.add(1);
         drops.join().unwrap();
-        assert!(marks.is_over(), "two are live");
+        assert!(watermarks.is_over(), "two are live");
     });
 }
 
 #[test]
 fn loom_a_drain_wakes_who_waits() {
     model(|| {
-        let marks = loom::sync::Arc::new(Marks::new(Levels { high: 2, low: 1 }));
-        marks.add(2);
-        let watch = marks.watch().suspend();
+        let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
+        watermarks.add(2);
+        let watch = watermarks.watch().suspend();
         let waits = {
-            let marks = marks.clone();
+            let watermarks = watermarks.clone();
             thread::spawn(move || {
-                let watch = marks.resume(watch);
+                let watch = watermarks.resume(watch);
                 while !watch.is_drained(Wake::this_thread()).unwrap() {
                     thread::park();
                 }
             })
         };
-        marks.subtract(1);
+        watermarks.subtract(1);
         // Filled again at once: the drain has been, all the same.
-        marks.add(1);
+        watermarks.add(1);
         waits.join().unwrap();
-        assert!(marks.is_over());
+        assert!(watermarks.is_over());
     });
 }

@@ -11,9 +11,9 @@ fn one_empty_region() -> Rig {
         config.limit = 4 * PAGE;
         config.gated = true;
     });
-    let slots = [0; 6].map(|_| gated::take(None, rig.core(), CLASS).unwrap());
+    let slots = [0; 6].map(|_| gated::take(None, rig.inner(), CLASS).unwrap());
     for slot in slots {
-        gated::give(None, rig.core(), CLASS, slot);
+        gated::give(None, rig.inner(), CLASS, slot);
     }
     let usage = rig.usage();
     assert_eq!(
@@ -25,30 +25,30 @@ fn one_empty_region() -> Rig {
 }
 
 fn wait_for_slot(rig: &Rig) -> NonNull<u8> {
-    let core = rig.core();
-    let slot = core.waiting.wait(None, || gated::take(None, core, CLASS));
+    let inner = rig.inner();
+    let slot = inner.waiting.wait(None, || gated::take(None, inner, CLASS));
     slot.unwrap()
 }
 
-fn wait_while(body: fn(&crate::inner::Core)) {
+fn wait_while(body: fn(&crate::inner::PoolInner)) {
     model(move || {
         let rig = one_empty_region();
-        let other = rig.spawn(move |core, _| body(core));
+        let other = rig.spawn(move |inner, _| body(inner));
         let slot = wait_for_slot(&rig);
         other.join().unwrap();
-        gated::give(None, rig.core(), CLASS, slot);
+        gated::give(None, rig.inner(), CLASS, slot);
         rig.finish();
     });
 }
 
 #[test]
 fn loom_slabs_that_a_purge_carries_wake_who_waits() {
-    wait_while(|core| {
-        core.purge();
+    wait_while(|inner| {
+        inner.purge();
     });
 }
 
 #[test]
 fn loom_an_empty_region_that_a_trim_carries_wakes_who_waits() {
-    wait_while(|core| core.trim());
+    wait_while(|inner| inner.trim());
 }

@@ -2,8 +2,8 @@
 
 use super::{CLASS, PAGE, Rig, Sent, model};
 use crate::config::Config;
-use crate::error::Refused;
-use crate::inner::Core;
+use crate::error::AllocFailure;
+use crate::inner::PoolInner;
 use crate::os::fake::{Call, Fault};
 use crate::thread::cache::{LocalCache, gated};
 use loom::thread;
@@ -16,18 +16,18 @@ fn two_slots(config: &mut Config) {
     config.gated = true;
 }
 
-fn take(core: &Core, cache: &LocalCache) -> Result<NonNull<u8>, Refused> {
-    gated::take(Some(cache), core, CLASS)
+fn take(inner: &PoolInner, cache: &LocalCache) -> Result<NonNull<u8>, AllocFailure> {
+    gated::take(Some(cache), inner, CLASS)
 }
 
-fn give(core: &Core, cache: &LocalCache, slot: NonNull<u8>) {
+fn give(inner: &PoolInner, cache: &LocalCache, slot: NonNull<u8>) {
     if !cache.give_entered(CLASS, slot) {
-        gated::give(Some(cache), core, CLASS, slot);
+        gated::give(Some(cache), inner, CLASS, slot);
     }
 }
 
-fn wait_for_slot(core: &Core) -> NonNull<u8> {
-    let slot = core.waiting.wait(None, || gated::take(None, core, CLASS));
+fn wait_for_slot(inner: &PoolInner) -> NonNull<u8> {
+    let slot = inner.waiting.wait(None, || gated::take(None, inner, CLASS));
     slot.unwrap()
 }
 
@@ -35,18 +35,18 @@ fn wait_for_slot(core: &Core) -> NonNull<u8> {
 /// flushes for it.
 fn spawn_idle(
     rig: Rig,
-    body: impl FnOnce(&'static Core, &LocalCache) + Send + 'static,
+    body: impl FnOnce(&'static PoolInner, &LocalCache) + Send + 'static,
 ) -> thread::JoinHandle<Sent<Box<LocalCache>>> {
     thread::spawn(move || {
         let rig = rig;
         let cache = rig.attach();
-        body(rig.core(), &cache);
+        body(rig.inner(), &cache);
         Sent(cache)
     })
 }
 
 fn both_slots(rig: &Rig) -> [NonNull<u8>; 2] {
-    [0; 2].map(|_| gated::take(None, rig.core(), CLASS).unwrap())
+    [0; 2].map(|_| gated::take(None, rig.inner(), CLASS).unwrap())
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
         let rig = Rig::new(two_slots);
         let [kept, dropped] = both_slots(&rig);
         let dropped = Sent(dropped);
-        let idle = spawn_idle(rig, move |core, cache| give(core, cache, dropped.get()));
-        let slot = wait_for_slot(rig.core());
+        let idle = spawn_idle(rig, move |inner, cache| give(inner, cache, dropped.get()));
+        let slot = wait_for_slot(rig.inner());
         assert_ne!(slot, kept);
         let cache = idle.join().unwrap().get();
         for slot in [kept, slot] {
-            gated::give(None, rig.core(), CLASS, slot);
+            gated::give(None, rig.inner(), CLASS, slot);
         }
         cache.detach();
         rig.finish();
@@ -72,17 +72,17 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
     model(|| {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig).map(Sent);
-        gated::give(None, rig.core(), CLASS, a.get());
-        let idle = spawn_idle(rig, move |core, cache| give(core, cache, b.get()));
-        let core = rig.core();
-        let large = core.waiting.wait(None, || {
-            core.take_large(2 * PAGE).or_else(|_| {
-                core.relieve();
-                core.take_large(2 * PAGE)
+        gated::give(None, rig.inner(), CLASS, a.get());
+        let idle = spawn_idle(rig, move |inner, cache| give(inner, cache, b.get()));
+        let inner = rig.inner();
+        let large = inner.waiting.wait(None, || {
+            inner.take_large(2 * PAGE).or_else(|_| {
+                inner.relieve();
+                inner.take_large(2 * PAGE)
             })
         });
-        assert!(core.mapper.mapped() <= core.config.limit);
-        core.give_large(large.unwrap());
+        assert!(inner.mapper.mapped() <= inner.config.limit);
+        inner.give_large(large.unwrap());
         idle.join().unwrap().get().detach();
         rig.finish();
     });
@@ -92,16 +92,16 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
 fn loom_an_owner_and_one_who_empties_its_magazines() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let idle = spawn_idle(rig, |core, cache| {
+        let idle = spawn_idle(rig, |inner, cache| {
             for _ in 0..2 {
                 // The limit has room for one region, and the other thread may be about to unmap it.
-                let slot = core.waiting.wait(None, || take(core, cache)).unwrap();
+                let slot = inner.waiting.wait(None, || take(inner, cache)).unwrap();
                 // SAFETY: the slot is this thread's alone.
                 unsafe { slot.write(1) };
-                give(core, cache, slot);
+                give(inner, cache, slot);
             }
         });
-        rig.core().relieve();
+        rig.inner().relieve();
         idle.join().unwrap().get().detach();
         rig.finish();
     });
@@ -112,13 +112,13 @@ fn trim_while_one_waits(prepare: fn(&Rig)) {
     model(move || {
         let rig = Rig::new(two_slots);
         prepare(&rig);
-        let trims = rig.spawn(|core, _| {
-            core.recall();
-            core.trim();
+        let trims = rig.spawn(|inner, _| {
+            inner.recall();
+            inner.trim();
         });
-        let slot = wait_for_slot(rig.core());
+        let slot = wait_for_slot(rig.inner());
         trims.join().unwrap();
-        gated::give(None, rig.core(), CLASS, slot);
+        gated::give(None, rig.inner(), CLASS, slot);
         rig.finish();
     });
 }
@@ -126,16 +126,16 @@ fn trim_while_one_waits(prepare: fn(&Rig)) {
 #[test]
 fn loom_a_slab_that_a_trim_carries_wakes_who_waits() {
     trim_while_one_waits(|rig| {
-        let slot = gated::take(None, rig.core(), CLASS).unwrap();
-        gated::give(None, rig.core(), CLASS, slot);
+        let slot = gated::take(None, rig.inner(), CLASS).unwrap();
+        gated::give(None, rig.inner(), CLASS, slot);
     });
 }
 
 #[test]
 fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
     trim_while_one_waits(|rig| {
-        let large = rig.core().take_large(PAGE).unwrap();
-        rig.core().give_large(large);
+        let large = rig.inner().take_large(PAGE).unwrap();
+        rig.inner().give_large(large);
         assert_eq!(rig.usage().large_cached, PAGE as u64);
     });
 }
@@ -144,10 +144,13 @@ fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
 fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let takes = rig.spawn(|core, _| Sent(wait_for_slot(core)));
-        let slots = [wait_for_slot(rig.core()), takes.join().unwrap().get().get()];
+        let takes = rig.spawn(|inner, _| Sent(wait_for_slot(inner)));
+        let slots = [
+            wait_for_slot(rig.inner()),
+            takes.join().unwrap().get().get(),
+        ];
         for slot in slots {
-            gated::give(None, rig.core(), CLASS, slot);
+            gated::give(None, rig.inner(), CLASS, slot);
         }
         rig.finish();
     });
@@ -163,11 +166,11 @@ fn loom_what_the_system_refused_wakes_who_waits() {
             first: 0,
             count: 1,
         }));
-        let takes = rig.spawn(|core, _| core.take_slot(CLASS).ok());
-        let slot = wait_for_slot(rig.core());
+        let takes = rig.spawn(|inner, _| inner.take_slot(CLASS).ok());
+        let slot = wait_for_slot(rig.inner());
         rig.fake.set_fault(None);
         for slot in takes.join().unwrap().get().into_iter().chain([slot]) {
-            gated::give(None, rig.core(), CLASS, slot);
+            gated::give(None, rig.inner(), CLASS, slot);
         }
         rig.finish();
     });
@@ -180,11 +183,11 @@ fn loom_a_mapping_on_its_way_wakes_who_waits() {
             two_slots(config);
             config.cache_limit = PAGE;
         });
-        let large = Sent(rig.core().take_large(PAGE).unwrap());
-        let giver = rig.spawn(move |core, _| core.give_large(large.get()));
-        let slot = wait_for_slot(rig.core());
+        let large = Sent(rig.inner().take_large(PAGE).unwrap());
+        let giver = rig.spawn(move |inner, _| inner.give_large(large.get()));
+        let slot = wait_for_slot(rig.inner());
         giver.join().unwrap();
-        gated::give(None, rig.core(), CLASS, slot);
+        gated::give(None, rig.inner(), CLASS, slot);
         rig.finish();
     });
 }
@@ -195,11 +198,11 @@ fn loom_an_end_of_thread_wakes_who_waits() {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig);
         let b = Sent(b);
-        let ending = rig.spawn(move |core, cache| give(core, cache, b.get()));
-        let b = wait_for_slot(rig.core());
+        let ending = rig.spawn(move |inner, cache| give(inner, cache, b.get()));
+        let b = wait_for_slot(rig.inner());
         ending.join().unwrap();
         for slot in [a, b] {
-            gated::give(None, rig.core(), CLASS, slot);
+            gated::give(None, rig.inner(), CLASS, slot);
         }
         rig.finish();
     });
@@ -208,10 +211,10 @@ fn loom_an_end_of_thread_wakes_who_waits() {
 /// A local cache with an empty magazine that has room, so that the next drop takes the short path.
 fn warm(rig: &Rig) -> Sent<Box<LocalCache>> {
     let cache = rig.attach();
-    let slot = take(rig.core(), &cache).unwrap();
-    give(rig.core(), &cache, slot);
+    let slot = take(rig.inner(), &cache).unwrap();
+    give(rig.inner(), &cache, slot);
     let slot = cache.take_entered(CLASS).unwrap().0;
-    gated::give(None, rig.core(), CLASS, slot);
+    gated::give(None, rig.inner(), CLASS, slot);
     assert_eq!(
         (
             cache.magazines.slots(CLASS),
@@ -231,12 +234,12 @@ fn loom_a_slot_dropped_on_the_short_path_wakes_who_waits() {
         let dropped = Sent(dropped);
         let idle = thread::spawn(move || {
             let (rig, cache) = (rig, cache.get());
-            give(rig.core(), &cache, dropped.get());
+            give(rig.inner(), &cache, dropped.get());
             Sent(cache)
         });
-        let slot = wait_for_slot(rig.core());
+        let slot = wait_for_slot(rig.inner());
         for slot in [kept, slot] {
-            gated::give(None, rig.core(), CLASS, slot);
+            gated::give(None, rig.inner(), CLASS, slot);
         }
         idle.join().unwrap().get().detach();
         rig.finish();
@@ -247,12 +250,12 @@ fn loom_a_slot_dropped_on_the_short_path_wakes_who_waits() {
 fn loom_the_last_handle_goes_while_a_gated_slot_comes_home() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let id = rig.core().id;
+        let id = rig.inner().id;
         let cache = warm(&rig);
-        let slot = Sent(gated::take(None, rig.core(), CLASS).unwrap());
+        let slot = Sent(gated::take(None, rig.inner(), CLASS).unwrap());
         let idle = thread::spawn(move || {
             let (rig, cache) = (rig, cache.get());
-            give(rig.core(), &cache, slot.get());
+            give(rig.inner(), &cache, slot.get());
             Sent(cache)
         });
         rig.close();

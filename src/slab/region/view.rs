@@ -1,7 +1,7 @@
 //! Going through all regions, one at a time, so that nobody waits long for the lock.
 
 use super::{RegionHead, Regions, State, head};
-use crate::slab::Look;
+use crate::slab::SlabView;
 use crate::sync::lock;
 use std::ptr::NonNull;
 
@@ -23,7 +23,7 @@ impl State {
 impl Regions {
     /// The address of the first region behind `address`, and what is in it. A region that stays mapped
     /// while somebody goes through all is seen exactly once.
-    pub(crate) fn look_behind(&self, address: usize, slabs: &mut Vec<Look>) -> Option<usize> {
+    pub(crate) fn look_behind(&self, address: usize, slabs: &mut Vec<SlabView>) -> Option<usize> {
         slabs.clear();
         // Here, so that the heap is not asked under the lock.
         slabs.reserve(self.geometry.slabs());
@@ -34,9 +34,9 @@ impl Regions {
         let fresh = head(region).fresh.get() as usize;
         for index in 0..self.geometry.slabs() {
             slabs.push(if index < fresh {
-                Look::at(self.geometry.header_at(region.cast(), index))
+                SlabView::at(self.geometry.header_at(region.cast(), index))
             } else {
-                Look::FRESH
+                SlabView::FRESH
             });
         }
         Some(region.addr().get())

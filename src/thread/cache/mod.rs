@@ -19,10 +19,10 @@
 //! to a pool (holding a reference) from `attach` to `detach`, and between these its core pointer is valid.
 
 use crate::depot::magazine::{Block, Magazine, Magazines};
-use crate::error::Refused;
-use crate::inner::Core;
-use crate::inner::tag::Handle;
-use crate::large::{Large, bin_of, serves};
+use crate::error::AllocFailure;
+use crate::inner::PoolInner;
+use crate::inner::tag::AllocTag;
+use crate::large::{LargeAlloc, bin_of, serves};
 use crate::slab::EmptySlabs;
 use crate::sync::{Ordering::SeqCst, const_fn, fence};
 use std::cell::Cell;
@@ -38,13 +38,13 @@ const PAGE: usize = 4096;
 /// See the module's text.
 pub(crate) struct LocalCache {
     pub(crate) magazines: Magazines,
-    core: Cell<Option<NonNull<Core>>>,
+    inner: Cell<Option<NonNull<PoolInner>>>,
     /// Whether the pool looks at each take and drop: for its marks, or to sample.
     watched: Cell<bool>,
     epoch: Cell<u32>,
     /// The mapping dropped last, and others by size.
-    last: Cell<Option<NonNull<Large>>>,
-    kept: [Cell<Option<NonNull<Large>>>; KEPT],
+    last: Cell<Option<NonNull<LargeAlloc>>>,
+    kept: [Cell<Option<NonNull<LargeAlloc>>>; KEPT],
     /// Bytes that may be in them: this thread's part of what the pool lets threads keep.
     lease: Cell<usize>,
     /// Takes until the next that is sampled.
@@ -58,7 +58,7 @@ impl LocalCache {
         pub(crate) fn new() -> Self {
             Self {
                 magazines: Magazines::new(),
-                core: Cell::new(None),
+                inner: Cell::new(None),
                 watched: Cell::new(false),
                 epoch: Cell::new(0),
                 last: Cell::new(None),
@@ -71,45 +71,49 @@ impl LocalCache {
     }
 
     /// Makes this the calling thread's local cache of the pool. It must not move until `detach`.
-    pub(crate) fn attach(&self, core: NonNull<Core>) -> Result<(), Refused> {
-        Core::of(core).register(&self.magazines)?;
-        Core::of(core).retain();
-        self.epoch.set(Core::of(core).epoch());
-        self.core.set(Some(core));
-        let Core { marks, sampler, .. } = Core::of(core);
-        self.watched.set(marks.is_some() || sampler.is_some());
+    pub(crate) fn attach(&self, inner: NonNull<PoolInner>) -> Result<(), AllocFailure> {
+        PoolInner::of(inner).register(&self.magazines)?;
+        PoolInner::of(inner).retain();
+        self.epoch.set(PoolInner::of(inner).epoch());
+        self.inner.set(Some(inner));
+        let PoolInner {
+            watermarks,
+            sampler,
+            ..
+        } = PoolInner::of(inner);
+        self.watched.set(watermarks.is_some() || sampler.is_some());
         if let Some(sampler) = sampler {
             self.unsampled.set(sampler.interval() - 1);
         }
-        let Core { table, prefix, .. } = Core::of(core);
+        let PoolInner { table, prefix, .. } = PoolInner::of(inner);
         for class in 0..table.count() {
-            let handle = Handle::slot(*prefix, class, table.get(class).slot_size as usize);
-            self.magazines.get(class).set_word(handle.to_word());
+            let tag = AllocTag::slot(*prefix, class, table.get(class).slot_size as usize);
+            self.magazines.get(class).set_word(tag.to_word());
         }
         Ok(())
     }
 
     /// Gives everything back and lets go of the pool.
     pub(crate) fn detach(&self) {
-        if let Some(core) = self.core.get() {
+        if let Some(inner) = self.inner.get() {
             self.flush();
-            Core::of(core).unregister(&self.magazines);
-            self.core.set(None);
-            if Core::of(core).is_closed() {
-                Core::of(core).relieve();
+            PoolInner::of(inner).unregister(&self.magazines);
+            self.inner.set(None);
+            if PoolInner::of(inner).is_closed() {
+                PoolInner::of(inner).relieve();
             }
-            Core::release(core);
+            PoolInner::release(inner);
         }
     }
 
     /// The pool, while attached.
     #[inline(always)]
-    pub(crate) fn core(&self) -> Option<&Core> {
-        self.core.get().map(Core::of)
+    pub(crate) fn inner(&self) -> Option<&PoolInner> {
+        self.inner.get().map(PoolInner::of)
     }
 
-    pub(crate) fn is_of(&self, core: NonNull<Core>) -> bool {
-        self.core.get() == Some(core)
+    pub(crate) fn is_of(&self, inner: NonNull<PoolInner>) -> bool {
+        self.inner.get() == Some(inner)
     }
 
     #[inline(always)]
@@ -119,10 +123,10 @@ impl LocalCache {
 
     /// As [`take`](Self::take), with the slot's handle.
     #[inline(always)]
-    pub(crate) fn take_with_handle(&self, class: usize) -> Option<(NonNull<u8>, Handle)> {
+    pub(crate) fn pop_with_tag(&self, class: usize) -> Option<(NonNull<u8>, AllocTag)> {
         let magazine = self.magazines.get(class);
         let slot = magazine.take()?;
-        Some((slot, Handle::slot_of_word(magazine.word())))
+        Some((slot, AllocTag::slot_of_word(magazine.word())))
     }
 
     #[inline(always)]
@@ -154,52 +158,56 @@ impl LocalCache {
     }
 
     /// Takes a slot when the loaded block is empty. May make a system call.
-    pub(crate) fn take_slow(&self, core: &Core, class: usize) -> Result<NonNull<u8>, Refused> {
-        self.answer(core);
-        match self.take_or_refill(core, class) {
+    pub(crate) fn take_slow(
+        &self,
+        inner: &PoolInner,
+        class: usize,
+    ) -> Result<NonNull<u8>, AllocFailure> {
+        self.answer(inner);
+        match self.take_or_refill(inner, class) {
             Err(_) => {
                 // The caches give up what they hold, this thread's first, before the request fails.
                 self.flush();
-                core.relieve();
-                self.take_or_refill(core, class)
+                inner.relieve();
+                self.take_or_refill(inner, class)
             }
             slot => slot,
         }
     }
 
-    fn take_or_refill(&self, core: &Core, class: usize) -> Result<NonNull<u8>, Refused> {
+    fn take_or_refill(&self, inner: &PoolInner, class: usize) -> Result<NonNull<u8>, AllocFailure> {
         let magazine = self.magazines.get(class);
-        if !self.prepare(core, class) {
-            return core.take_slot(class);
+        if !self.prepare(inner, class) {
+            return inner.take_slot(class);
         }
         if magazine.height() == 0 && magazine.previous_height() > 0 {
             magazine.swap();
         }
         if magazine.height() == 0 {
-            magazine.exchange_loaded(|block| core.refill(class, block))?;
+            magazine.exchange_loaded(|block| inner.refill(class, block))?;
         }
-        magazine.take().ok_or(Refused::System)
+        magazine.take().ok_or(AllocFailure::System)
     }
 
     /// Puts a slot back when the loaded block is full, or says it is. May make a system call.
-    pub(crate) fn give_slow(&self, core: &Core, class: usize, slot: NonNull<u8>) {
-        self.answer(core);
-        if !self.prepare(core, class) {
-            return core.give_slot(class, slot);
+    pub(crate) fn give_slow(&self, inner: &PoolInner, class: usize, slot: NonNull<u8>) {
+        self.answer(inner);
+        if !self.prepare(inner, class) {
+            return inner.give_slot(class, slot);
         }
-        self.push(core, class, slot);
-        if core.is_closed() {
+        self.push(inner, class, slot);
+        if inner.is_closed() {
             // Closed since the caller looked: this may have been the last drop, and nobody else comes by.
             self.flush();
-            core.relieve();
+            inner.relieve();
         }
     }
 
-    fn push(&self, core: &Core, class: usize, slot: NonNull<u8>) {
+    fn push(&self, inner: &PoolInner, class: usize, slot: NonNull<u8>) {
         let magazine = self.magazines.get(class);
         // Not the magazine's own capacity: somebody may set that to 0 meanwhile, and an empty magazine is
         // not to be taken for a full one.
-        let capacity = core.table.get(class).magazine_capacity;
+        let capacity = inner.table.get(class).magazine_capacity;
         if magazine.give_up_to(capacity, slot) {
             return;
         }
@@ -210,27 +218,27 @@ impl LocalCache {
         // Both full. The one that was previous is the colder one; its slots go.
         let mut spare = EmptySlabs::default();
         let exchange = |block| {
-            let (empty, slabs) = core.exchange_full(class, block);
+            let (empty, slabs) = inner.exchange_full(class, block);
             spare = slabs;
-            Ok::<_, Refused>(empty)
+            Ok::<_, AllocFailure>(empty)
         };
         let _ = magazine.exchange_loaded(exchange);
         let given = magazine.give_up_to(capacity, slot);
         debug_assert!(given, "an empty block has room");
-        core.give_slabs(class, spare);
+        inner.give_slabs(class, spare);
     }
 
     /// Gives the magazine its blocks and its capacity. `false`: there is no memory for blocks.
-    fn prepare(&self, core: &Core, class: usize) -> bool {
+    fn prepare(&self, inner: &PoolInner, class: usize) -> bool {
         let magazine = self.magazines.get(class);
         if !magazine.has_blocks() && !install(magazine) {
             return false;
         }
-        magazine.set_capacity(core.table.get(class).magazine_capacity);
+        magazine.set_capacity(inner.table.get(class).magazine_capacity);
         // SeqCst: pairs with the fence in `call_threads`. Either we see the raised epoch, or the caller's
         // zero comes after our capacity.
         fence(SeqCst);
-        if core.epoch() != self.epoch.get() {
+        if inner.epoch() != self.epoch.get() {
             // Called since `answer`: the next drop is to come here again.
             magazine.set_capacity(0);
         }
@@ -238,8 +246,8 @@ impl LocalCache {
     }
 
     /// Flushes if the pool has called.
-    pub(crate) fn answer(&self, core: &Core) {
-        let epoch = core.epoch();
+    pub(crate) fn answer(&self, inner: &PoolInner) {
+        let epoch = inner.epoch();
         if epoch != self.epoch.replace(epoch) {
             self.flush();
         }
@@ -247,17 +255,17 @@ impl LocalCache {
 
     /// Gives every slot back to its slab and every kept mapping to the mapping cache.
     pub(crate) fn flush(&self) {
-        let Some(core) = self.core() else { return };
-        for class in 0..core.table.count() {
+        let Some(inner) = self.inner() else { return };
+        for class in 0..inner.table.count() {
             let magazine = self.magazines.get(class);
-            let blocks = if core.config.gated {
-                let _inside = core.enter(&self.magazines);
+            let blocks = if inner.config.gated {
+                let _inside = inner.enter(&self.magazines);
                 magazine.uninstall()
             } else {
                 magazine.uninstall()
             };
             for block in blocks.into_iter().flatten() {
-                core.flush(class, block);
+                inner.flush(class, block);
                 // SAFETY: allocated for this magazine, out of it now, and emptied.
                 unsafe { Block::free(block) };
             }
@@ -266,17 +274,17 @@ impl LocalCache {
             if let Some(large) = kept.take() {
                 self.magazines
                     .large_kept
-                    .subtract(Large::of(large).footprint());
-                core.give_large(large);
+                    .subtract(LargeAlloc::of(large).footprint());
+                inner.give_large(large);
             }
         }
-        core.end_lease(self.lease.take());
+        inner.end_lease(self.lease.take());
     }
 
     /// A mapping this thread keeps, if one fits.
     #[inline(always)]
-    pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<Large>> {
-        let fits = |large: &NonNull<Large>| serves(Large::of(*large).capacity(), len);
+    pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<LargeAlloc>> {
+        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), len);
         let large = match self.last.get().filter(fits) {
             Some(last) => {
                 self.last.set(None);
@@ -292,26 +300,30 @@ impl LocalCache {
         };
         self.magazines
             .large_kept
-            .subtract(Large::of(large).footprint());
+            .subtract(LargeAlloc::of(large).footprint());
         Some(large)
     }
 
     /// A mapping from the pool's cache, or a new one. May make a system call.
-    pub(crate) fn take_large(&self, core: &Core, len: usize) -> Result<NonNull<Large>, Refused> {
-        self.answer(core);
-        core.take_large(len).or_else(|_| {
+    pub(crate) fn take_large(
+        &self,
+        inner: &PoolInner,
+        len: usize,
+    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+        self.answer(inner);
+        inner.take_large(len).or_else(|_| {
             self.flush();
-            core.relieve();
-            core.take_large(len)
+            inner.relieve();
+            inner.take_large(len)
         })
     }
 
     /// Keeps a freed mapping within the lease, if its place is free.
     #[inline(always)]
-    pub(crate) fn keep(&self, core: &Core, large: NonNull<Large>) -> bool {
-        let this = Large::of(large);
+    pub(crate) fn keep(&self, inner: &PoolInner, large: NonNull<LargeAlloc>) -> bool {
+        let this = LargeAlloc::of(large);
         let bytes = self.magazines.large_kept.get() as usize + this.footprint();
-        if bytes > self.lease.get() || self.epoch.get() != core.epoch() {
+        if bytes > self.lease.get() || self.epoch.get() != inner.epoch() {
             return false;
         }
         if self.last.get().is_some() && !self.move_last() {
@@ -328,7 +340,7 @@ impl LocalCache {
         let Some(last) = self.last.get() else {
             return true;
         };
-        let place = &self.kept[place_of(Large::of(last).capacity())];
+        let place = &self.kept[place_of(LargeAlloc::of(last).capacity())];
         if place.get().is_some() {
             return false;
         }
@@ -338,13 +350,13 @@ impl LocalCache {
     }
 
     /// Keeps a freed mapping with a longer lease, or gives it to the pool's cache. May make a system call.
-    pub(crate) fn give_large(&self, core: &Core, large: NonNull<Large>) {
-        self.answer(core);
-        let this = Large::of(large);
+    pub(crate) fn give_large(&self, inner: &PoolInner, large: NonNull<LargeAlloc>) {
+        self.answer(inner);
+        let this = LargeAlloc::of(large);
         let bytes = self.magazines.large_kept.get() as usize + this.footprint();
         let more = bytes.saturating_sub(self.lease.get());
-        if !core.lease(more) {
-            core.give_large(large);
+        if !inner.lease(more) {
+            inner.give_large(large);
             return;
         }
         self.lease.set(self.lease.get() + more);
@@ -353,12 +365,12 @@ impl LocalCache {
             && let Some(last) = self.last.replace(Some(large))
         {
             // Two of one size are enough: the last one goes where it belongs, and what was there goes.
-            let place = &self.kept[place_of(Large::of(last).capacity())];
+            let place = &self.kept[place_of(LargeAlloc::of(last).capacity())];
             if let Some(oldest) = place.replace(Some(last)) {
                 self.magazines
                     .large_kept
-                    .subtract(Large::of(oldest).footprint());
-                core.give_large(oldest);
+                    .subtract(LargeAlloc::of(oldest).footprint());
+                inner.give_large(oldest);
             }
         }
         self.last.set(Some(large));
