@@ -44,6 +44,8 @@ unsafe impl GlobalAlloc for Hooked {
 static POOL: OnceLock<Pool> = OnceLock::new();
 /// Buffers that hooks leave to others.
 static SHELF: [Mutex<Option<Owned>>; 16] = [const { Mutex::new(None) }; 16];
+/// A buffer that the next hook drops.
+static LEFT_TO_HOOK: Mutex<Option<Buffer>> = Mutex::new(None);
 /// Hooks run, and buffers whose bytes were not their owner's.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 static WRONG: AtomicUsize = AtomicUsize::new(0);
@@ -70,6 +72,9 @@ fn hook() {
         let len = LEN.get();
         let owned = [(); 3].map(|()| Owned::new(pool, len));
         drop(Owned::new(Pool::global(), len));
+        if let Ok(mut left) = LEFT_TO_HOOK.try_lock() {
+            drop(left.take());
+        }
         if let [kept, ..] = owned
             && turn.is_multiple_of(5)
             && let Ok(mut place) = SHELF[turn % SHELF.len()].try_lock()
@@ -244,6 +249,27 @@ fn the_queue_is_whole_in_the_hook() {
             for thread in threads {
                 drop(thread.join().expect("no panic"));
             }
+        }
+    });
+}
+
+/// Waits for the marks: the list of waiters is on the heap, and the hook's drops look at it.
+#[test]
+fn the_marks_are_whole_in_the_hook() {
+    let set = |pool: PoolBuilder| pool.high_water_mark(2_000).low_water_mark(1_500);
+    with_hook("the_marks_are_whole_in_the_hook", set, |pool| {
+        for _ in 0..20 {
+            let mut futures: Vec<_> = (0..40).map(|_| pin_box(pool.drained())).collect();
+            let mut context = Context::from_waker(Waker::noop());
+            for future in &mut futures {
+                // Over the mark until a hook drops it; what the hooks hold is below the low mark.
+                let over = pool.alloc_unsafe(2_000);
+                *LEFT_TO_HOOK.lock().expect("no panic") = Some(over);
+                let _ = future.as_mut().poll(&mut context);
+                drop(LEFT_TO_HOOK.lock().expect("no panic").take());
+            }
+            assert!(pool.wait_drained(Duration::from_secs(5)));
+            futures.truncate(10);
         }
     });
 }
