@@ -35,6 +35,14 @@ loom:
 bench *ARGS:
     cargo bench {{ ARGS }}
 
+# each kind of pool beside a simpler one: `just pools --rounds 9 limited`
+pools *ARGS:
+    cargo bench --bench pools -- {{ ARGS }}
+
+# the tests where the system refuses `membarrier`
+membarrier:
+    .ci/run membarrier
+
 # the other allocators, in interleaved rounds
 peers *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ ARGS }}

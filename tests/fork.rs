@@ -1,0 +1,124 @@
+//! Forks of a process with several threads. The child has one thread; what the others kept stays where it was.
+#![cfg(target_os = "linux")]
+
+mod common;
+#[path = "common/crew.rs"]
+mod crew;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use common::child::isolated;
+use common::{KIB, MIB, SLAB, assert_all_home, holds_stamp, is_all, stamp};
+use crew::Crew;
+use slabuf::{Buffer, Pool};
+
+const LENGTHS: [usize; 5] = [16, 1_400, SLAB, 12 * KIB, 300 * KIB];
+/// After this many seconds the kernel ends a child that waits for a thread it does not have.
+const WATCHDOG_SECONDS: u32 = 30;
+
+fn pools() -> [Pool; 3] {
+    [
+        Pool::builder(),
+        Pool::builder().limit(64 * MIB),
+        Pool::builder().high_water_mark(32 * MIB),
+    ]
+    .map(|builder| builder.build().expect("valid settings"))
+}
+
+fn mixed(pool: &Pool) -> Vec<Buffer> {
+    LENGTHS.map(|len| pool.alloc_filled(len, [7])).into()
+}
+
+/// Runs `there` in a forked child and returns the child's status.
+fn status_of_child(there: impl FnOnce()) -> i32 {
+    // SAFETY: the child runs `there` and `_exit` alone. The other threads of the tests in this file hold no lock of the C
+    // library that these need: they wait for jobs, or allocate and drop buffers.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "no fork");
+    if child == 0 {
+        // SAFETY: takes a number; ends this process by a signal unless it has ended before.
+        unsafe { libc::alarm(WATCHDOG_SECONDS) };
+        let code = i32::from(catch_unwind(AssertUnwindSafe(there)).is_err());
+        // SAFETY: ends the process without the parent's exit handlers, as a forked child should.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for this process's own child; the pointer is to a number of the right type.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(waited, child);
+    status
+}
+
+/// A child uses the buffers that it got, while the parent's other threads work, and the parent's stay as they were.
+#[test]
+fn a_child_uses_its_buffers_beside_busy_threads() {
+    isolated("a_child_uses_its_buffers_beside_busy_threads", || {
+        let done = Arc::new(AtomicBool::new(false));
+        let workers: Vec<_> = pools()
+            .into_iter()
+            .map(|pool| {
+                let done = done.clone();
+                std::thread::spawn(move || {
+                    while !done.load(Relaxed) {
+                        drop(mixed(&pool));
+                    }
+                    assert_all_home(&pool);
+                })
+            })
+            .collect();
+        let mut held: Vec<Buffer> = pools().iter().flat_map(mixed).collect();
+        held.iter_mut().for_each(|buffer| stamp(buffer, 1));
+        for _ in 0..20 {
+            let status = status_of_child(|| {
+                for buffer in &mut held {
+                    assert!(holds_stamp(buffer, 1));
+                    stamp(buffer, 2);
+                    assert!(holds_stamp(buffer, 2));
+                }
+            });
+            assert_eq!(status, 0, "a child failed");
+            assert!(held.iter().all(|buffer| holds_stamp(buffer, 1)));
+        }
+        done.store(true, Relaxed);
+        for worker in workers {
+            worker.join().expect("no panic");
+        }
+    });
+}
+
+/// Where the parent's other threads are idle, a child allocates, drops, asks and trims, and waits for no thread that it
+/// does not have. The parent goes on as before.
+#[test]
+fn a_child_uses_pools_of_idle_threads() {
+    isolated("a_child_uses_pools_of_idle_threads", || {
+        let crew = Crew::of(4);
+        for pool in pools() {
+            let inner = pool.clone();
+            crew.each(move |_| drop(mixed(&inner)));
+            let held = mixed(&pool);
+            let in_use = pool.usage().in_use;
+            for _ in 0..3 {
+                let status = status_of_child(|| {
+                    assert!(held.iter().all(|buffer| is_all(buffer, 7)));
+                    assert_eq!(pool.usage().in_use, in_use);
+                    pool.trim();
+                    let more = mixed(&pool);
+                    assert!(more.iter().all(|buffer| is_all(buffer, 7)));
+                    drop(more);
+                    assert!(pool.try_alloc(60 * MIB).is_ok());
+                    pool.trim();
+                    assert_eq!(pool.usage().in_use, in_use);
+                });
+                assert_eq!(status, 0, "a child failed");
+                assert_eq!(pool.usage().in_use, in_use);
+            }
+            let inner = pool.clone();
+            crew.each(move |_| drop(mixed(&inner)));
+            drop(held);
+            assert_all_home(&pool);
+        }
+        crew.dismiss();
+    });
+}

@@ -1,0 +1,341 @@
+//! Threads that end: while their storage is destroyed, by a panic, in great number, and beside a trim.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::{self, Builder};
+
+use common::child::{figure, isolated};
+use common::{KIB, MIB, SLAB, is_all};
+use slabuf::{Buffer, Pool, PoolBuilder, memory_usage};
+
+/// A stack, and with it a thread's storage, that the C library unmaps as soon as the thread has ended: its cache of
+/// stacks is smaller. What still points there is found by a fault.
+const UNMAPPED_STACK: usize = 64 * MIB;
+const LENGTHS: [usize; 6] = [16, 1_400, SLAB, 12 * KIB, 100 * KIB, 300 * KIB];
+
+type Kind = (&'static str, fn(PoolBuilder) -> PoolBuilder);
+
+fn kinds() -> Vec<(&'static str, Pool)> {
+    let kinds: [Kind; 5] = [
+        ("plain", |pool| pool),
+        ("limited", |pool| pool.limit(64 * MIB)),
+        ("with marks", |pool| pool.high_water_mark(32 * MIB)),
+        ("sampled", |pool| pool.sample(3)),
+        ("wiping", |pool| pool.zero_on_free(true)),
+    ];
+    kinds
+        .into_iter()
+        .map(|(name, set)| (name, set(Pool::builder()).build().expect("valid settings")))
+        .collect()
+}
+
+fn mixed(pool: &Pool, rounds: usize) -> Vec<Buffer> {
+    (0..rounds)
+        .flat_map(|_| LENGTHS)
+        .map(|len| pool.alloc_filled(len, [7]))
+        .collect()
+}
+
+/// Everything that is not live returns to the system at a trim, and the pool works on.
+fn assert_nothing_is_kept(name: &str, pool: &Pool) {
+    let usage = pool.usage();
+    assert_eq!(
+        (usage.in_use, usage.large_live),
+        (0, 0),
+        "{name}: {usage:?}"
+    );
+    pool.trim();
+    let usage = pool.usage();
+    assert_eq!((usage.external, usage.cached), (0, 0), "{name}: {usage:?}");
+    let again = mixed(pool, 2);
+    assert!(again.iter().all(|buffer| is_all(buffer, 7)), "{name}");
+    drop(again);
+    pool.trim();
+    assert_eq!(pool.usage().external, 0, "{name}");
+}
+
+// ---- Destructors of keys: they run after all thread-local destructors ----
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs the job that a thread left as the value of its key.
+///
+/// # Safety
+///
+/// `job` comes from `Box::into_raw` of a `Box<Job>`, which nothing else uses.
+unsafe extern "C" fn run_job(job: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let job = unsafe { Box::from_raw(job.cast::<Job>()) };
+    job();
+}
+
+/// The key whose destructor runs jobs.
+fn job_key() -> libc::pthread_key_t {
+    static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: the pointer is to a key that lives until the call returns; the destructor may be called with every value
+        // that `at_key_destruction` sets, and no other function sets any.
+        let result = unsafe { libc::pthread_key_create(&raw mut key, Some(run_job)) };
+        assert_eq!(result, 0, "a key is free");
+        key
+    })
+}
+
+/// Runs `before` on a new thread, `job` in the destructor of one of its keys, and waits until its storage is gone.
+fn at_key_destruction(before: impl FnOnce() + Send + 'static, job: impl FnOnce() + Send + 'static) {
+    let job: Box<Job> = Box::new(Box::new(job));
+    let thread = Builder::new().stack_size(UNMAPPED_STACK).spawn(move || {
+        before();
+        let value: *mut c_void = Box::into_raw(job).cast();
+        // SAFETY: the key exists; its destructor gets the box that `value` came from.
+        let result = unsafe { libc::pthread_setspecific(job_key(), value) };
+        assert_eq!(result, 0);
+    });
+    let thread = thread.expect("there is room for a stack");
+    thread.join().expect("no panic");
+}
+
+/// A thread whose first use of the crate is in the destructor of a key leaves nothing that points to its storage.
+#[test]
+fn the_first_use_is_in_a_key_destructor() {
+    isolated("the_first_use_is_in_a_key_destructor", || {
+        for (name, pool) in kinds() {
+            for _ in 0..5 {
+                let inner = pool.clone();
+                at_key_destruction(|| (), move || drop(mixed(&inner, 3)));
+                assert_nothing_is_kept(name, &pool);
+            }
+        }
+        for _ in 0..5 {
+            at_key_destruction(|| (), || drop(mixed(Pool::global(), 3)));
+            assert_nothing_is_kept("global", Pool::global());
+        }
+    });
+}
+
+/// The same where the thread has used the crate before, so that its caches are gone when the key is destroyed.
+#[test]
+fn a_later_use_is_in_a_key_destructor() {
+    isolated("a_later_use_is_in_a_key_destructor", || {
+        for (name, pool) in kinds() {
+            for _ in 0..5 {
+                let (before, inner) = (pool.clone(), pool.clone());
+                at_key_destruction(
+                    move || drop(mixed(&before, 3)),
+                    move || drop(mixed(&inner, 3)),
+                );
+                assert_nothing_is_kept(name, &pool);
+            }
+        }
+    });
+}
+
+/// Buffers allocated in the destructor of a key outlive the thread, and the pool may end there.
+#[test]
+fn buffers_and_pools_cross_a_key_destructor() {
+    isolated("buffers_and_pools_cross_a_key_destructor", || {
+        let start = memory_usage().external;
+        for (name, pool) in kinds() {
+            let (sender, receiver) = mpsc::channel();
+            let inner = pool.clone();
+            let held = mixed(&pool, 1);
+            let send = move || {
+                drop(held);
+                sender.send(mixed(&inner, 2)).expect("the test listens");
+            };
+            at_key_destruction(|| (), send);
+            let live = receiver.recv().expect("sent before the thread ended");
+            assert!(live.iter().all(|buffer| is_all(buffer, 7)), "{name}");
+            drop(live);
+            // The last handle.
+            at_key_destruction(|| (), move || drop((mixed(&pool, 1), pool)));
+            assert_eq!(memory_usage().external, start, "{name}");
+        }
+    });
+}
+
+// ---- Thread-local destructors ----
+
+/// In its destructor drops what it holds and uses its pool; then drops its handle.
+#[derive(Default)]
+struct Late {
+    pool: Option<Pool>,
+    held: Vec<Buffer>,
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            self.held.clear();
+            drop(mixed(&pool, 2));
+        }
+    }
+}
+
+thread_local! {
+    static FIRST: RefCell<Late> = RefCell::default();
+    static SECOND: RefCell<Late> = RefCell::default();
+}
+
+/// Thread-local values, one registered before the thread's first use of the crate and one after it, so that one of their
+/// destructors runs before the crate's own and one after it.
+#[test]
+fn thread_local_destructors_on_both_sides() {
+    isolated("thread_local_destructors_on_both_sides", || {
+        let start = memory_usage().external;
+        for (name, pool) in kinds() {
+            for round in 0..4 {
+                let inner = pool.clone();
+                let body = move || {
+                    FIRST.with_borrow_mut(|late| late.pool = Some(inner.clone()));
+                    let held = mixed(&inner, 2);
+                    SECOND.with_borrow_mut(|late| {
+                        late.pool = Some(inner.clone());
+                        late.held = mixed(&inner, 2);
+                    });
+                    FIRST.with_borrow_mut(|late| late.held = held);
+                };
+                let thread = Builder::new().stack_size(UNMAPPED_STACK).spawn(body);
+                let thread = thread.expect("there is room for a stack");
+                thread.join().expect("no panic");
+                assert_nothing_is_kept(&format!("{name}, round {round}"), &pool);
+            }
+            let late = Late {
+                held: mixed(&pool, 1),
+                pool: Some(pool),
+            };
+            // The last handle and the last buffers are dropped by the destructor.
+            let thread = thread::spawn(move || FIRST.with_borrow_mut(|place| *place = late));
+            thread.join().expect("no panic");
+            assert_eq!(memory_usage().external, start, "{name}");
+        }
+    });
+}
+
+// ---- Panics, numbers, races ----
+
+/// A thread that a panic ends keeps nothing.
+#[test]
+fn threads_that_end_by_a_panic_keep_nothing() {
+    for (name, pool) in kinds() {
+        for _ in 0..10 {
+            let inner = pool.clone();
+            let thread = thread::spawn(move || {
+                let _live = mixed(&inner, 2);
+                drop(mixed(&inner, 2));
+                // As a panic unwinds, without a message.
+                std::panic::resume_unwind(Box::new("the end"));
+            });
+            assert!(thread.join().is_err());
+        }
+        assert_nothing_is_kept(name, &pool);
+    }
+}
+
+/// Ten thousand threads, each of which uses five pools and the global one, leave no more than two thousand do.
+#[test]
+fn ten_thousand_threads_level_off() {
+    isolated("ten_thousand_threads_level_off", || {
+        let pools: Arc<Vec<Pool>> = Arc::new(kinds().into_iter().map(|(_, pool)| pool).collect());
+        let run = |count: usize| {
+            for _ in 0..count / 4 {
+                let four = [(); 4].map(|()| {
+                    let pools = pools.clone();
+                    thread::spawn(move || {
+                        for pool in pools.iter().chain([Pool::global()]) {
+                            drop([100, 1_400, 12 * KIB].map(|len| pool.alloc_unsafe(len)));
+                        }
+                    })
+                });
+                four.into_iter()
+                    .for_each(|thread| thread.join().expect("no panic"));
+            }
+            let usage = memory_usage();
+            (usage.heap_used, usage.external)
+        };
+        let (heap, external) = run(2_000);
+        let (heap_after, external_after) = run(8_000);
+        figure(&format!(
+            "heap {heap} to {heap_after}, external {external} to {external_after} bytes"
+        ));
+        // A leak of 16 bytes for each of 8,000 threads would be 128,000.
+        assert!(
+            heap_after < heap + 64 * KIB as u64,
+            "{heap} to {heap_after}"
+        );
+        // Four threads at once may need one region of each kind more, in each of six pools.
+        assert!(
+            external_after <= external + (6 * 2 * 2 * MIB) as u64,
+            "{external} to {external_after}"
+        );
+        for pool in pools.iter() {
+            pool.trim();
+            assert_eq!(pool.usage().external, 0);
+        }
+    });
+}
+
+/// Threads end while another thread trims, asks and makes requests fail: no slot is lost.
+#[test]
+fn threads_end_beside_a_trim() {
+    for (name, pool) in kinds() {
+        let done = Arc::new(AtomicBool::new(false));
+        let trimmer = {
+            let (pool, done) = (pool.clone(), done.clone());
+            thread::spawn(move || {
+                while !done.load(Relaxed) {
+                    pool.trim();
+                    let usage = pool.usage();
+                    assert!(usage.external >= usage.array_buffers, "{usage:?}");
+                    drop(pool.try_alloc_unsafe(63 * MIB));
+                }
+            })
+        };
+        let left: Arc<Mutex<Vec<Buffer>>> = Arc::default();
+        for _ in 0..100 {
+            let four = [(); 4].map(|()| {
+                let (pool, left) = (pool.clone(), left.clone());
+                thread::spawn(move || {
+                    let mut held: Vec<Buffer> = LENGTHS
+                        .into_iter()
+                        .filter_map(|len| pool.try_alloc_filled(len, [7]).ok())
+                        .collect();
+                    std::mem::swap(&mut held, &mut *left.lock().expect("no panic"));
+                    assert!(held.iter().all(|buffer| is_all(buffer, 7)));
+                })
+            });
+            four.into_iter()
+                .for_each(|thread| thread.join().expect("no panic"));
+        }
+        done.store(true, Relaxed);
+        trimmer.join().expect("no panic");
+        left.lock().expect("no panic").clear();
+        assert_nothing_is_kept(name, &pool);
+    }
+}
+
+/// The process ends while threads use their pools, and `exit` runs the C library's destructors beside them.
+#[test]
+fn the_process_ends_beside_busy_threads() {
+    isolated("the_process_ends_beside_busy_threads", || {
+        let (started, running) = mpsc::channel();
+        for (_, pool) in kinds() {
+            let started = started.clone();
+            thread::spawn(move || {
+                started.send(()).expect("the test listens");
+                loop {
+                    drop(mixed(&pool, 1));
+                    drop(mixed(Pool::global(), 1));
+                }
+            });
+        }
+        running.iter().take(kinds().len()).for_each(drop);
+        std::process::exit(0);
+    });
+}
