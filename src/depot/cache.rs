@@ -21,8 +21,18 @@ use std::ptr::NonNull;
 /// Large mappings a thread keeps beside the last: one for each of so many neighbouring bins.
 const KEPT: usize = 32;
 
-/// Bytes in a magazine. A tag holds its class as a multiple of this.
-pub(crate) const MAGAZINE: usize = size_of::<Magazine>();
+/// Where among a cache's magazines that of a class lies, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct MagazineOffset(usize);
+
+impl MagazineOffset {
+    /// A tag holds its class as a multiple of a magazine's size, so that this takes one mask.
+    #[inline(always)]
+    pub(crate) fn of(class: usize) -> Self {
+        debug_assert!(class < CLASS_PLACES);
+        Self(class * size_of::<Magazine>())
+    }
+}
 
 /// Where a thread finds its cache of one pool: never null, [`absent`] where there is none. Its thread stores a cache
 /// there; the thread that frees the pool stores `absent`, under the registry's lock.
@@ -184,16 +194,14 @@ impl ThreadCache {
         }
     }
 
-    /// Pushes a freed slot. Returns `false` if the magazine is full or the state is unusual. `offset`: the class' number,
-    /// times the size of a magazine.
+    /// Pushes a freed slot. Returns `false` if the magazine is full or the state is unusual.
     #[inline(always)]
-    pub(crate) fn push(&self, offset: usize, slot: NonNull<u8>) -> bool {
-        debug_assert!(offset < size_of_val(&self.magazines) && offset.is_multiple_of(MAGAZINE));
+    pub(crate) fn push(&self, at: MagazineOffset, slot: NonNull<u8>) -> bool {
         if !self.gate.enter_unless(!SAMPLED) {
             return false;
         }
         // SAFETY: the offset is that of a class, so the magazine is one of the array's.
-        let magazine = unsafe { self.magazines.as_ptr().byte_add(offset) };
+        let magazine = unsafe { self.magazines.as_ptr().byte_add(at.0) };
         // SAFETY: as above; the array is borrowed with the cache.
         let pushed = unsafe { &*magazine }.push(slot);
         self.gate.leave();

@@ -19,7 +19,7 @@
 //! [`Prefix`].
 
 use super::registry::MAX_POOLS;
-use crate::depot::cache::MAGAZINE;
+use crate::depot::cache::MagazineOffset;
 use crate::error::AllocFailure;
 use crate::large::LargeAlloc;
 use std::ptr::{self, NonNull};
@@ -161,10 +161,10 @@ impl AllocTag {
         self.0.addr()
     }
 
-    /// The class times the size of a magazine: one mask, where that is `1 << CLASS_SHIFT`.
+    /// Where the class' magazine is in a thread cache.
     #[inline(always)]
-    pub(crate) fn magazine_offset(self) -> usize {
-        self.class() * MAGAZINE
+    pub(crate) fn magazine_offset(self) -> MagazineOffset {
+        MagazineOffset::of(self.class())
     }
 
     #[inline(always)]

@@ -223,10 +223,8 @@ impl RawBuffer {
         let class = self.tag.class();
         if self.tag.is_plain_but_scrubbed() {
             scrub(self.start, self.tag.slot_size());
-            if thread::current()
-                .find(self.tag.index())
-                .push(class, self.start)
-            {
+            let cache = thread::current().find_any(self.tag.index());
+            if cache.push(self.tag.magazine_offset(), self.start) {
                 return;
             }
         } else if self.tag.is_plain() {

@@ -9,7 +9,7 @@
 //! Each thread of a model has an entry of its own for its thread cache, which outlives the pool.
 
 use crate::config::{Config, Settings};
-use crate::depot::cache::{Entry, MAGAZINE, ThreadCache, absent};
+use crate::depot::cache::{Entry, MagazineOffset, ThreadCache, absent};
 use crate::error::AllocFailure;
 use crate::inner::{PoolInner, registry};
 use crate::large::LargeAlloc;
@@ -167,10 +167,14 @@ impl Own {
 }
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
+    // Three preemptions find what more would, by experience, in a fraction of the time.
+    bounded_model(3, body);
+}
+
+/// The same with so many preemptions. `LOOM_MAX_PREEMPTIONS` overrides it.
+fn bounded_model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    // Three preemptions find what more would, by experience, in a fraction of the time;
-    // LOOM_MAX_PREEMPTIONS overrides it.
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.max_branches = 20_000;
     builder.check(body);
 }
@@ -191,7 +195,7 @@ fn take(inner: &PoolInner, cache: &ThreadCache) -> NonNull<u8> {
 }
 
 fn give(inner: &PoolInner, cache: &ThreadCache, slot: NonNull<u8>) {
-    if !cache.push(CLASS * MAGAZINE, slot) {
+    if !cache.push(MagazineOffset::of(CLASS), slot) {
         inner.retain();
         cache::free_slot(inner, Some(cache), CLASS, slot);
         PoolInner::release(inner.as_owner().cast());

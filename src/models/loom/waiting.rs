@@ -1,6 +1,6 @@
 //! Models of gated pools: emptying a thread's magazines from outside, and waiting for memory.
 
-use super::{CLASS, Own, PAGE, Rig, Sent, give, model, try_take as take};
+use super::{CLASS, Own, PAGE, Rig, Sent, bounded_model, give, try_take as take};
 use crate::config::Config;
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
@@ -25,7 +25,7 @@ fn both_slots(rig: &Rig) -> [NonNull<u8>; 2] {
 
 #[test]
 fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let [kept, dropped] = both_slots(&rig);
         let dropped = Sent(dropped);
@@ -43,7 +43,7 @@ fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
 
 #[test]
 fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig).map(Sent);
         rig.inner().free_slot(CLASS, a.get());
@@ -59,7 +59,7 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
 
 #[test]
 fn loom_an_owner_and_one_who_empties_its_magazines() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let idle = rig.spawn_idle(|inner, cache| {
             for _ in 0..2 {
@@ -78,7 +78,7 @@ fn loom_an_owner_and_one_who_empties_its_magazines() {
 
 /// A trim takes out what `prepare` leaves lying about, while somebody waits for a slot.
 fn trim_while_one_waits(prepare: fn(&Rig)) {
-    model(move || {
+    bounded_model(2, move || {
         let rig = Rig::new(two_slots);
         prepare(&rig);
         let trims = rig.spawn(|inner, _| {
@@ -110,7 +110,7 @@ fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
 
 #[test]
 fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let takes = rig.spawn(|inner, _| Sent(wait_for_slot(inner)));
         let slots = [
@@ -126,7 +126,7 @@ fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
 
 #[test]
 fn loom_what_the_system_refused_wakes_who_waits() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         // One attempt is refused. Who waits makes two before it gives up, as every request does.
         rig.fake.set_fault(Some(Fault {
@@ -146,7 +146,7 @@ fn loom_what_the_system_refused_wakes_who_waits() {
 
 #[test]
 fn loom_a_mapping_on_its_way_wakes_who_waits() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(|config| {
             two_slots(config);
             config.cache_limit = PAGE;
@@ -162,7 +162,7 @@ fn loom_a_mapping_on_its_way_wakes_who_waits() {
 
 #[test]
 fn loom_an_end_of_thread_wakes_who_waits() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig);
         let b = Sent(b);
@@ -190,7 +190,7 @@ fn warm(rig: &Rig) -> Own {
 
 #[test]
 fn loom_a_slot_freed_on_the_fast_path_wakes_a_waiter() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let own = warm(&rig);
         let [kept, dropped] = both_slots(&rig);
@@ -211,7 +211,7 @@ fn loom_a_slot_freed_on_the_fast_path_wakes_a_waiter() {
 
 #[test]
 fn loom_the_last_handle_goes_while_a_slot_is_freed_on_the_fast_path() {
-    model(|| {
+    bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let own = warm(&rig);
         let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
