@@ -34,8 +34,7 @@ impl PoolInner {
 
     /// A mapping of at least `len` bytes: a cached one, or a new one.
     pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-        // At least one byte: a retired mapping has room for none.
-        if let Some(large) = self.mappings.take(len.max(1)) {
+        if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
             return Ok(large);
         }
         self.retain();

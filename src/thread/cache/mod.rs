@@ -32,8 +32,6 @@ pub(crate) mod gated;
 
 /// Large mappings a thread keeps to itself beside the last: one for each of so many neighbouring bins.
 const KEPT: usize = 32;
-/// Bytes in the usual page.
-const PAGE: usize = 4096;
 
 /// See the module's text.
 pub(crate) struct LocalCache {
@@ -284,15 +282,16 @@ impl LocalCache {
     /// A mapping this thread keeps, if one fits.
     #[inline(always)]
     pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<LargeAlloc>> {
-        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), len);
+        // Rounded as mappings are, so that the place is the one it was kept in.
+        let rounded = LargeAlloc::rounded_capacity(len, self.inner()?.mapper.page_size())?;
+        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), rounded);
         let large = match self.last.get().filter(fits) {
             Some(last) => {
                 self.last.set(None);
                 last
             }
             None => {
-                // Rounded as mappings are, so that the place is the one it was kept in.
-                let kept = &self.kept[place_of(len.checked_next_multiple_of(PAGE)?)];
+                let kept = &self.kept[place_of(rounded)];
                 let large = kept.get().filter(fits)?;
                 kept.set(None);
                 large
