@@ -22,17 +22,49 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::thread::LocalKey;
 use std::time::Instant;
 
 thread_local! {
-    // Without a destructor, so that it is there to the thread's very end.
-    static WAKING: Cell<u32> = const { Cell::new(0) };
+    // Without destructors, so that they are there to the thread's very end.
+    static WAKING: Cell<bool> = const { Cell::new(false) };
+    static ATTEMPTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets a flag of the calling thread, and restores it when dropped, also by a panic.
+struct Flagged {
+    flag: &'static LocalKey<Cell<bool>>,
+    before: bool,
+}
+
+impl Flagged {
+    fn new(flag: &'static LocalKey<Cell<bool>>, value: bool) -> Self {
+        let before = flag.replace(value);
+        Self { flag, before }
+    }
+}
+
+impl Drop for Flagged {
+    fn drop(&mut self) {
+        self.flag.set(self.before);
+    }
 }
 
 /// Whether the calling thread is in a waker. Then some function further down the stack gives memory
 /// back, and goes on with what it has in hand when the waker returns.
 pub(crate) fn is_waking() -> bool {
-    WAKING.get() > 0
+    WAKING.get()
+}
+
+/// Whether the calling thread is in the attempt of a waiter, which must not wake itself.
+pub(crate) fn is_attempting() -> bool {
+    ATTEMPTING.get()
+}
+
+/// Runs the attempt of a waiter.
+pub(crate) fn attempting<T>(attempt: impl FnOnce() -> T) -> T {
+    let _attempting = Flagged::new(&ATTEMPTING, true);
+    attempt()
 }
 
 /// How somebody who waits is told.
@@ -52,9 +84,12 @@ impl Wake {
         match self {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => {
-                WAKING.set(WAKING.get() + 1);
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-                WAKING.set(WAKING.get() - 1);
+                let _waking = Flagged::new(&WAKING, true);
+                let _not_attempting = Flagged::new(&ATTEMPTING, false);
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    // Its destructor is foreign code too, and may panic.
+                    std::mem::forget(payload);
+                }
             }
         }
     }
@@ -147,7 +182,7 @@ impl WaitQueue {
         let mut over = false;
         loop {
             if turn.is_first(Wake::this_thread()) {
-                match attempt() {
+                match attempting(&mut attempt) {
                     Err(AllocFailure::Limit) => (),
                     result => return result,
                 }
