@@ -180,6 +180,13 @@ impl Magazine {
         self.pushed.load(Relaxed).wrapping_sub(popped)
     }
 
+    /// Changes the height in one store: other threads, which read the two counters one after the other, never see
+    /// fewer slots pushed than popped.
+    fn set_height(&self, height: u32) {
+        let popped = self.popped.load(Relaxed);
+        self.pushed.store(popped.wrapping_add(height), Relaxed);
+    }
+
     pub(crate) fn previous_height(&self) -> u32 {
         self.previous_height.load(Relaxed)
     }
@@ -215,8 +222,7 @@ impl Magazine {
         Block::of(block).set_next(previous);
         let previous_height = previous.map_or(0, |previous| Block::of(previous).height());
         self.previous_height.store(previous_height, Relaxed);
-        self.popped.store(0, Relaxed);
-        self.pushed.store(Block::of(block).height(), Relaxed);
+        self.set_height(Block::of(block).height());
         self.loaded.store(block.as_ptr(), Relaxed);
     }
 
@@ -253,8 +259,7 @@ impl Magazine {
     pub(crate) fn uninstall(&self) -> [Option<NonNull<Block>>; 2] {
         let blocks = self.unload();
         self.capacity.store(0, Relaxed);
-        self.popped.store(0, Relaxed);
-        self.pushed.store(0, Relaxed);
+        self.set_height(0);
         self.previous_height.store(0, Relaxed);
         self.loaded.store(ptr::null_mut(), Relaxed);
         match blocks {
@@ -337,10 +342,12 @@ impl Magazines {
         &self.by_class[class & (CLASS_PLACES - 1)]
     }
 
-    /// Slots of a class held here.
+    /// Slots of a class held here. While the owner is at work, at most as many as two blocks hold.
     pub(crate) fn slots(&self, class: usize) -> u64 {
         let magazine = self.get(class);
-        u64::from(magazine.height()) + u64::from(magazine.previous_height())
+        // Slots that the owner pushed between the two reads count as well, however many.
+        let height = magazine.height().min(MAGAZINE_SLOTS as u32);
+        u64::from(height) + u64::from(magazine.previous_height())
     }
 
     /// Calls the owner to its slow path: every drop goes there from now on, until it has looked.

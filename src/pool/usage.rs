@@ -84,6 +84,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
     // A drop seen without its take, on another thread, would wrap.
     usage.large_live = u64::try_from(live as i64).unwrap_or(0);
     let kept = sum(|local| local.large_kept.get());
+    let kept = u64::try_from(kept as i64).unwrap_or(0);
     drop(locals);
 
     usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;
