@@ -29,11 +29,7 @@ fn the_site_in_a_stripped_program_is_unknown() {
     }
     let mut command = Command::new(&program);
     command.args(["--exact", "the_site_in_a_stripped_program_is_unknown"]);
-    let output = command
-        .arg("--nocapture")
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    let output = command.arg("--nocapture").env(CHILD, "1").output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{stdout}");
     assert!(stdout.contains("site: unknown."), "{stdout}");

@@ -150,6 +150,9 @@ impl PoolInner {
                 self.notify();
             }
         }
+        if self.mapper.any_stranded() && self.mapper.unmap_stranded() {
+            self.notify();
+        }
     }
 
     /// Gives back the memory of empty slabs whose region stays. Returns the bytes.

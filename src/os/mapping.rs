@@ -194,9 +194,14 @@ impl Mapper {
         lock(&self.stranded).iter().map(|range| range.len).sum()
     }
 
+    /// Whether aligning has left something behind.
+    pub(crate) fn any_stranded(&self) -> bool {
+        self.stranded_count.load(atomic::Ordering::Relaxed) > 0
+    }
+
     /// Unmaps what aligning has left behind. `false`: the system refuses still.
     pub(crate) fn unmap_stranded(&self) -> bool {
-        while self.stranded_count.load(atomic::Ordering::Relaxed) > 0 {
+        while self.any_stranded() {
             // A statement of its own: the lock is not held across the system call.
             let next = lock(&self.stranded).pop();
             let Some(stranded) = next else { return true };
