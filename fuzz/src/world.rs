@@ -243,13 +243,16 @@ impl PoolUnderTest {
         let usage = pool.usage();
         assert_eq!(usage.large_cached, 0, "{requested} refused with {usage:?}");
         let settings = &self.facts.settings;
+        // A mapping of its own, which a short length may have asked for too; or a region.
+        let mapping = settings.footprint(requested);
         let needed = if requested > settings.slab_size {
-            settings.footprint(requested)
+            mapping
         } else {
-            (limit / 16).max(settings.page_size().max(4 * settings.slab_size))
+            let least = settings.page_size().max(4 * settings.slab_size);
+            (limit / 16).max(least).max(mapping)
         };
         let sum = (usage.external as usize).saturating_add(needed);
-        assert!(sum > limit, "{requested} refused with {usage:?}");
+        assert!(sum > limit, "{requested} refused with {usage:?}, {settings:?}");
     }
 
     /// From here on nothing is refused any more, and all is in order again.
