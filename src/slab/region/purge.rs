@@ -89,9 +89,11 @@ impl Regions {
             }
             let len = (end - start) * slab_size;
             if len > 0 && mapper.purge(&mapping, start * slab_size, len) {
-                for place in start..end {
-                    if contents[place] == Content::Stale {
-                        header(geometry.header_at(region, place - reserved)).set_clean(true);
+                // A page with the headers is live, so `start` is behind it.
+                let first = start - reserved;
+                for (index, content) in contents[start..end].iter().enumerate() {
+                    if *content == Content::Stale {
+                        header(geometry.header_at(region, first + index)).set_clean(true);
                     }
                 }
                 purged += len;
