@@ -203,11 +203,6 @@ impl Geometry {
         (offset - REGION_HEAD) / HEADER
     }
 
-    /// Slabs at the start of a region that are not handed out.
-    fn reserved(&self) -> usize {
-        self.reserved as usize
-    }
-
     /// Where slab `index` begins within its region.
     pub(crate) fn slab_offset(&self, index: usize) -> usize {
         (index + self.reserved as usize) << self.slab_shift

@@ -39,6 +39,13 @@ enum Content {
     Stale,
 }
 
+impl Geometry {
+    /// Slabs at the start of a region that are not handed out.
+    pub(super) fn reserved(&self) -> usize {
+        self.slab_offset(0) / self.slab_size()
+    }
+}
+
 impl Regions {
     /// Gives back the memory of empty slabs in regions that stay. Returns the bytes. Makes system calls.
     pub(crate) fn purge(&self, mapper: &Mapper) -> usize {
