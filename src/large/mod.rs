@@ -101,8 +101,14 @@ impl LargeAlloc {
     pub(crate) fn rounded_capacity(len: usize, page_size: usize) -> Option<usize> {
         debug_assert!(page_size.is_power_of_two());
         // As `next_multiple_of`, without a division: the page size is known at run time only.
-        let last = page_size - 1;
-        Some(len.max(1).checked_add(last)? & !last)
+        (len.saturating_sub(1) | (page_size - 1)).checked_add(1)
+    }
+
+    /// Whether a request for `len` bytes would map just as many bytes as this mapping has, seen without rounding.
+    /// Of an empty request it is `false`.
+    #[inline(always)]
+    pub(crate) fn is_rounded(&self, len: usize, page_size: usize) -> bool {
+        self.capacity().wrapping_sub(len) < page_size
     }
 
     /// A descriptor without memory.

@@ -106,3 +106,22 @@ fn a_mapping_is_found_by_each_length_that_maps_it() {
         assert_eq!(mapper.mapped(), 0);
     }
 }
+
+#[test]
+fn lengths_are_rounded_to_whole_pages() {
+    for page_size in [4 << 10, 16 << 10, 64 << 10] {
+        let mapper = Mapper::new(Os::Fake(FakeOs::leaked_with_pages(page_size)), usize::MAX);
+        let large = map(&mapper, 2 * page_size);
+        let rounded = |len| LargeAlloc::rounded_capacity(len, page_size);
+        for len in 1..=4 * page_size {
+            assert_eq!(rounded(len), Some(len.next_multiple_of(page_size)));
+            let is_rounded = LargeAlloc::of(large).is_rounded(len, page_size);
+            assert_eq!(is_rounded, rounded(len) == Some(2 * page_size), "{len}");
+        }
+        assert_eq!(rounded(0), Some(page_size));
+        assert_eq!(rounded(usize::MAX), None);
+        assert!(!LargeAlloc::of(large).is_rounded(0, page_size));
+        // SAFETY: mapped above, and this test's alone.
+        unsafe { LargeAlloc::unmap(large, &mapper) }.unwrap();
+    }
+}

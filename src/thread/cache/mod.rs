@@ -37,6 +37,8 @@ const KEPT: usize = 32;
 pub(crate) struct LocalCache {
     pub(crate) magazines: Magazines,
     inner: Cell<Option<NonNull<PoolInner>>>,
+    /// Of the pool's system; 1 until `attach`.
+    page_size: Cell<usize>,
     /// Whether the pool looks at each take and drop: for its marks, or to sample.
     watched: Cell<bool>,
     epoch: Cell<u32>,
@@ -57,6 +59,7 @@ impl LocalCache {
             Self {
                 magazines: Magazines::new(),
                 inner: Cell::new(None),
+                page_size: Cell::new(1),
                 watched: Cell::new(false),
                 epoch: Cell::new(0),
                 last: Cell::new(None),
@@ -74,6 +77,7 @@ impl LocalCache {
         PoolInner::of(inner).retain();
         self.epoch.set(PoolInner::of(inner).epoch());
         self.inner.set(Some(inner));
+        self.page_size.set(PoolInner::of(inner).mapper.page_size());
         let PoolInner {
             watermarks,
             sampler,
@@ -282,25 +286,29 @@ impl LocalCache {
     /// A mapping this thread keeps, if one fits.
     #[inline(always)]
     pub(crate) fn take_kept(&self, len: usize) -> Option<NonNull<LargeAlloc>> {
-        // Rounded as mappings are, so that the place is the one it was kept in.
-        let rounded = LargeAlloc::rounded_capacity(len, self.inner()?.mapper.page_size())?;
-        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), rounded);
-        let large = match self.last.get().filter(fits) {
+        let page_size = self.page_size.get();
+        let is_rounded = |large: &NonNull<_>| LargeAlloc::of(*large).is_rounded(len, page_size);
+        let large = match self.last.get().filter(is_rounded) {
             Some(last) => {
                 self.last.set(None);
                 last
             }
-            None => {
-                let kept = &self.kept[place_of(rounded)];
-                let large = kept.get().filter(fits)?;
-                kept.set(None);
-                large
-            }
+            None => self.take_kept_that_fits(len)?,
         };
         self.magazines
             .large_kept
             .subtract(LargeAlloc::of(large).footprint());
         Some(large)
+    }
+
+    #[inline(never)]
+    fn take_kept_that_fits(&self, len: usize) -> Option<NonNull<LargeAlloc>> {
+        let rounded = LargeAlloc::rounded_capacity(len, self.page_size.get())?;
+        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), rounded);
+        let mut places = [&self.last, &self.kept[place_of(rounded)]].into_iter();
+        places
+            .find(|place| place.get().is_some_and(|large| fits(&large)))?
+            .take()
     }
 
     /// A mapping from the pool's cache, or a new one. May make a system call.
