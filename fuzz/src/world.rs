@@ -252,7 +252,10 @@ impl PoolUnderTest {
             (limit / 16).max(least).max(mapping)
         };
         let sum = (usage.external as usize).saturating_add(needed);
-        assert!(sum > limit, "{requested} refused with {usage:?}, {settings:?}");
+        assert!(
+            sum > limit,
+            "{requested} refused with {usage:?}, {settings:?}"
+        );
     }
 
     /// From here on nothing is refused any more, and all is in order again.
