@@ -31,6 +31,14 @@ features:
 loom:
     .ci/run loom
 
+# the oldest versions of the dependencies that the manifest allows
+minimal:
+    .ci/run minimal
+
+# the lower layers' own tests under Miri, where it is installed
+miri:
+    .ci/run miri
+
 # the criterion benchmarks, with plots in target/criterion
 bench *ARGS:
     cargo bench {{ ARGS }}

@@ -14,3 +14,6 @@ pub mod features {}
 
 #[doc = include_str!("../docs/platforms.md")]
 pub mod platforms {}
+
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}

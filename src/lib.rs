@@ -8,6 +8,9 @@ compile_error!(
     "slabuf needs `mmap`, which Unix systems have: see docs/platforms.md for what works where"
 );
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("slabuf needs pointers of 64 bits: a buffer's owner is packed into one word");
+
 // The modules from the highest layer to the lowest; each imports from the layers below its own alone. `unsafe` is
 // allowed in those that need it; each has a section on safety.
 pub mod guide;

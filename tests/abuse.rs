@@ -169,6 +169,24 @@ mod linux {
         });
     }
 
+    /// A region is 16 MiB here, at a multiple of that. The process may have 24 MiB more, so there is no room for a padded
+    /// mapping out of which the region is cut.
+    #[test]
+    fn an_aligned_region_takes_no_more_than_its_bytes() {
+        isolated(
+            "linux::an_aligned_region_takes_no_more_than_its_bytes",
+            || {
+                limit_address_space(24 * MIB);
+                for _ in 0..4 {
+                    let pool = Pool::builder().slab_size(MIB).build().expect("valid");
+                    let buffer = pool.try_alloc(100).expect("there is room for a region");
+                    assert_eq!(pool.usage().external, 16 * MIB as u64);
+                    drop(buffer);
+                }
+            },
+        );
+    }
+
     // ---- Fork ----
 
     /// One side of the fork: the buffers from before are whole, and the pools work.

@@ -244,3 +244,37 @@ fn guarded_buffers_work_like_others() {
     }
     assert_all_home(&guarded);
 }
+
+/// Regions have small pages whatever the system's setting; large buffers keep to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn slabs_have_small_pages() {
+    /// The kernel's flags of the area that holds the byte at `address`.
+    fn flags(address: usize) -> String {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").expect("readable");
+        let mut inside = false;
+        for line in smaps.lines() {
+            let range = line
+                .split_once(' ')
+                .and_then(|(range, _)| range.split_once('-'));
+            let range =
+                range.map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)));
+            if let Some((Ok(start), Ok(end))) = range {
+                inside = (start..end).contains(&address);
+            } else if inside && let Some(flags) = line.strip_prefix("VmFlags:") {
+                return flags.to_owned();
+            }
+        }
+        panic!("no area at {address:#x}");
+    }
+
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        println!("slabs_have_small_pages: left out, this kernel has no transparent huge pages");
+        return;
+    }
+    let pool = build(Pool::builder());
+    let (small, large) = (pool.alloc(100), pool.alloc(100 * KIB));
+    let has_none = |buffer: &Buffer| flags(address(buffer)).split(' ').any(|flag| flag == "nh");
+    assert!(has_none(&small));
+    assert!(!has_none(&large));
+}

@@ -94,3 +94,47 @@ fn a_waker_that_panics_disturbs_nobody() {
     pool.trim();
     assert_eq!(pool.usage().external, 0);
 }
+
+/// Panics with a payload that panics when it is dropped.
+#[derive(Default)]
+struct PanicsTwice(AtomicUsize);
+
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("a payload's"));
+    }
+}
+
+impl Wake for PanicsTwice {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+        std::panic::resume_unwind(Box::new(Payload));
+    }
+}
+
+#[test]
+fn a_panic_whose_payload_panics_disturbs_nobody() {
+    let builder = Pool::builder().limit(MIB).high_water_mark(500_000);
+    let pool = builder.build().unwrap();
+    let panics = Arc::new(PanicsTwice::default());
+    let held = pool.alloc(600_000);
+    let mut drained = [0; 3].map(|_| Box::pin(pool.drained()));
+    for future in &mut drained {
+        assert_pending(future.as_mut(), panics.clone());
+    }
+    let mut all = Box::pin(pool.alloc_async(MIB));
+    assert_pending(all.as_mut(), panics.clone());
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(held)));
+    if let Err(payload) = dropped {
+        std::mem::forget(payload);
+        panic!("a buffer's destructor panicked");
+    }
+    assert_eq!(panics.0.load(SeqCst), 4, "a waiter was not woken");
+    drop(all);
+    // The thread's caches are released again, which they are not while it is in a waker.
+    drop(pool.alloc(100));
+    pool.trim();
+    assert_eq!(pool.usage().external, 0);
+}

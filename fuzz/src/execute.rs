@@ -3,7 +3,7 @@
 use crate::facts::{PoolFacts, Refusal};
 use crate::item::Item;
 use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
-use crate::world::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
+use crate::world::{PoolUnderTest, Sums, build_pools, check_apart, fake};
 use slabuf::fake_os::Fault;
 use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
 
@@ -38,7 +38,7 @@ pub fn run(program: &Program) {
 /// Builds a pool of any settings, or sees the error that the documentation promises.
 pub fn run_config(program: &ConfigProgram) {
     let settings = program.settings;
-    let fake = fakes()[0];
+    let fake = fake(0, &settings);
     let facts = PoolFacts {
         number: 0,
         settings,

@@ -261,13 +261,15 @@ fn take(u: &mut Unstructured<'_>) -> Result<Step> {
 }
 
 fn fault(u: &mut Unstructured<'_>) -> Result<Fault> {
-    const CALLS: [Option<Call>; 7] = [
+    const CALLS: [Option<Call>; 9] = [
         None,
         Some(Call::Map),
+        Some(Call::Align),
         Some(Call::Unmap),
         Some(Call::Purge),
         Some(Call::Remap),
         Some(Call::AdviseHuge),
+        Some(Call::AdviseSmall),
         Some(Call::Protect),
     ];
     Ok(Fault {

@@ -9,6 +9,8 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 /// The crate's default bound of its caches, in bytes.
 const DEFAULT_CACHE_LIMIT: usize = 64 * MIB;
+/// Bytes in a page of the fake systems; of the real one the first.
+pub const PAGE_SIZES: [usize; 3] = [4 * KIB, 16 * KIB, 64 * KIB];
 
 /// Settings of one pool.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub struct Settings {
     pub guard_pages: bool,
     /// Whether the memory comes from the real system rather than from a fake one.
     pub real: bool,
+    /// Which of [`PAGE_SIZES`] the fake system has.
+    pub pages: usize,
 }
 
 impl Settings {
@@ -45,11 +49,13 @@ impl Settings {
             12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 15, 16, 20,
         ];
         let slab_size = 1 << *u.choose(&SHIFTS)?;
+        let pages = any_pages(u)?;
+        let least = PAGE_SIZES[pages].max(4 * slab_size);
         let limit = match u.int_in_range(0..=7)? {
             0 => None,
-            1 => Some(4 * slab_size),
-            2 | 3 => Some(4 * slab_size + u.int_in_range(0..=512 * KIB)?),
-            4 | 5 => Some(MIB.max(4 * slab_size)),
+            1 => Some(least),
+            2 | 3 => Some(least + u.int_in_range(0..=512 * KIB)?),
+            4 | 5 => Some(MIB.max(least)),
             6 => Some(4 * MIB),
             _ => Some(16 * MIB),
         };
@@ -65,6 +71,7 @@ impl Settings {
         let flags = u.arbitrary()?;
         let mut settings = Self::with_flags(flags);
         settings.slab_size = slab_size;
+        settings.pages = pages;
         settings.limit = limit;
         settings.cache_limit = cache_limit;
         settings.decay = Duration::from_millis(decay);
@@ -93,6 +100,7 @@ impl Settings {
         settings.decay = decay;
         settings.high_water_mark = high_water_mark;
         settings.low_water_mark = low_water_mark;
+        settings.pages = any_pages(u)?;
         Ok(settings)
     }
 
@@ -111,6 +119,7 @@ impl Settings {
             guard_pages: on(3),
             // Seldom: the fake one sees more.
             real: flags >> 4 == 15,
+            pages: 0,
         }
     }
 
@@ -121,7 +130,7 @@ impl Settings {
         let limit = self.limit.unwrap_or(usize::MAX);
         if !slab_is_valid {
             Some("slab_size")
-        } else if limit < 4 * self.slab_size {
+        } else if limit < self.page_size().max(4 * self.slab_size) {
             Some("limit")
         } else if self.cache_limit.is_some_and(|cache| cache > limit) {
             Some("cache_limit")
@@ -185,8 +194,19 @@ impl Settings {
 
     /// Bytes a large buffer of `len` bytes takes from the system.
     pub fn footprint(&self, len: usize) -> usize {
-        len.max(1).next_multiple_of(4096) + if self.guard_pages { 4096 } else { 0 }
+        let page = self.page_size();
+        len.max(1).next_multiple_of(page) + if self.guard_pages { page } else { 0 }
     }
+
+    /// Bytes in a page.
+    pub fn page_size(&self) -> usize {
+        PAGE_SIZES[if self.real { 0 } else { self.pages }]
+    }
+}
+
+/// Pages of 4 KiB half the time.
+fn any_pages(u: &mut Unstructured<'_>) -> Result<usize> {
+    Ok(*u.choose(&[0, 0, 1, 2])?)
 }
 
 fn any_size(u: &mut Unstructured<'_>) -> Result<usize> {

@@ -2,7 +2,7 @@
 
 use crate::facts::{PoolFacts, Refusal};
 use crate::item::Item;
-use crate::settings::Settings;
+use crate::settings::{PAGE_SIZES, Settings};
 use slabuf::fake_os::FakeOs;
 use slabuf::{AllocError, Pool, PoolUsage};
 use std::collections::BTreeSet;
@@ -15,11 +15,12 @@ const POOLS: usize = 3;
 /// one is never used. So the places in the table that threads find pools by are the same in each run.
 const NUMBERS: usize = 14;
 
-/// The fake systems, one for each pool. They are used again by the next program, so that what one leaves
-/// behind is found at once.
-pub fn fakes() -> [&'static FakeOs; POOLS] {
-    static FAKES: OnceLock<[&'static FakeOs; POOLS]> = OnceLock::new();
-    *FAKES.get_or_init(|| std::array::from_fn(|_| FakeOs::leaked()))
+/// The fake system of a pool: there is one of each page size for each pool. They are used again by the next program,
+/// so that what one leaves behind is found at once.
+pub fn fake(number: usize, settings: &Settings) -> &'static FakeOs {
+    static FAKES: OnceLock<[[&'static FakeOs; PAGE_SIZES.len()]; POOLS]> = OnceLock::new();
+    let all = || [(); POOLS].map(|()| PAGE_SIZES.map(FakeOs::leaked_with_pages));
+    FAKES.get_or_init(all)[number][settings.pages]
 }
 
 /// One pool of a program.
@@ -93,7 +94,7 @@ pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
             drop(Pool::builder().build());
             continue;
         };
-        let fake = fakes()[number];
+        let fake = fake(number, &settings);
         fake.set_fault(None);
         assert_eq!(fake.mapped(), 0, "left behind by the program before");
         pools.push(PoolUnderTest {
@@ -242,13 +243,19 @@ impl PoolUnderTest {
         let usage = pool.usage();
         assert_eq!(usage.large_cached, 0, "{requested} refused with {usage:?}");
         let settings = &self.facts.settings;
+        // A mapping of its own, which a short length may have asked for too; or a region.
+        let mapping = settings.footprint(requested);
         let needed = if requested > settings.slab_size {
-            settings.footprint(requested)
+            mapping
         } else {
-            (limit / 16).max(4 * settings.slab_size)
+            let least = settings.page_size().max(4 * settings.slab_size);
+            (limit / 16).max(least).max(mapping)
         };
         let sum = (usage.external as usize).saturating_add(needed);
-        assert!(sum > limit, "{requested} refused with {usage:?}");
+        assert!(
+            sum > limit,
+            "{requested} refused with {usage:?}, {settings:?}"
+        );
     }
 
     /// From here on nothing is refused any more, and all is in order again.

@@ -6,7 +6,7 @@ use crate::buffer::raw::alloc::Source;
 use crate::error::{AllocError, AllocFailure};
 use crate::inner::PoolInner;
 use crate::pool::Pool;
-use crate::pressure::wait_queue::Wake;
+use crate::pressure::wait_queue::{Wake, attempting};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -241,7 +241,7 @@ impl AllocFuture {
         };
         let mut result = Poll::Pending;
         if turn.is_first(Wake::Task(context.waker().clone())) {
-            result = self.attempt();
+            result = attempting(|| self.attempt());
         }
         if result.is_pending() {
             self.ticket = Some(turn.suspend());

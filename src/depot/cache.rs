@@ -232,23 +232,27 @@ impl ThreadCache {
     /// Takes a kept mapping that serves `len` bytes. Inside the gate.
     #[inline(always)]
     pub(crate) fn pop_kept_inside(&self, len: usize) -> Link {
-        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), len);
-        let large = match self.last.get().filter(fits) {
+        let is_rounded =
+            |large: &NonNull<LargeAlloc>| LargeAlloc::of(*large).is_rounded(len, self.page_size);
+        let large = match self.last.get().filter(is_rounded) {
             Some(last) => {
                 self.last.set(None);
                 last
             }
-            None => {
-                // Rounded as mappings are, so that the place is the one it was kept in.
-                let rounded = len.max(1).checked_next_multiple_of(self.page_size)?;
-                let kept = &self.kept[place_of(rounded)];
-                let large = kept.get().filter(fits)?;
-                kept.set(None);
-                large
-            }
+            None => self.pop_kept_that_fits(len)?,
         };
         self.large_kept.subtract(LargeAlloc::of(large).footprint());
         Some(large)
+    }
+
+    #[inline(never)]
+    fn pop_kept_that_fits(&self, len: usize) -> Link {
+        let rounded = LargeAlloc::rounded_capacity(len, self.page_size)?;
+        let fits = |large: &NonNull<LargeAlloc>| serves(LargeAlloc::of(*large).capacity(), rounded);
+        let mut places = [&self.last, &self.kept[place_of(rounded)]].into_iter();
+        places
+            .find(|place| place.get().is_some_and(|large| fits(&large)))?
+            .take()
     }
 
     /// Keeps a freed mapping within the lease, if its place is free and the state is as usual.

@@ -244,6 +244,13 @@ impl Magazine {
         self.pushed.load(Relaxed).wrapping_sub(popped)
     }
 
+    /// Changes the height in one store: other threads, which read the two counters one after the other, never see
+    /// fewer slots pushed than popped.
+    fn set_height(&self, height: u32) {
+        let popped = self.popped.load(Relaxed);
+        self.pushed.store(popped.wrapping_add(height), Relaxed);
+    }
+
     pub(crate) fn previous_height(&self) -> u32 {
         self.previous_height.load(Relaxed)
     }
@@ -281,8 +288,7 @@ impl Magazine {
         // The order keeps what other threads read meanwhile within the clamp of `slots`.
         self.capacity.store(0, Relaxed);
         self.previous_height.store(previous_height, Relaxed);
-        self.popped.store(0, Relaxed);
-        self.pushed.store(Block::of(block).height(), Relaxed);
+        self.set_height(Block::of(block).height());
         self.loaded.store(block.as_ptr(), Relaxed);
         self.capacity.store(Block::of(block).capacity(), Relaxed);
     }

@@ -8,24 +8,29 @@ use crate::Buffer;
 use crate::Pool;
 use crate::PoolUsage;
 use crate::SlabState;
+use crate::inner::PoolInner;
 use crate::os::fake::{Call, FakeOs, Fault};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
+
+mod page_sizes;
 
 const KIB: usize = 1 << 10;
 
 /// Each kind of call, and whether a request may fail for it. What is advice, or has another way round, or
 /// can wait, fails nobody.
-const CALLS: [(Option<Call>, bool); 7] = [
+const CALLS: [(Option<Call>, bool); 9] = [
     (Some(Call::Map), true),
+    (Some(Call::Align), true),
     (Some(Call::Protect), true),
     (Some(Call::Unmap), false),
     (Some(Call::Purge), false),
     (Some(Call::Remap), false),
     (Some(Call::AdviseHuge), false),
+    (Some(Call::AdviseSmall), false),
     (None, true),
 ];
 
@@ -38,8 +43,8 @@ struct Workload {
 }
 
 impl Workload {
-    fn new(guard_pages: bool) -> Self {
-        let fake = FakeOs::leaked();
+    fn new(page_size: usize, guard_pages: bool) -> Self {
+        let fake = FakeOs::leaked_with_pages(page_size);
         let builder = Pool::builder().fake_os(fake).guard_pages(guard_pages);
         // Small regions, so that there are several.
         let pool = builder.slab_size(4096).limit(8 << 20);
@@ -67,7 +72,9 @@ impl Workload {
         let snapshot = self.pool.snapshot();
         let regions = snapshot.regions.iter().map(|region| region.bytes);
         let mappings = snapshot.mappings.iter().map(|mapping| mapping.bytes);
-        assert_eq!(regions.chain(mappings).sum::<usize>(), self.fake.mapped());
+        let stranded = PoolInner::of(self.pool.inner()).mapper.stranded_bytes();
+        let sum = regions.chain(mappings).sum::<usize>() + stranded;
+        assert_eq!(sum, self.fake.mapped());
         let live = snapshot.mappings.iter().filter_map(|mapping| mapping.live);
         assert_eq!(live.sum::<usize>() as u64, usage.large_live);
         assert_eq!(snapshot.slabs_in(SlabState::Empty), usage.slabs_empty);
@@ -88,6 +95,11 @@ impl Workload {
     }
 
     fn take(&mut self, len: usize) {
+        self.take_unchecked(len);
+        self.check();
+    }
+
+    fn take_unchecked(&mut self, len: usize) {
         match self.pool.try_alloc(len) {
             Ok(mut buffer) => {
                 assert!(buffer == vec![0; len]);
@@ -97,7 +109,6 @@ impl Workload {
             }
             Err(error) => self.failed(&error, len),
         }
-        self.check();
     }
 
     fn grow_last(&mut self, len: usize) {
@@ -143,6 +154,14 @@ impl Workload {
             for len in [60 * KIB, 150 * KIB, 400 * KIB, 900 * KIB] {
                 self.grow_last(len);
             }
+            if self.fake.page_size() > 4 * KIB {
+                // Pages with nothing but empty slabs, in regions that stay.
+                for _ in 0..72 {
+                    self.take_unchecked(4 * KIB);
+                }
+                self.drop_all_but_each(30);
+                self.pool.trim();
+            }
             self.drop_all_but_each(5 * round);
         }
     }
@@ -164,8 +183,8 @@ impl Workload {
 }
 
 /// How many calls of a kind the workload makes if none is refused.
-fn calls_of(call: Option<Call>, guard_pages: bool) -> u64 {
-    let mut workload = Workload::new(guard_pages);
+fn calls_of(call: Option<Call>, page_size: usize, guard_pages: bool) -> u64 {
+    let mut workload = Workload::new(page_size, guard_pages);
     let (first, count) = (u64::MAX, 0);
     workload.fake.set_fault(Some(Fault { call, first, count }));
     workload.run();
@@ -175,17 +194,17 @@ fn calls_of(call: Option<Call>, guard_pages: bool) -> u64 {
     calls
 }
 
-fn refuse_each_in_turn(guard_pages: bool) {
+fn refuse_each_in_turn(page_size: usize, guard_pages: bool) {
     for (call, may_fail) in CALLS {
-        let calls = calls_of(call, guard_pages);
+        let calls = calls_of(call, page_size, guard_pages);
         // A guarded mapping cannot be made longer; only those have guards.
         let unused = [Call::Protect, Call::Remap][usize::from(guard_pages)];
         assert_eq!(calls == 0, call == Some(unused), "{call:?}");
         for first in 0..calls {
             for count in [1, 2, u64::MAX] {
-                let mut workload = Workload::new(guard_pages);
+                let mut workload = Workload::new(page_size, guard_pages);
                 let fault = Fault { call, first, count };
-                println!("guard_pages: {guard_pages}, {fault:?}");
+                println!("pages of {page_size}, guard_pages: {guard_pages}, {fault:?}");
                 workload.fake.set_fault(Some(fault));
                 workload.run();
                 assert!(may_fail || workload.failures == 0);
@@ -199,12 +218,23 @@ fn refuse_each_in_turn(guard_pages: bool) {
 
 #[test]
 fn each_call_refused_in_turn() {
-    refuse_each_in_turn(false);
+    refuse_each_in_turn(4 * KIB, false);
 }
 
 #[test]
 fn each_call_refused_in_turn_with_guard_pages() {
-    refuse_each_in_turn(true);
+    refuse_each_in_turn(4 * KIB, true);
+}
+
+#[test]
+fn each_call_refused_in_turn_with_pages_of_16_kib() {
+    refuse_each_in_turn(16 * KIB, false);
+}
+
+#[test]
+fn each_call_refused_in_turn_with_pages_of_64_kib() {
+    refuse_each_in_turn(64 * KIB, false);
+    refuse_each_in_turn(64 * KIB, true);
 }
 
 /// From 32 MiB on, zeros come from a purge: where that is refused they come from a memset.
@@ -289,6 +319,42 @@ fn who_waits_sleeps_though_nothing_can_be_unmapped() {
     fake.set_fault(None);
     drop(held);
     assert!(waits.as_mut().poll(context).is_ready());
+}
+
+/// A request releases an empty region, which the system does not take back. A waiter that tries in between
+/// finds no memory, and is woken when the region serves again.
+#[test]
+fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
+    let fake = FakeOs::leaked();
+    let pool = Pool::builder().fake_os(fake).limit(64 * KIB).build();
+    let pool = pool.unwrap();
+    // One region, which is empty, and no room for another.
+    drop(pool.alloc(100));
+    let held = pool.alloc(64 * KIB - fake.mapped());
+    fake.set_fault(Some(Fault {
+        call: Some(Call::Unmap),
+        first: 0,
+        count: u64::MAX,
+    }));
+    // The slot goes back to its slab, and the slab to its region.
+    assert!(pool.try_alloc(32 * KIB).is_err());
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let waits = Arc::new(Mutex::new(Box::pin(pool.alloc_async(100))));
+    let poll = move || {
+        let mut waits = waits.lock().unwrap();
+        waits.as_mut().poll(&mut Context::from_waker(&waker))
+    };
+    let on_another_thread = poll.clone();
+    fake.before_next(Call::Unmap, move || {
+        let polled = std::thread::spawn(on_another_thread).join().unwrap();
+        assert!(polled.is_pending());
+    });
+    assert!(pool.try_alloc(32 * KIB).is_err());
+    assert_eq!(wakes.0.load(Relaxed), 1);
+    assert!(poll().is_ready());
+    fake.set_fault(None);
+    drop(held);
 }
 
 /// What a closing pool's system will not take at first, it is offered again.

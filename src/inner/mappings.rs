@@ -40,7 +40,7 @@ impl PoolInner {
 
     fn alloc_large_once(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         // At least one byte: a retired mapping has room for none.
-        if let Some(large) = self.mappings.take(len.max(1)) {
+        if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
             return Ok(large);
         }
         let _carry = self.carry();

@@ -6,6 +6,7 @@
 
 use crate::error::AllocFailure;
 use crate::sync::{MODEL, Mutex, MutexGuard, lock, static_ref};
+use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 
 /// The index of the global pool.
@@ -78,32 +79,16 @@ impl Registry {
 
 /// Reserves the least free index. `None`: there are [`MAX_POOLS`].
 pub(crate) fn reserve() -> Result<Option<usize>, AllocFailure> {
-    let mut larger: Vec<Place> = Vec::new();
-    loop {
-        let mut pools = pools();
-        let others = &mut pools.others;
-        if let Some(free) = others.iter().position(|place| *place == Place::Free) {
-            others[free] = Place::Reserved;
-            return Ok(Some(free + 1));
-        }
-        let count = others.len();
-        if count + 1 >= MAX_POOLS {
-            return Ok(None);
-        }
-        if count < others.capacity() {
-            others.push(Place::Reserved);
-            return Ok(Some(count + 1));
-        }
-        if count < larger.capacity() {
-            larger.clear();
-            larger.extend_from_slice(others);
-            std::mem::swap(&mut larger, others);
-            continue;
-        }
-        // Not under the lock: the heap may have hooks, which may use pools.
-        drop(pools);
-        larger
-            .try_reserve(2 * count + 8)
-            .map_err(|_| AllocFailure::System)?;
+    let mut pools =
+        lock_with_room(registry(), |pools| &mut pools.others).ok_or(AllocFailure::System)?;
+    let others = &mut pools.others;
+    if let Some(free) = others.iter().position(|place| *place == Place::Free) {
+        others[free] = Place::Reserved;
+        return Ok(Some(free + 1));
     }
+    if others.len() + 1 >= MAX_POOLS {
+        return Ok(None);
+    }
+    others.push(Place::Reserved);
+    Ok(Some(others.len()))
 }

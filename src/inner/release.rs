@@ -8,7 +8,8 @@
 use super::PoolInner;
 use crate::large::LargeAlloc;
 use crate::large::cache::Evicted;
-use crate::slab::region::{EmptyRegions, Keep, Regions};
+use crate::pressure::wait_queue::is_attempting;
+use crate::slab::region::{EmptyRegions, Keep, Regions, Unmapped};
 use crate::sync::Ordering::Release;
 use crate::util::events::Event;
 use std::ptr::NonNull;
@@ -32,11 +33,16 @@ impl PoolInner {
     }
 
     pub(super) fn unmap_regions(&self, regions: &Regions, empty: EmptyRegions) {
-        let count = regions.unmap(&self.mapper, empty);
+        let Unmapped {
+            count,
+            any_rejoined,
+        } = regions.unmap(&self.mapper, empty);
         self.note(Event::RegionsUnmapped, count, count * regions.region_size());
         // Not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
-        if count > 0 {
+        // A region that rejoins can serve others, who may have looked while it was away. A waiter that finds it so in
+        // its own attempt goes on with it.
+        if count > 0 || (any_rejoined && !is_attempting()) {
             self.notify();
         }
     }
@@ -137,6 +143,9 @@ impl PoolInner {
             if any {
                 self.notify();
             }
+        }
+        if self.mapper.any_stranded() && self.mapper.unmap_stranded() {
+            self.notify();
         }
     }
 

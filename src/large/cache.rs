@@ -103,16 +103,18 @@ impl MappingCache {
         lock(&self.state).footprint
     }
 
-    /// A cached mapping of at least `len` bytes, and not much more.
-    pub(crate) fn take(&self, len: usize) -> Link {
+    /// A cached mapping for a request of `len` bytes: of its [rounded capacity](LargeAlloc::rounded_capacity), or not
+    /// much more.
+    pub(crate) fn take(&self, len: usize, page_size: usize) -> Link {
+        let rounded = LargeAlloc::rounded_capacity(len, page_size)?;
         let mut state = lock(&self.state);
-        let bin = bin_of(len);
+        let bin = bin_of(rounded);
         for bin in bin..(bin + 3).min(BINS) {
             let mut next = state.bins[bin];
             for _ in 0..SCAN {
                 let Some(large) = next else { break };
                 let this = LargeAlloc::of(large);
-                if serves(this.capacity(), len) {
+                if serves(this.capacity(), rounded) {
                     self.remove(&mut state, large);
                     this.purged.set(false);
                     return Some(large);

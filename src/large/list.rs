@@ -9,6 +9,7 @@
 
 use crate::large::{LargeAlloc, LargeView};
 use crate::sync::{Mutex, lock};
+use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 
 /// Places looked at under the lock in one go.
@@ -36,6 +37,30 @@ impl State {
         free: NOWHERE,
         taken: 0,
     };
+
+    /// Enters a mapping in a place that was left. `false`: there is none.
+    fn reuse(&mut self, large: NonNull<LargeAlloc>) -> bool {
+        let place = self.free;
+        let Some(Place::Free(next)) = self.places.get(place as usize).copied() else {
+            return false;
+        };
+        self.free = next;
+        self.places[place as usize] = Place::Taken(large);
+        self.taken += 1;
+        LargeAlloc::of(large).place.set(place);
+        true
+    }
+
+    /// Enters a mapping behind the last place, for which there is room.
+    fn append(&mut self, large: NonNull<LargeAlloc>) {
+        debug_assert!(self.places.len() < self.places.capacity());
+        let place = u32::try_from(self.places.len()).unwrap_or(NOWHERE);
+        if place != NOWHERE {
+            self.places.push(Place::Taken(large));
+            self.taken += 1;
+            LargeAlloc::of(large).place.set(place);
+        }
+    }
 }
 
 // SAFETY: descriptors are looked at under the lock, and what is looked at in them are atomics.
@@ -52,23 +77,14 @@ impl LargeList {
 
     /// Enters a mapping. One that the heap has no room to enter serves all the same.
     pub(crate) fn enter(&self, large: NonNull<LargeAlloc>) {
-        let mut state = lock(&self.0);
-        let free = state.free;
-        let end = u32::try_from(state.places.len()).unwrap_or(NOWHERE);
-        let place = match state.places.get(free as usize).copied() {
-            Some(Place::Free(next)) => {
-                state.free = next;
-                free
+        // A statement of its own: the list grows without the lock.
+        let reused = lock(&self.0).reuse(large);
+        if !reused && let Some(mut state) = lock_with_room(&self.0, |state| &mut state.places) {
+            // A place may have been left meanwhile.
+            if !state.reuse(large) {
+                state.append(large);
             }
-            _ if end != NOWHERE && state.places.try_reserve(1).is_ok() => {
-                state.places.push(Place::Free(NOWHERE));
-                end
-            }
-            _ => return,
-        };
-        state.places[place as usize] = Place::Taken(large);
-        state.taken += 1;
-        LargeAlloc::of(large).place.set(place);
+        }
     }
 
     /// Strikes a mapping off, if it is here.

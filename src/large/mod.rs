@@ -77,8 +77,7 @@ impl LargeAlloc {
         options: MapOptions,
         owner: NonNull<()>,
     ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-        let len = len.max(1).checked_next_multiple_of(mapper.page_size());
-        let len = len.ok_or(AllocFailure::System)?;
+        let len = Self::rounded_capacity(len, mapper.page_size()).ok_or(AllocFailure::System)?;
         let large = Self::empty(owner, None)?;
         let huge = options.is_huge(len);
         let align = if huge { HUGE_PAGE } else { mapper.page_size() };
@@ -96,6 +95,22 @@ impl LargeAlloc {
                 Err(refused)
             }
         }
+    }
+
+    /// Returns the capacity that a request for `len` bytes gets: whole pages, at least one. What is kept and what is
+    /// looked for are compared by this length. `None` if no address space holds it.
+    #[inline(always)]
+    pub(crate) fn rounded_capacity(len: usize, page_size: usize) -> Option<usize> {
+        debug_assert!(page_size.is_power_of_two());
+        // As `next_multiple_of`, without a division: the page size is known at run time only.
+        (len.saturating_sub(1) | (page_size - 1)).checked_add(1)
+    }
+
+    /// Whether a request for `len` bytes would map just as many bytes as this mapping has, seen without rounding.
+    /// Of an empty request it is `false`.
+    #[inline(always)]
+    pub(crate) fn is_rounded(&self, len: usize, page_size: usize) -> bool {
+        self.capacity().wrapping_sub(len) < page_size
     }
 
     /// A descriptor without memory.
@@ -254,7 +269,7 @@ impl LargeAlloc {
         len: usize,
         options: MapOptions,
     ) -> Option<Result<(), AllocFailure>> {
-        let len = len.checked_next_multiple_of(mapper.page_size());
+        let len = Self::rounded_capacity(len, mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
             _ if !mapping.can_remap() => None,
@@ -336,19 +351,19 @@ impl MapOptions {
     }
 }
 
-/// The bin of mappings of `len` bytes: all of bin `n + 1` are longer than any of bin `n`.
+/// The bin of mappings of `capacity` bytes: all of bin `n + 1` are longer than any of bin `n`.
 #[inline(always)]
-pub(crate) fn bin_of(len: usize) -> usize {
-    let log2 = len.max(4096).ilog2();
-    let quarter = (len >> (log2 - 2)) & 3;
+pub(crate) fn bin_of(capacity: usize) -> usize {
+    let log2 = capacity.max(4096).ilog2();
+    let quarter = (capacity >> (log2 - 2)) & 3;
     ((log2 as usize - 12) * 4 + quarter).min(BINS - 1)
 }
 
-/// Whether a mapping of `capacity` bytes may serve a request for `len`: at most a quarter is wasted, and
-/// what rounding to pages wastes.
+/// Whether a mapping of `capacity` bytes may serve a request whose
+/// [rounded capacity](LargeAlloc::rounded_capacity) is `rounded`: at most a quarter and 16 KiB are wasted.
 #[inline(always)]
-pub(crate) fn serves(capacity: usize, len: usize) -> bool {
-    const ROUNDING: usize = 16 << 10;
+pub(crate) fn serves(capacity: usize, rounded: usize) -> bool {
+    const SLACK: usize = 16 << 10;
     // Lengths above half of all addresses never get here; no sum overflows.
-    capacity >= len && capacity - len <= len / 4 + ROUNDING
+    capacity >= rounded && capacity - rounded <= rounded / 4 + SLACK
 }

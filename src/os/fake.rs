@@ -9,14 +9,16 @@
 //!
 //! All memory comes from `alloc_zeroed`, so that stale bytes are initialised bytes here too.
 
-use super::OsError;
+use super::{MapRefusal, OsError, Stranded};
 use crate::sync;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZero;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub(crate) const PAGE_SIZE: usize = 4096;
+const DEFAULT_PAGE_SIZE: usize = 4096;
 const ENOMEM: i32 = 12;
 
 /// A call that can be refused.
@@ -24,6 +26,9 @@ const ENOMEM: i32 = 12;
 pub enum Call {
     /// mmap
     Map,
+    /// munmap of a mapping at the wrong address, on the way to an aligned one. Where it is refused, that
+    /// mapping is stranded.
+    Align,
     /// munmap
     Unmap,
     /// madvise(MADV_DONTNEED)
@@ -32,6 +37,8 @@ pub enum Call {
     Remap,
     /// madvise(MADV_HUGEPAGE)
     AdviseHuge,
+    /// madvise(MADV_NOHUGEPAGE)
+    AdviseSmall,
     /// mprotect
     Protect,
     /// membarrier
@@ -56,17 +63,48 @@ struct State {
     fault: Option<Fault>,
     seen: u64,
     now_ms: u64,
+    /// Bytes purged since the system was made.
+    purged: usize,
+    /// Where the next mapping is, without memory behind it.
+    next_address: Option<usize>,
+    hook: Option<Hook>,
+}
+
+/// What runs before the next call of a kind.
+struct Hook {
+    call: Call,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hook").field(&self.call).finish()
+    }
 }
 
 #[derive(Debug)]
-struct Owned(NonNull<u8>);
+enum Owned {
+    Heap(NonNull<u8>),
+    /// An address alone.
+    Nothing,
+}
 // SAFETY: the pointer is a key to memory that the pool owns; it is not dereferenced here.
 unsafe impl Send for Owned {}
 
 /// A heap-backed system. Leak one ([`FakeOs::leaked`]) and give it to a pool's builder.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FakeOs {
+    page_size: usize,
     state: Mutex<State>,
+}
+
+impl Default for FakeOs {
+    fn default() -> Self {
+        Self {
+            page_size: DEFAULT_PAGE_SIZE,
+            state: Mutex::default(),
+        }
+    }
 }
 
 /// The one that stands in where there is no other system.
@@ -77,13 +115,31 @@ pub(crate) fn shared() -> &'static FakeOs {
 }
 
 impl FakeOs {
-    /// A system that lives as long as the process.
+    /// A system with pages of 4096 bytes that lives as long as the process.
     pub fn leaked() -> &'static Self {
-        // Noted, so that nobody who looks for leaks takes them for some.
+        Self::leaked_with_pages(DEFAULT_PAGE_SIZE)
+    }
+
+    /// The same with pages of `page_size` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `page_size` is not a power of two.
+    pub fn leaked_with_pages(page_size: usize) -> &'static Self {
+        // Kept reachable, so that leak checkers do not report them.
         static ALL: Mutex<Vec<&FakeOs>> = Mutex::new(Vec::new());
-        let new: &'static Self = Box::leak(Box::default());
+        assert!(page_size.is_power_of_two(), "pages of {page_size} bytes");
+        let new: &'static Self = Box::leak(Box::new(Self {
+            page_size,
+            ..Self::default()
+        }));
         ALL.lock().unwrap_or_else(PoisonError::into_inner).push(new);
         new
+    }
+
+    /// Bytes in a page.
+    pub fn page_size(&self) -> usize {
+        self.page_size
     }
 
     /// Sets the plan, and counts calls from 0 again.
@@ -104,9 +160,25 @@ impl FakeOs {
         state.live.values().map(|(_, layout)| layout.size()).sum()
     }
 
+    /// Bytes purged since the system was made.
+    pub fn purged(&self) -> usize {
+        self.state().purged
+    }
+
     /// Lets time pass.
     pub fn advance_ms(&self, ms: u64) {
         self.state().now_ms += ms;
+    }
+
+    /// Makes the next mapping begin at `address`. No memory is behind it, so it must not be touched.
+    pub fn place_next_at(&self, address: usize) {
+        self.state().next_address = Some(address);
+    }
+
+    /// Runs `hook` once, before the next call of this kind is made or refused.
+    pub fn before_next(&self, call: Call, hook: impl FnOnce() + Send + 'static) {
+        let run = Box::new(hook);
+        self.state().hook = Some(Hook { call, run });
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -118,6 +190,10 @@ impl FakeOs {
     }
 
     fn enter(&self, call: Call) -> Result<MutexGuard<'_, State>, OsError> {
+        let hook = self.state().hook.take_if(|hook| hook.call == call);
+        if let Some(hook) = hook {
+            (hook.run)();
+        }
         let mut state = self.state();
         let fault = state.fault.unwrap_or(Fault {
             call: None,
@@ -135,9 +211,16 @@ impl FakeOs {
         Ok(state)
     }
 
-    pub(super) fn map(&self, len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
-        let mut state = self.enter(Call::Map)?;
-        state.map(len, align)
+    pub(super) fn map(&self, len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
+        drop(self.enter(Call::Map)?);
+        if align > self.page_size
+            && let Err(error) = self.enter(Call::Align)
+        {
+            let base = self.state().map(len, self.page_size)?;
+            let stranded = Some(Stranded { base, len });
+            return Err(MapRefusal { error, stranded });
+        }
+        Ok(self.state().map(len, align)?)
     }
 
     pub(super) unsafe fn unmap(&self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
@@ -147,8 +230,13 @@ impl FakeOs {
     }
 
     pub(super) unsafe fn purge(&self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        let state = self.enter(Call::Purge)?;
+        let mut state = self.enter(Call::Purge)?;
         state.check(base, len);
+        assert!(
+            (base.addr().get() | len).is_multiple_of(self.page_size),
+            "a purge of parts of pages"
+        );
+        state.purged += len;
         // SAFETY: `check` found the range within a live mapping, and the caller uses it alone.
         unsafe { base.write_bytes(0, len) };
         Ok(())
@@ -161,7 +249,7 @@ impl FakeOs {
         new_len: usize,
     ) -> Result<NonNull<u8>, OsError> {
         let mut state = self.enter(Call::Remap)?;
-        let new = state.map(new_len, PAGE_SIZE)?;
+        let new = state.map(new_len, self.page_size)?;
         // SAFETY: both ranges are live mappings of at least this length, and different ones.
         unsafe { base.copy_to_nonoverlapping(new, len) };
         state.unmap(base, len);
@@ -170,6 +258,10 @@ impl FakeOs {
 
     pub(super) fn advise_huge(&self) -> Result<(), OsError> {
         self.enter(Call::AdviseHuge).map(drop)
+    }
+
+    pub(super) fn advise_small(&self) -> Result<(), OsError> {
+        self.enter(Call::AdviseSmall).map(drop)
     }
 
     pub(super) fn protect(&self) -> Result<(), OsError> {
@@ -189,9 +281,15 @@ impl State {
     fn map(&mut self, len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
         let layout = Layout::from_size_align(len, align).map_err(|_| OsError(ENOMEM))?;
         assert!(len > 0, "an empty mapping");
+        if let Some(address) = self.next_address.take() {
+            let base = NonNull::without_provenance(NonZero::new(address).expect("an address"));
+            self.live.insert(address, (Owned::Nothing, layout));
+            return Ok(base);
+        }
         // SAFETY: the layout's size is not 0.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OsError(ENOMEM))?;
-        self.live.insert(base.addr().get(), (Owned(base), layout));
+        self.live
+            .insert(base.addr().get(), (Owned::Heap(base), layout));
         Ok(base)
     }
 
@@ -201,8 +299,10 @@ impl State {
             .remove(&base.addr().get())
             .expect("unmap of what is not mapped");
         assert_eq!(layout.size(), len, "unmap with another length");
-        // SAFETY: it was allocated with this layout and has just left the table of live ones.
-        unsafe { dealloc(owned.0.as_ptr(), layout) };
+        if let Owned::Heap(base) = owned {
+            // SAFETY: it was allocated with this layout and has just left the table of live ones.
+            unsafe { dealloc(base.as_ptr(), layout) };
+        }
     }
 
     fn check(&self, base: NonNull<u8>, len: usize) {

@@ -10,10 +10,11 @@
 //! The system's primitives are called for such ranges and no others.
 
 use crate::error::AllocFailure;
-use crate::os::Os;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::os::{Os, Stranded};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{self, AtomicU64};
 
 /// With more mappings than this in use, a pool purges and keeps small ones rather than unmap them: unmapping
 /// every second one would cut the address space into more areas than the kernel allows a process (65,530).
@@ -77,6 +78,11 @@ pub(crate) struct Mapper {
     count: AtomicUsize,
     /// Bytes ever mapped. Of `std` also under loom: nothing depends on it.
     mapped_ever: AtomicU64,
+    /// What aligning has left mapped, counted in `mapped`. It is offered to the system again before the next
+    /// aligned mapping and after each `unmap`.
+    stranded: Mutex<Vec<Stranded>>,
+    /// How many they are. Of `std` also under loom: read before the lock is taken, to spare it.
+    stranded_count: atomic::AtomicUsize,
 }
 
 impl Mapper {
@@ -88,6 +94,8 @@ impl Mapper {
             mapped: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
             mapped_ever: AtomicU64::new(0),
+            stranded: Mutex::new(Vec::new()),
+            stranded_count: atomic::AtomicUsize::new(0),
         }
     }
 
@@ -107,13 +115,13 @@ impl Mapper {
     #[cfg(feature = "metrics")]
     pub(crate) fn totals(&self) -> (u64, u64) {
         let now = self.mapped() as u64;
-        let ever = self.mapped_ever.load(std::sync::atomic::Ordering::Relaxed);
+        let ever = self.mapped_ever.load(atomic::Ordering::Relaxed);
         (ever, ever.saturating_sub(now))
     }
 
     fn count_mapped(&self, bytes: usize) {
         self.mapped_ever
-            .fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+            .fetch_add(bytes as u64, atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn page_size(&self) -> usize {
@@ -149,13 +157,63 @@ impl Mapper {
         let guard = if guarded { self.page_size } else { 0 };
         let footprint = len.checked_add(guard).ok_or(AllocFailure::System)?;
         self.reserve(footprint)?;
-        let Ok(base) = self.os.map(footprint, align) else {
+        // While the system takes nothing back, one more attempt could strand one more range.
+        if align > self.page_size && !self.unmap_stranded() {
             self.release(footprint);
             return Err(AllocFailure::System);
+        }
+        let refused = match self.os.map(footprint, align) {
+            Ok(base) => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                self.count_mapped(footprint);
+                return Ok(Mapping { base, len, guard });
+            }
+            Err(refused) => refused,
         };
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.count_mapped(footprint);
-        Ok(Mapping { base, len, guard })
+        if let Some(stranded) = refused.stranded {
+            // It is mapped already: no limit can refuse it.
+            self.mapped.fetch_add(stranded.len, Ordering::Relaxed);
+            self.count_mapped(stranded.len);
+            self.keep_stranded(stranded);
+        }
+        self.release(footprint);
+        Err(AllocFailure::System)
+    }
+
+    /// Remembers a range, to be unmapped later. Without memory for that it stays mapped, and counted.
+    fn keep_stranded(&self, stranded: Stranded) {
+        if let Some(mut list) = lock_with_room(&self.stranded, |list| list) {
+            list.push(stranded);
+            self.stranded_count.fetch_add(1, atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of what aligning has left behind.
+    #[cfg(test)]
+    pub(crate) fn stranded_bytes(&self) -> usize {
+        lock(&self.stranded).iter().map(|range| range.len).sum()
+    }
+
+    /// Whether aligning has left something behind.
+    pub(crate) fn any_stranded(&self) -> bool {
+        self.stranded_count.load(atomic::Ordering::Relaxed) > 0
+    }
+
+    /// Unmaps what aligning has left behind. `false`: the system refuses still.
+    pub(crate) fn unmap_stranded(&self) -> bool {
+        while self.any_stranded() {
+            // A statement of its own: the lock is not held across the system call.
+            let next = lock(&self.stranded).pop();
+            let Some(stranded) = next else { return true };
+            self.stranded_count.fetch_sub(1, atomic::Ordering::Relaxed);
+            // SAFETY: the range came from the system as the caller's own, and has left the list.
+            if unsafe { self.os.unmap(stranded.base, stranded.len) }.is_err() {
+                self.keep_stranded(stranded);
+                return false;
+            }
+            self.release(stranded.len);
+        }
+        true
     }
 
     /// Makes the mapping's guard fault on every access. `false`: the system refused.
@@ -174,7 +232,17 @@ impl Mapper {
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
         self.release(mapping.footprint());
+        self.unmap_stranded();
         Ok(())
+    }
+
+    /// Gives back a mapping that serves nothing. If the system refuses, it stays counted and is offered again later.
+    pub(crate) fn discard(&self, mapping: Mapping) {
+        if let Err(mapping) = self.unmap(mapping) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            let (base, len) = (mapping.base, mapping.footprint());
+            self.keep_stranded(Stranded { base, len });
+        }
     }
 
     /// Makes the mapping `new_len` bytes long (whole pages, more than now). It may move; bytes stay,
@@ -198,25 +266,36 @@ impl Mapper {
         }
     }
 
-    /// Gives back the memory of the whole pages within `start..start + len` of the mapping and keeps
-    /// the range, which reads as zero afterwards. `false`: the system refused, nothing has changed.
+    /// Gives back the memory of `start..start + len` of the mapping (whole pages) and keeps the range, which reads
+    /// as zero afterwards. `false`: the system refused, nothing has changed.
     pub(crate) fn purge(&self, mapping: &Mapping, start: usize, len: usize) -> bool {
-        let end = start.saturating_add(len).min(mapping.len);
-        let start = start.next_multiple_of(self.page_size);
-        let end = end - end % self.page_size;
-        if start >= end {
+        debug_assert!((start | len).is_multiple_of(self.page_size));
+        debug_assert!(start + len <= mapping.len);
+        if len == 0 {
             return true;
         }
-        // SAFETY: `start` is below `end`, which is within the mapping.
+        // SAFETY: `start` is below the end of the range, which is within the mapping.
         let base = unsafe { mapping.base.add(start) };
         // SAFETY: whole pages of an owned mapping; the caller has nobody else use them.
-        unsafe { self.os.purge(base, end - start) }.is_ok()
+        unsafe { self.os.purge(base, len) }.is_ok()
     }
 
     /// Asks for huge pages. Advice: a refusal costs speed, nothing else.
     pub(crate) fn advise_huge(&self, mapping: &Mapping) {
         // SAFETY: the range is the mapping's usable part, which is whole pages.
         let _ = unsafe { self.os.advise_huge(mapping.base, mapping.len) };
+    }
+
+    /// Asks for small pages. Advice as well: a refusal costs memory that is not given back.
+    pub(crate) fn advise_small(&self, mapping: &Mapping) {
+        // SAFETY: the range is the mapping's usable part, which is whole pages.
+        let _ = unsafe { self.os.advise_small(mapping.base, mapping.len) };
+    }
+}
+
+impl Drop for Mapper {
+    fn drop(&mut self) {
+        self.unmap_stranded();
     }
 }
 
@@ -271,5 +350,37 @@ mod tests {
             assert_eq!((mapper.mapped(), fake.mapped()), (8192, 8192), "{call:?}");
         }
         mapper.unmap(mapping).unwrap();
+    }
+
+    #[test]
+    fn what_aligning_leaves_behind_is_counted_and_unmapped_later() {
+        let refuse = |call| {
+            Some(Fault {
+                call: Some(call),
+                first: 0,
+                count: u64::MAX,
+            })
+        };
+        let fake = FakeOs::leaked();
+        let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+        let other = mapper.map(4096, 4096, false).unwrap();
+        fake.set_fault(refuse(Call::Align));
+        assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
+        assert_eq!((mapper.mapped(), fake.mapped()), (68 << 10, 68 << 10));
+        // Nothing more is mapped while the system does not take it back.
+        fake.set_fault(refuse(Call::Unmap));
+        for _ in 0..3 {
+            assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
+            assert_eq!((mapper.mapped(), fake.mapped()), (68 << 10, 68 << 10));
+        }
+        fake.set_fault(None);
+        mapper.unmap(other).unwrap();
+        assert_eq!((mapper.mapped(), fake.mapped()), (0, 0));
+        // A mapper that goes takes its own with it.
+        fake.set_fault(refuse(Call::Align));
+        assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
+        fake.set_fault(None);
+        drop(mapper);
+        assert_eq!(fake.mapped(), 0);
     }
 }

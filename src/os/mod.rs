@@ -22,6 +22,33 @@ mod unix;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OsError(pub(crate) i32);
 
+/// A range that was mapped on the way to an aligned mapping, and that the system did not take back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stranded {
+    pub(crate) base: NonNull<u8>,
+    pub(crate) len: usize,
+}
+
+// SAFETY: the range belongs to the holder of this value, and no thread uses its memory.
+unsafe impl Send for Stranded {}
+
+/// A refused [`Os::map`].
+#[derive(Debug)]
+pub(crate) struct MapRefusal {
+    pub(crate) error: OsError,
+    /// What is mapped nevertheless. The caller owns it, and gives it to [`Os::unmap`] later.
+    pub(crate) stranded: Option<Stranded>,
+}
+
+impl From<OsError> for MapRefusal {
+    fn from(error: OsError) -> Self {
+        Self {
+            error,
+            stranded: None,
+        }
+    }
+}
+
 /// A handle to the operating system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Os {
@@ -53,15 +80,15 @@ impl Os {
 
     /// Bytes in a page; a power of two.
     pub(crate) fn page_size(self) -> usize {
-        dispatch!(self, unix::page_size(), _fake => fake::PAGE_SIZE)
+        dispatch!(self, unix::page_size(), fake => fake.page_size())
     }
 
     /// Maps `len` zeroed bytes at a multiple of `align`.
     ///
     /// `len` is a multiple of the page size and not 0, `align` a power of two and at least a page.
     /// The bytes are readable and writable, take no memory until they are touched, and are the
-    /// caller's alone.
-    pub(crate) fn map(self, len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
+    /// caller's alone. On the way the system never holds more bytes than `len` that can be accessed.
+    pub(crate) fn map(self, len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
         debug_assert!(len > 0 && len.is_multiple_of(self.page_size()));
         dispatch!(self, unix::map(len, align), fake => fake.map(len, align))
     }
@@ -117,6 +144,16 @@ impl Os {
     pub(crate) unsafe fn advise_huge(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
         // SAFETY: the same contract.
         dispatch!(self, unsafe { unix::advise_huge(base, len) }, fake => fake.advise_huge())
+    }
+
+    /// Asks for small pages in a range. Advice: nothing breaks when the system declines.
+    ///
+    /// # Safety
+    ///
+    /// The range is whole pages within a mapping of this system.
+    pub(crate) unsafe fn advise_small(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+        // SAFETY: the same contract.
+        dispatch!(self, unsafe { unix::advise_small(base, len) }, fake => fake.advise_small())
     }
 
     /// Makes every access to a range a fault.

@@ -5,7 +5,7 @@
 //! Each function hands a range to the kernel under the contract of its twin in [`super`]; no memory
 //! is read or written here.
 
-use super::OsError;
+use super::{MapRefusal, OsError, Stranded};
 use memmap2::MmapOptions;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -42,43 +42,75 @@ fn map_anywhere(len: usize) -> Result<NonNull<u8>, OsError> {
     NonNull::new(map.as_mut_ptr()).ok_or(OsError(libc::ENOMEM))
 }
 
-/// Maps at a multiple of `align`: as the kernel likes if that fits, else with room to spare, which is
-/// cut off again.
-pub(super) fn map(len: usize, align: usize) -> Result<NonNull<u8>, OsError> {
+/// Maps at a multiple of `align`: where the kernel likes if that fits, else at the next aligned address below,
+/// which is free as a rule where mappings grow downwards, else out of a padded reservation.
+pub(super) fn map(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     let base = map_anywhere(len)?;
     if base.addr().get().is_multiple_of(align) {
         return Ok(base);
     }
-    // SAFETY: the mapping was made above and nobody has seen it.
-    unsafe { unmap(base, len) }?;
+    give_back(base, len)?;
+    let below = base.addr().get() & !(align - 1);
+    let base = map_with(below, len, libc::PROT_READ | libc::PROT_WRITE)?;
+    if base.addr().get().is_multiple_of(align) {
+        return Ok(base);
+    }
+    give_back(base, len)?;
+    map_padded(len, align)
+}
+
+/// Maps at `hint` if that is free, else elsewhere.
+fn map_with(hint: usize, len: usize, access: libc::c_int) -> Result<NonNull<u8>, OsError> {
+    let hint = std::ptr::without_provenance_mut(hint);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+    // SAFETY: without `MAP_FIXED` a new mapping replaces none.
+    let base = unsafe { libc::mmap(hint, len, access, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(last_error());
+    }
+    NonNull::new(base.cast()).ok_or(OsError(libc::ENOMEM))
+}
+
+/// Reserves addresses with room to spare, makes the aligned range accessible and gives back the rest. Only
+/// addresses are held in excess, which cannot be accessed.
+fn map_padded(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     let padded = len
         .checked_add(align - page_size())
         .ok_or(OsError(libc::ENOMEM))?;
-    let base = map_anywhere(padded)?;
+    let base = map_with(0, padded, libc::PROT_NONE)?;
     let head = base.addr().get().next_multiple_of(align) - base.addr().get();
     // SAFETY: `head` is below `align`, so the aligned address lies within the padded mapping.
     let aligned = unsafe { base.add(head) };
     // SAFETY: `head + len` is at most `padded`, the end of the mapping.
     let tail = unsafe { aligned.add(len) };
-    if let Err(error) = cut_off(base, head) {
-        // A cut can need one map area more than there may be; the whole goes without one, as a rule.
-        let _ = cut_off(base, padded);
-        return Err(error);
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the range is part of the mapping made above, which no other code has seen.
+    if let Err(error) = check(unsafe { libc::mprotect(aligned.as_ptr().cast(), len, access) }) {
+        give_back(base, padded)?;
+        return Err(error.into());
     }
-    if let Err(error) = cut_off(tail, padded - head - len) {
-        let _ = cut_off(aligned, padded - head);
-        return Err(error);
+    // A cut can need one map area more than there may be; the whole goes without one, as a rule.
+    if let Err(refused) = give_back(base, head) {
+        give_back(base, padded)?;
+        return Err(refused.error.into());
+    }
+    if let Err(refused) = give_back(tail, padded - head - len) {
+        give_back(aligned, padded - head)?;
+        return Err(refused.error.into());
     }
     Ok(aligned)
 }
 
-/// Gives back a part of a fresh mapping.
-fn cut_off(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+/// Unmaps what was mapped just now. What the system does not take back is stranded.
+fn give_back(base: NonNull<u8>, len: usize) -> Result<(), MapRefusal> {
     if len == 0 {
         return Ok(());
     }
-    // SAFETY: the range is part of a mapping that nobody has seen yet.
-    unsafe { unmap(base, len) }
+    // SAFETY: the range was mapped by the caller, and no other code has seen it.
+    unsafe { unmap(base, len) }.map_err(|error| MapRefusal {
+        error,
+        stranded: Some(Stranded { base, len }),
+    })
 }
 
 pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
@@ -145,6 +177,19 @@ pub(super) unsafe fn advise_huge(_base: NonNull<u8>, _len: usize) -> Result<(), 
     Err(OsError(libc::ENOSYS))
 }
 
+/// Where huge pages are on for all mappings, the first touch of a region would commit 2 MiB, and the kernel
+/// would join small pages into huge ones again after a purge.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn advise_small(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
+    // SAFETY: advice about a range the caller owns; its contents do not change.
+    check(unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) unsafe fn advise_small(_base: NonNull<u8>, _len: usize) -> Result<(), OsError> {
+    Err(OsError(libc::ENOSYS))
+}
+
 pub(super) unsafe fn protect(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
     // SAFETY: the caller owns the range and will not use it again.
     check(unsafe { libc::mprotect(base.as_ptr().cast(), len, libc::PROT_NONE) })
@@ -170,26 +215,35 @@ pub(super) fn now_ms() -> u64 {
 mod tests {
     use super::*;
 
+    fn exercise(base: NonNull<u8>, len: usize) {
+        assert!(base.addr().get().is_multiple_of(len));
+        // SAFETY: the first byte of the mapping just made.
+        assert_eq!(unsafe { base.read() }, 0);
+        // SAFETY: as above.
+        unsafe { base.write(7) };
+        // SAFETY: the last byte of the mapping.
+        let last = unsafe { base.add(len - 1) };
+        // SAFETY: as above.
+        unsafe { last.write(7) };
+        // SAFETY: the mapping, which nobody else uses.
+        unsafe { purge(base, len) }.unwrap();
+        // SAFETY: as above; purging keeps the range.
+        assert_eq!(unsafe { base.read() }, 0);
+        // SAFETY: as above, and nobody uses it again.
+        unsafe { unmap(base, len) }.unwrap();
+    }
+
     #[test]
     fn maps_at_the_alignment_and_reads_as_zero() {
         for align in [page_size(), 64 << 10, 2 << 20, 16 << 20] {
-            let base = map(align, align).unwrap();
-            assert!(base.addr().get().is_multiple_of(align));
-            // SAFETY: the first byte of the mapping just made.
-            assert_eq!(unsafe { base.read() }, 0);
-            // SAFETY: as above.
-            unsafe { base.write(7) };
-            // SAFETY: the mapping made above, which nobody else uses.
-            unsafe { purge(base, align) }.unwrap();
-            // SAFETY: as above; purging keeps the range.
-            assert_eq!(unsafe { base.read() }, 0);
-            // SAFETY: as above, and nobody uses it again.
-            unsafe { unmap(base, align) }.unwrap();
+            exercise(map(align, align).unwrap(), align);
+            exercise(map_padded(align, align).unwrap(), align);
         }
     }
 
     #[test]
     fn refuses_what_no_address_space_holds() {
         assert!(map(1 << 47, page_size()).is_err());
+        assert!(map_padded(1 << 47, 2 << 20).is_err());
     }
 }

@@ -153,7 +153,8 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time enabled.
+    /// Outside of a tokio runtime with time enabled. If the writer panics: the piece is then dropped, because it was not
+    /// queued yet; what was queued stays.
     pub async fn write_timeout(
         &self,
         piece: impl Into<Piece>,

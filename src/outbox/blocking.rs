@@ -183,6 +183,10 @@ impl<W: Write> Outbox<W> {
     ///
     /// [`TimedOut`](OutboxError::TimedOut), or the writer's error; at once if the piece is above the limit by itself. The
     /// piece is in the error, whole.
+    ///
+    /// # Panics
+    ///
+    /// If the writer panics. The piece is then dropped, because it was not queued yet; what was queued stays.
     pub fn write_timeout(
         &self,
         piece: impl Into<Piece>,

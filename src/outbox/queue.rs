@@ -66,17 +66,16 @@ impl Queue {
         len == 0 || (self.bounds.max_pieces > 0 && len <= self.bounds.limit)
     }
 
-    /// Takes a piece. One without bytes needs no place: there is nothing to write of it.
+    /// Takes a piece that is not empty.
     pub(super) fn push(&mut self, piece: Piece) -> Result<(), OutboxError> {
         let len = piece.len();
+        debug_assert!(len > 0);
         if !self.fits(len) {
             return Err(self.refusal(piece));
         }
-        if len > 0 {
-            self.bytes += len;
-            self.pieces += 1;
-            self.incoming.push_back(piece);
-        }
+        self.bytes += len;
+        self.pieces += 1;
+        self.incoming.push_back(piece);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::sync::{Mutex, MutexGuard, lock};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 
 /// Wakes those who wait for room or for their turn.
@@ -69,7 +70,14 @@ impl<W, S: Signal> Shared<W, S> {
     /// holds it back.
     pub(super) fn push(&self, piece: Piece) -> Result<(bool, Option<Turn<'_, W, S>>), OutboxError> {
         let mut state = self.state();
-        let first = state.queue.bytes() == 0 && !piece.is_empty();
+        if piece.is_empty() {
+            let may_go_on = state.may_go_on();
+            drop(state);
+            // Here, because its owner is foreign code, which may use the outbox.
+            drop(piece);
+            return Ok((may_go_on, None));
+        }
+        let first = state.queue.bytes() == 0;
         state.queue.push(piece)?;
         let send = first && !state.queue.is_corked() && state.error.is_none();
         let turn = if send { self.turn(&mut state, 0) } else { None };
@@ -87,10 +95,15 @@ impl<W, S: Signal> Shared<W, S> {
     /// caller may go on.
     pub(super) fn end(&self, failed: Option<io::Error>) -> bool {
         let mut state = self.state();
-        if failed.is_some() {
-            state.error = failed;
-        }
-        state.may_go_on()
+        let old = match failed {
+            Some(failed) => state.error.replace(failed),
+            None => None,
+        };
+        let may_go_on = state.may_go_on();
+        drop(state);
+        // Here, because an error can hold foreign code.
+        drop(old);
+        may_go_on
     }
 
     fn turn(&self, state: &mut State<W>, goal: u64) -> Option<Turn<'_, W, S>> {
@@ -177,11 +190,17 @@ impl<W, S: Signal> Turn<'_, W, S> {
     /// to write; if not, the turn is over.
     ///
     /// The look at the queue and the end are one step under the lock: a piece that comes later finds the sink.
+    ///
+    /// # Panics
+    ///
+    /// If the owner of a piece panics when the piece is dropped.
     pub(super) fn wrote(&mut self, bytes: usize) -> bool {
         let Some(sink) = &mut self.sink else {
             return false;
         };
         let pieces = sink.advance(bytes);
+        // A panic of a piece's owner goes on when the queue knows what was written.
+        let dropped = catch_unwind(AssertUnwindSafe(|| sink.drop_first(pieces)));
         let mut state = self.shared.state();
         state.queue.note_written(bytes, pieces);
         state.queue.move_into(&mut sink.batch, self.goal);
@@ -192,6 +211,9 @@ impl<W, S: Signal> Turn<'_, W, S> {
         drop(state);
         if bytes > 0 || !more {
             self.shared.signal.notify_all();
+        }
+        if let Err(payload) = dropped {
+            resume_unwind(payload);
         }
         more
     }

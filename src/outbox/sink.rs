@@ -57,20 +57,27 @@ impl<W> Sink<W> {
         (write(&mut self.writer, &slices[..count]), offered)
     }
 
-    /// Takes `count` bytes off the front of the batch, and returns how many pieces ended with them.
+    /// Takes `count` written bytes off the pieces, and returns how many pieces at the front of the batch ended with
+    /// them; [`drop_first`](Self::drop_first) takes those off.
     pub(super) fn advance(&mut self, mut count: usize) -> usize {
-        let before = self.batch.len();
-        while let Some(first) = self.batch.front_mut() {
-            if count < first.len() {
+        let mut ended = 0;
+        for piece in &mut self.batch {
+            if count < piece.len() {
                 if count > 0 {
-                    first.advance(count);
+                    piece.advance(count);
                 }
                 break;
             }
-            count -= first.len();
-            self.batch.pop_front();
+            count -= piece.len();
+            ended += 1;
         }
-        before - self.batch.len()
+        ended
+    }
+
+    /// Drops the first `count` pieces. All are gone and the batch is in order, also where one of them panics: its owner
+    /// is foreign code.
+    pub(super) fn drop_first(&mut self, count: usize) {
+        drop(self.batch.drain(..count));
     }
 }
 

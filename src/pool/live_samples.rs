@@ -65,6 +65,10 @@ fn site_in(stack: &str) -> String {
         let name = line[number..].trim_start_matches(": ");
         let place = lines.next_if(|line| line.starts_with("at "));
         let place = place.map(|line| &line["at ".len()..]);
+        // This crate's own frames come first: without a name, nothing tells where they end.
+        if name.is_empty() || name.starts_with("<unknown>") {
+            break;
+        }
         let library = |place: &str| place.contains("/rustc/") || place.contains("/rustlib/");
         if !is_inner(name) && !place.is_some_and(library) {
             return match place {
@@ -81,7 +85,7 @@ fn is_inner(name: &str) -> bool {
     let first = name.trim_start_matches(['<', '&', '[', '(', '*']);
     let first = first.trim_start_matches("mut ").trim_start_matches("dyn ");
     let end = first.find(|c| !is_part_of_name(c)).unwrap_or(first.len());
-    INNER.contains(&&first[..end]) || name.is_empty() || name.starts_with("<unknown>")
+    INNER.contains(&&first[..end])
 }
 
 pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
@@ -221,6 +225,8 @@ mod tests {
         assert_eq!(site_in(stack), "slabuf_user::open (./src/open.rs:12:5)");
         assert_eq!(site_in("   0: slabuf::a\n   1: app::b\n"), "app::b");
         assert_eq!(site_in("   0: <unknown>\n   1: <unknown>\n"), "unknown");
+        let stripped = "   0: <unknown>\n   1: <unknown>\n   2: __libc_start_main\n";
+        assert_eq!(site_in(stripped), "unknown");
         assert_eq!(site_in("disabled"), "disabled");
         assert_eq!(site_in(""), "unknown");
     }

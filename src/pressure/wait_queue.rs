@@ -18,15 +18,17 @@ use crate::sync::{
     Ordering::{Relaxed, SeqCst},
     Thread, current_thread, fence, lock, park_until,
 };
+use crate::util::heap::lock_with_room;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
+use std::thread::LocalKey;
 use std::time::Instant;
 
 thread_local! {
-    // Without a destructor, so that it is there to the thread's very end.
+    // Without destructors, so that they are there to the thread's very end.
     static DEFERRED: Cell<Option<Pending>> = const { Cell::new(None) };
+    static ATTEMPTING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What a thread that defers wake-ups knows: the queue, by address, and whether a wake-up is due.
@@ -62,6 +64,36 @@ impl Drop for Deferred<'_> {
     }
 }
 
+/// Sets a flag of the calling thread, and restores it when dropped, also by a panic.
+struct Flagged {
+    flag: &'static LocalKey<Cell<bool>>,
+    before: bool,
+}
+
+impl Flagged {
+    fn new(flag: &'static LocalKey<Cell<bool>>, value: bool) -> Self {
+        let before = flag.replace(value);
+        Self { flag, before }
+    }
+}
+
+impl Drop for Flagged {
+    fn drop(&mut self) {
+        self.flag.set(self.before);
+    }
+}
+
+/// Whether the calling thread is in the attempt of a waiter, which must not wake itself.
+pub(crate) fn is_attempting() -> bool {
+    ATTEMPTING.get()
+}
+
+/// Runs the attempt of a waiter.
+pub(crate) fn attempting<T>(attempt: impl FnOnce() -> T) -> T {
+    let _attempting = Flagged::new(&ATTEMPTING, true);
+    attempt()
+}
+
 /// How somebody who waits is told.
 pub(crate) enum Wake {
     Thread(Thread),
@@ -79,8 +111,9 @@ impl Wake {
         match self {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => {
+                let _not_attempting = Flagged::new(&ATTEMPTING, false);
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    // Its own drop may panic.
+                    // Its destructor is foreign code too, and may panic.
                     std::mem::forget(payload);
                 }
             }
@@ -98,7 +131,7 @@ struct Waiter {
 struct Queue {
     next_ticket: u64,
     /// In the order of their tickets.
-    waiters: VecDeque<Waiter>,
+    waiters: Vec<Waiter>,
 }
 
 /// Who waits for memory of one pool.
@@ -151,14 +184,11 @@ impl WaitQueue {
     /// Takes the last place in the queue.
     pub(crate) fn join(&self) -> Result<QueueTicket<'_>, AllocFailure> {
         let ticket = {
-            let mut queue = lock(&self.queue);
-            queue
-                .waiters
-                .try_reserve(1)
-                .map_err(|_| AllocFailure::System)?;
+            let mut queue = lock_with_room(&self.queue, |queue| &mut queue.waiters)
+                .ok_or(AllocFailure::System)?;
             let ticket = queue.next_ticket;
             queue.next_ticket += 1;
-            queue.waiters.push_back(Waiter { ticket, wake: None });
+            queue.waiters.push(Waiter { ticket, wake: None });
             self.waiting.fetch_add(1, Relaxed);
             ticket
         };
@@ -187,7 +217,7 @@ impl WaitQueue {
         let mut over = false;
         loop {
             if turn.is_first(Wake::this_thread()) {
-                match attempt() {
+                match attempting(&mut attempt) {
                     Err(AllocFailure::Limit) => (),
                     result => return result,
                 }
@@ -273,6 +303,6 @@ impl Queue {
     }
 
     fn take_first(&mut self) -> Option<Wake> {
-        self.waiters.front_mut()?.wake.take()
+        self.waiters.first_mut()?.wake.take()
     }
 }

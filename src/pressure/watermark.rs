@@ -35,6 +35,7 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed},
     lock, park_until,
 };
+use crate::util::heap::lock_with_room;
 use std::time::{Duration, Instant};
 
 struct Waiter {
@@ -267,23 +268,19 @@ impl Watch<'_> {
         if self.has_drained() {
             return Ok(true);
         }
-        let mut waiters = lock(&self.watermarks.waiters);
+        let waiters = lock_with_room(&self.watermarks.waiters, |waiters| &mut waiters.list);
+        let mut waiters = waiters.ok_or(AllocFailure::System)?;
         // Under the lock: a drain that we do not see here finds us in the list.
         if self.watermarks.drains.load(Relaxed) != self.drains {
+            // Dropped without the lock: that runs foreign code.
+            drop(waiters);
             return Ok(true);
         }
         let number = self.number;
-        let same = waiters
-            .list
-            .iter_mut()
-            .find(|waiter| waiter.number == number);
-        let old = match same {
+        let mut of_all = waiters.list.iter_mut();
+        let old = match of_all.find(|waiter| waiter.number == number) {
             Some(waiter) => Some(std::mem::replace(&mut waiter.wake, wake)),
             None => {
-                waiters
-                    .list
-                    .try_reserve(1)
-                    .map_err(|_| AllocFailure::System)?;
                 waiters.list.push(Waiter { number, wake });
                 None
             }

@@ -17,8 +17,9 @@
 
 use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
-use crate::slab::{EmptySlab, EmptySlabs, Geometry, REGION_HEAD, SlabHeader, header};
-use crate::sync::{Mutex, lock};
+use crate::slab::{ADDRESS, EmptySlab, EmptySlabs, Geometry, REGION_HEAD, SlabHeader, header};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::util::heap::lock_with_room;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -37,10 +38,8 @@ struct RegionHead {
     empty: Cell<u32>,
     /// Slabs from this one on were never used: they take no memory yet.
     fresh: Cell<u32>,
-    /// When the last slab came back: milliseconds, truncated.
-    emptied_ms: Cell<u32>,
-    /// The purge that visited this region last.
-    visited: Cell<u32>,
+    /// When the last slab came back, in milliseconds.
+    emptied_ms: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<RegionHead>() <= REGION_HEAD);
@@ -84,6 +83,15 @@ impl EmptyRegions {
     }
 }
 
+/// What became of regions that were to be unmapped.
+#[must_use]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unmapped {
+    pub(crate) count: usize,
+    /// Whether the system refused to take some, which serve again.
+    pub(crate) any_rejoined: bool,
+}
+
 /// How many bytes of all-empty regions may stay, and how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keep {
@@ -113,8 +121,6 @@ struct State {
     slabs: SlabCounts,
     /// Regions whose slabs are all empty; all of them are in the list.
     all_empty: usize,
-    /// The number of the newest purge.
-    purge: u32,
     /// Every region, by address, for who looks. One that the heap had no room to note serves all the same.
     all: Vec<NonNull<RegionHead>>,
 }
@@ -137,8 +143,7 @@ impl Regions {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn geometry(&self) -> &Geometry {
+    pub(super) fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
@@ -164,9 +169,16 @@ impl Regions {
         owner: NonNull<()>,
     ) -> Result<EmptySlab, AllocFailure> {
         let size = self.geometry.region_size();
-        let region = mapper.map(size, size, false)?.into_base().cast();
+        let mapping = mapper.map(size, size, false)?;
+        // Headers are linked by addresses of 48 bits.
+        if mapping.base().addr().get() > ADDRESS - (size - 1) {
+            mapper.discard(mapping);
+            return Err(AllocFailure::System);
+        }
+        mapper.advise_small(&mapping);
+        let region = mapping.into_base().cast();
         head(region).owner.set(Some(owner));
-        let mut state = lock(&self.state);
+        let mut state = self.lock_with_room();
         state.join(region, &self.geometry);
         // The new region joined the list just now, under the same lock.
         state.take(&self.geometry).ok_or(AllocFailure::System)
@@ -186,66 +198,49 @@ impl Regions {
         lock(&self.state).release(&self.geometry, keep, now_ms)
     }
 
-    /// Unmaps regions and returns how many went. What the system will not take joins the list again.
-    pub(crate) fn unmap(&self, mapper: &Mapper, mut regions: EmptyRegions) -> usize {
-        let mut count = 0;
+    /// Locks the state, if possible with room to note one more region.
+    fn lock_with_room(&self) -> MutexGuard<'_, State> {
+        lock_with_room(&self.state, |state| &mut state.all).unwrap_or_else(|| lock(&self.state))
+    }
+
+    /// Unmaps regions. Those that the system does not take join the list again.
+    pub(crate) fn unmap(&self, mapper: &Mapper, mut regions: EmptyRegions) -> Unmapped {
+        let mut unmapped = Unmapped::default();
         while let Some(region) = regions.pop() {
             // SAFETY: the base went into a region in `take_new`, and the region is nobody else's now.
             let mapping = unsafe { Mapping::from_base(region.cast(), self.geometry.region_size()) };
             match mapper.unmap(mapping) {
-                Ok(()) => count += 1,
+                Ok(()) => unmapped.count += 1,
                 Err(mapping) => {
                     let region = mapping.into_base().cast();
-                    lock(&self.state).rejoin(region, &self.geometry);
+                    self.lock_with_room().rejoin(region, &self.geometry);
+                    unmapped.any_rejoined = true;
                 }
             }
         }
-        count
+        unmapped
     }
 
-    /// Gives back the memory of empty slabs in regions that stay. Returns the bytes. Makes system calls.
-    pub(crate) fn purge(&self, mapper: &Mapper) -> usize {
-        let mut purged = 0;
-        let number = {
-            let mut state = lock(&self.state);
-            state.purge = state.purge.wrapping_add(1);
-            state.purge
-        };
-        loop {
-            // A statement of its own: the lock is not to be held while the system works.
-            let next = lock(&self.state).detach_unvisited(number, &self.geometry);
-            let Some(detached) = next else {
-                return purged;
-            };
-            purged += self.purge_detached(mapper, &detached);
-            lock(&self.state).attach(detached, &self.geometry, mapper.now_ms());
-        }
+    /// Lets `look` see the first region behind `address`, and how many of its slabs were ever used. The region
+    /// stays mapped meanwhile, because the lock is held, and none of its fresh slabs is taken.
+    pub(super) fn look_at_next<T>(
+        &self,
+        address: usize,
+        look: impl FnOnce(NonNull<u8>, usize) -> T,
+    ) -> Option<T> {
+        let state = lock(&self.state);
+        let region = state.behind(address)?;
+        Some(look(region.cast(), head(region).fresh.get() as usize))
     }
 
-    /// Purges each run of stale slabs in one call.
-    fn purge_detached(&self, mapper: &Mapper, detached: &Detached) -> usize {
-        let geometry = &self.geometry;
-        let region = detached.region.cast();
-        // A region is at most 512 slabs: 2 MiB of the smallest, sixteen of the larger ones.
-        let mut stale = [false; 512];
-        for slab in chain(detached.slabs) {
-            stale[geometry.index_of(slab)] = !header(slab).is_clean();
-        }
-        // SAFETY: the region stays mapped while slabs are detached from it; it is not unmapped here.
-        let mapping = unsafe { Mapping::from_base(region, geometry.region_size()) };
-        let mut purged = 0;
-        let mut start = 0;
-        for run in stale[..geometry.slabs()].chunk_by(|a, b| a == b) {
-            let len = run.len() * geometry.slab_size();
-            if run[0] && mapper.purge(&mapping, geometry.slab_offset(start), len) {
-                for index in start..start + run.len() {
-                    header(geometry.header_at(region, index)).set_clean(true);
-                }
-                purged += len;
-            }
-            start += run.len();
-        }
-        purged
+    /// Where the first slab of a region begins, and bytes from each to the next.
+    pub(crate) fn slab_offsets(&self) -> (usize, usize) {
+        (self.geometry.slab_offset(0), self.geometry.slab_size())
+    }
+
+    /// Bytes in a region.
+    pub(crate) fn region_size(&self) -> usize {
+        self.geometry.region_size()
     }
 }
 
@@ -288,7 +283,7 @@ impl State {
         this.empty.set(this.empty.get() + 1);
         self.slabs.empty += 1;
         if this.empty.get() as usize == geometry.slabs() {
-            this.emptied_ms.set(now_ms as u32);
+            this.emptied_ms.set(now_ms);
             self.all_empty += 1;
             self.unlink(region);
             self.link_last(region);
@@ -329,9 +324,10 @@ impl State {
                 continue;
             }
             unseen -= 1;
-            let age_ms = (now_ms as u32).wrapping_sub(this.emptied_ms.get());
+            // A caller's `now_ms` may be older than the moment at which another thread emptied the region.
+            let age_ms = now_ms.saturating_sub(this.emptied_ms.get());
             let too_many = self.all_empty * geometry.region_size() > keep.bytes;
-            if too_many || u64::from(age_ms) >= keep.decay_ms {
+            if too_many || age_ms >= keep.decay_ms {
                 self.unlink(region);
                 self.all_empty -= 1;
                 self.slabs.fresh -= (geometry.slabs() - this.fresh.get() as usize) as u64;
@@ -343,43 +339,23 @@ impl State {
         released
     }
 
-    /// Takes the freed slabs out of a region that purge `number` has not visited, if some are stale.
-    fn detach_unvisited(&mut self, number: u32, geometry: &Geometry) -> Option<Detached> {
-        loop {
-            let region = self.first?;
-            let this = head(region);
-            if this.visited.replace(number) == number {
-                return None;
-            }
-            self.unlink(region);
-            self.link_last(region);
-            let slabs = this.freed.get();
-            if chain(slabs).all(|slab| header(slab).is_clean()) {
-                continue;
-            }
-            let count = chain(slabs).count() as u32;
-            if this.empty.get() as usize == geometry.slabs() {
-                self.all_empty -= 1;
-            }
-            this.freed.set(None);
-            this.empty.set(this.empty.get() - count);
-            self.slabs.empty -= u64::from(count);
-            if this.empty.get() == 0 {
-                self.unlink(region);
-            }
-            return Some(Detached { region, slabs });
+    fn note(&mut self, region: NonNull<RegionHead>) {
+        if self.all.len() < self.all.capacity() {
+            let place = self.all.partition_point(|other| *other < region);
+            self.all.insert(place, region);
         }
     }
 
-    /// Puts detached slabs back, and their region at the back of the list.
-    fn attach(&mut self, detached: Detached, geometry: &Geometry, now_ms: u64) {
-        let mut next = detached.slabs;
-        while let Some(slab) = next {
-            next = header(slab).next();
-            self.give(EmptySlab(slab), geometry, now_ms);
+    fn forget(&mut self, region: NonNull<RegionHead>) {
+        if let Ok(place) = self.all.binary_search(&region) {
+            self.all.remove(place);
         }
-        self.unlink(detached.region);
-        self.link_last(detached.region);
+    }
+
+    /// The first region behind `address`.
+    fn behind(&self, address: usize) -> Option<NonNull<RegionHead>> {
+        let before = |region: &NonNull<RegionHead>| region.addr().get() <= address;
+        self.all.get(self.all.partition_point(before)).copied()
     }
 
     fn link_first(&mut self, region: NonNull<RegionHead>) {
@@ -411,17 +387,11 @@ impl State {
     }
 }
 
-/// The freed slabs of a region, out of it for the time of a purge.
-struct Detached {
-    region: NonNull<RegionHead>,
-    slabs: Option<NonNull<SlabHeader>>,
-}
-
 fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
     std::iter::successors(first, |slab| header(*slab).next())
 }
 
-mod view;
+mod purge;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

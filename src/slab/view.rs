@@ -1,5 +1,6 @@
-//! What somebody sees of a slab who holds none of the locks that its header belongs to.
+//! Snapshots of slabs, read without the locks of their classes, and the walk through all regions that takes them.
 
+use super::region::Regions;
 use super::{CLEAN, OWNED, SlabHeader, header, ones};
 use crate::slab::size_class::{SPAN, SizeClass};
 use std::ptr::NonNull;
@@ -49,6 +50,28 @@ impl SlabView {
         class.slots_in_slab.map(|slots| {
             let free = self.free & u64::from(slots);
             (free.count_ones(), slots.count_ones())
+        })
+    }
+}
+
+impl Regions {
+    /// Returns the address of the first region behind `address`, and puts what is in it into `slabs`. A walk that
+    /// goes on from the returned address sees each region exactly once that stays mapped meanwhile; the lock is
+    /// held for one region at a time.
+    pub(crate) fn look_behind(&self, address: usize, slabs: &mut Vec<SlabView>) -> Option<usize> {
+        let geometry = self.geometry();
+        slabs.clear();
+        // Here, so that the heap is not asked under the lock.
+        slabs.reserve(geometry.slabs());
+        self.look_at_next(address, |region, fresh| {
+            for index in 0..geometry.slabs() {
+                slabs.push(if index < fresh {
+                    SlabView::at(geometry.header_at(region, index))
+                } else {
+                    SlabView::FRESH
+                });
+            }
+            region.addr().get()
         })
     }
 }

@@ -112,6 +112,19 @@ pub(crate) struct Settings {
     pub(crate) decay: Duration,
     pub(crate) huge_pages: bool,
     pub(crate) guard_pages: bool,
+    /// Of the system: the real one, or a fake one with pages of this size.
+    pub(crate) pages: Option<usize>,
+}
+
+/// Systems that the pools are on. With the feature `fake-os` there are fake ones too.
+fn page_sizes() -> Vec<Option<usize>> {
+    let real = [None; 2];
+    let fake = if cfg!(feature = "fake-os") {
+        vec![Some(4 * KIB), Some(16 * KIB), Some(64 * KIB)]
+    } else {
+        vec![]
+    };
+    real.into_iter().chain(fake).collect()
 }
 
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
@@ -119,7 +132,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let limits = vec![None, None, Some(4 * MIB), Some(8 * MIB)];
     let caches = vec![0, MIB, 4 * MIB];
     let decays = vec![Duration::ZERO, Duration::from_secs(3600)];
-    let pages = (any::<bool>(), any::<bool>());
+    let mapped = (any::<bool>(), any::<bool>());
     let zeroing = (any::<bool>(), any::<bool>());
     (
         select(slab_sizes),
@@ -127,18 +140,22 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
         zeroing,
         select(caches),
         select(decays),
-        pages,
+        mapped,
+        select(page_sizes()),
     )
         .prop_map(
-            |(slab_size, limit, (zero_on_free, zero_fill), cache_limit, decay, pages)| Settings {
-                slab_size,
-                limit,
-                zero_on_free,
-                zero_fill,
-                cache_limit,
-                decay,
-                huge_pages: pages.0,
-                guard_pages: pages.1,
+            |(slab_size, limit, zeroing, cache_limit, decay, (huge_pages, guard_pages), pages)| {
+                Settings {
+                    slab_size,
+                    limit,
+                    zero_on_free: zeroing.0,
+                    zero_fill: zeroing.1,
+                    cache_limit,
+                    decay,
+                    huge_pages,
+                    guard_pages,
+                    pages,
+                }
             },
         )
 }
@@ -155,6 +172,11 @@ impl Settings {
             .guard_pages(self.guard_pages);
         if let Some(limit) = self.limit {
             builder = builder.limit(limit);
+        }
+        #[cfg(feature = "fake-os")]
+        if let Some(page_size) = self.pages {
+            use slabuf::fake_os::FakeOs;
+            builder = builder.fake_os(FakeOs::leaked_with_pages(page_size));
         }
         builder.build().expect("generated settings are valid")
     }

@@ -42,9 +42,9 @@ fn a_cached_mapping_serves_its_length_and_little_less() {
         (cache.resident(), cache.footprint()),
         (100 << 10, 100 << 10)
     );
-    assert_eq!(cache.take(101 << 10), None);
-    assert_eq!(cache.take(50 << 10), None);
-    assert_eq!(cache.take(99 << 10), Some(large));
+    assert_eq!(cache.take(101 << 10, 4096), None);
+    assert_eq!(cache.take(50 << 10, 4096), None);
+    assert_eq!(cache.take(99 << 10, 4096), Some(large));
     assert_eq!((cache.resident(), cache.footprint()), (0, 0));
     let _ = unmap(&mapper, cache.give(large, 0, u64::MAX, 0));
     assert_eq!(mapper.mapped(), 0);
@@ -81,8 +81,47 @@ fn a_purged_mapping_counts_no_memory_and_is_still_found() {
     cache.keep(large, &mapper);
     assert_eq!((cache.resident(), cache.footprint()), (0, 32 << 10));
     assert_eq!(unmap(&mapper, cache.release(0, 0, 0)), vec![]);
-    assert_eq!(cache.take(32 << 10), Some(large));
+    assert_eq!(cache.take(32 << 10, 4096), Some(large));
     assert_eq!(LargeAlloc::of(large).dirty(), 0);
     cache.keep(large, &mapper);
     assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);
+}
+
+/// Stores and lookups agree on the length that a mapping has, whatever the page size.
+#[test]
+fn a_mapping_is_found_by_each_length_that_maps_it() {
+    for page_size in [4 << 10, 16 << 10, 64 << 10] {
+        let mapper = Mapper::new(Os::Fake(FakeOs::leaked_with_pages(page_size)), usize::MAX);
+        let cache = MappingCache::new();
+        for len in (0..200_000).step_by(61).chain([4095, 4096, 65_535, 65_536]) {
+            let large = map(&mapper, len);
+            let _ = unmap(&mapper, cache.give(large, usize::MAX, u64::MAX, 0));
+            assert_eq!(
+                cache.take(len, page_size),
+                Some(large),
+                "{len} of {page_size}"
+            );
+            let _ = unmap(&mapper, cache.give(large, 0, u64::MAX, 0));
+        }
+        assert_eq!(mapper.mapped(), 0);
+    }
+}
+
+#[test]
+fn lengths_are_rounded_to_whole_pages() {
+    for page_size in [4 << 10, 16 << 10, 64 << 10] {
+        let mapper = Mapper::new(Os::Fake(FakeOs::leaked_with_pages(page_size)), usize::MAX);
+        let large = map(&mapper, 2 * page_size);
+        let rounded = |len| LargeAlloc::rounded_capacity(len, page_size);
+        for len in 1..=4 * page_size {
+            assert_eq!(rounded(len), Some(len.next_multiple_of(page_size)));
+            let is_rounded = LargeAlloc::of(large).is_rounded(len, page_size);
+            assert_eq!(is_rounded, rounded(len) == Some(2 * page_size), "{len}");
+        }
+        assert_eq!(rounded(0), Some(page_size));
+        assert_eq!(rounded(usize::MAX), None);
+        assert!(!LargeAlloc::of(large).is_rounded(0, page_size));
+        // SAFETY: mapped above, and this test's alone.
+        unsafe { LargeAlloc::unmap(large, &mapper) }.unwrap();
+    }
 }
