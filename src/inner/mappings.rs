@@ -43,7 +43,7 @@ impl PoolInner {
         if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
             return Ok(large);
         }
-        let _carry = self.carry();
+        let carry = self.carry();
         self.retain();
         let large = LargeAlloc::map(&self.mapper, len, self.map_options(), self.as_owner());
         if let Ok(large) = large {
@@ -69,6 +69,9 @@ impl PoolInner {
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
                 self.notify_of_failure(refused);
+                if refused == AllocFailure::Limit {
+                    carry.end_without();
+                }
                 Err(refused)
             }
         }

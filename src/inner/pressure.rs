@@ -76,10 +76,10 @@ impl PoolInner {
         less.is_none()
     }
 
-    /// Remembers an allocation: see [`Sampler::remember`](super::sampler::Sampler::remember).
-    pub(crate) fn remember(&self, key: usize, len: usize) {
-        if let Some(sampler) = &self.sampler {
-            sampler.remember(key, len);
-        }
+    /// Remembers an allocation, if it can: see [`Sampler::remember`](super::sampler::Sampler::remember).
+    pub(crate) fn remember(&self, key: usize, len: usize) -> bool {
+        self.sampler
+            .as_ref()
+            .is_some_and(|sampler| sampler.remember(key, len))
     }
 }

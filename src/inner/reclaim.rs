@@ -54,6 +54,9 @@ pub(super) struct Transit {
     arrived: AtomicUsize,
     /// Slots to be freed until threads cache again; 0 while they do.
     until_cached: AtomicU32,
+    /// `arrived` after the last release that did not serve its request: while it is the same, there is nothing to
+    /// release.
+    fruitless: AtomicUsize,
 }
 
 impl Transit {
@@ -63,7 +66,16 @@ impl Transit {
             carrying: AtomicUsize::new(0),
             arrived: AtomicUsize::new(0),
             until_cached: AtomicU32::new(0),
+            fruitless: AtomicUsize::new(usize::MAX),
         }
+    }
+
+    /// Whether nothing has been freed since a release that did not serve its request. The bypass is in effect: it ends
+    /// with frees.
+    fn is_fruitless(&self) -> bool {
+        self.carrying.load(Acquire) == 0
+            && self.arrived.load(Acquire) == self.fruitless.load(Relaxed)
+            && self.until_cached.load(Relaxed) > 0
     }
 
     /// Waits while memory is on its way. Returns whether some has arrived since `seen`.
@@ -81,6 +93,15 @@ impl Transit {
 
 /// A thread that carries memory from one structure to another.
 pub(crate) struct Carry<'a>(Option<&'a Transit>);
+
+impl Carry<'_> {
+    /// Ends it without an arrival: there was nothing to carry.
+    pub(super) fn end_without(mut self) {
+        if let Some(transit) = self.0.take() {
+            transit.carrying.fetch_sub(1, AcqRel);
+        }
+    }
+}
 
 impl Drop for Carry<'_> {
     fn drop(&mut self) {
@@ -141,15 +162,15 @@ impl PoolInner {
         }
     }
 
-    /// Counts the calling thread as one that carries memory, until what is returned is dropped. In a pool without a
-    /// limit no request depends on it.
+    /// Counts the calling thread as one that carries memory, until what is returned is dropped. Not counted: in a pool
+    /// without a limit, where no request depends on it; a thread in its turn, which no other request looks past.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let limited = self.config.limit != usize::MAX;
-        if limited {
+        let counted = self.config.limit != usize::MAX && !Deferred::is_active();
+        if counted {
             // AcqRel: before the memory leaves its structure.
             self.transit.carrying.fetch_add(1, AcqRel);
         }
-        Carry(limited.then_some(&self.transit))
+        Carry(counted.then_some(&self.transit))
     }
 
     /// Makes an attempt, and if it is refused, further ones after the caches of all threads and of the pool were
@@ -175,13 +196,17 @@ impl PoolInner {
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
-            result = attempt().or_else(|_| {
+            result = attempt().or_else(|failure| {
+                if self.transit.is_fruitless() {
+                    return Err(failure);
+                }
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
                 self.release_caches(REFUSED);
                 attempt()
             });
             let again = !MODEL && result.is_err() && self.transit.has_arrived_since(seen);
             if !again {
+                self.transit.fruitless.store(seen, Relaxed);
                 break;
             }
         }

@@ -12,6 +12,7 @@
 use crate::error::AllocFailure;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
 use std::backtrace::Backtrace;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +29,11 @@ pub(crate) struct Sample {
     pub(crate) len: usize,
     pub(crate) born: Instant,
     pub(crate) stack: Arc<Backtrace>,
+}
+
+thread_local! {
+    // Without a destructor, so that it is there to the thread's very end.
+    static CAPTURING: Cell<bool> = const { Cell::new(false) };
 }
 
 type Table = HashMap<usize, Sample>;
@@ -89,16 +95,23 @@ impl Sampler {
         &self.tables[(hash(key) >> 32) as usize % TABLES]
     }
 
-    /// Remembers this take. Does nothing if the heap has no room for it.
+    /// Remembers this allocation. Returns whether it did: not if the heap has no room, and not while the calling
+    /// thread captures a call stack, which holds a lock of the standard library: a hook of the heap is here.
     #[cold]
     #[inline(never)]
-    pub(crate) fn remember(&self, key: usize, len: usize) {
+    pub(crate) fn remember(&self, key: usize, len: usize) -> bool {
+        if CAPTURING.replace(true) {
+            return false;
+        }
+        let stack = Arc::new(Backtrace::force_capture());
+        CAPTURING.set(false);
         let sample = Sample {
             len,
             born: Instant::now(),
-            stack: Arc::new(Backtrace::force_capture()),
+            stack,
         };
         self.insert(key, sample);
+        true
     }
 
     fn insert(&self, key: usize, sample: Sample) {

@@ -59,7 +59,15 @@ impl PoolInner {
             return Ok(slot);
         }
         let carry = self.carry();
-        let slab = self.take_slab(class)?;
+        let slab = match self.take_slab(class) {
+            Ok(slab) => slab,
+            Err(failure) => {
+                if failure == AllocFailure::Limit {
+                    carry.end_without();
+                }
+                return Err(failure);
+            }
+        };
         let slot = self.depot.alloc_one_from(class, slab);
         drop(carry);
         // The rest of the slab may be what a waiter needs.

@@ -42,6 +42,11 @@ struct Pending {
 pub(crate) struct Deferred<'a>(&'a WaitQueue);
 
 impl<'a> Deferred<'a> {
+    /// Whether the calling thread defers wake-ups, of whichever queue.
+    pub(crate) fn is_active() -> bool {
+        DEFERRED.get().is_some()
+    }
+
     /// `None`: the thread defers wake-ups already.
     pub(crate) fn new(queue: &'a WaitQueue) -> Option<Self> {
         if DEFERRED.get().is_some() {

@@ -206,8 +206,8 @@ fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
     let mut tag = AllocTag::slot(inner.prefix, class, size);
     if let Ok(slot) = slot
         && inner.is_sample_due(cache)
+        && inner.remember(slot.addr().get(), len)
     {
-        inner.remember(slot.addr().get(), len);
         tag = tag.sampled();
     }
     events::emit();
@@ -260,8 +260,8 @@ fn take_counted(
         let memory = large_memory(inner, large, len, fill);
         LargeAlloc::of(large).set_requested_len(requested_len);
         if inner.is_sample_due(cache) {
-            LargeAlloc::of(large).set_sampled(true);
-            inner.remember(large.addr().get(), requested_len);
+            let remembered = inner.remember(large.addr().get(), requested_len);
+            LargeAlloc::of(large).set_sampled(remembered);
         }
         inner.count_large(requested_len);
         memory

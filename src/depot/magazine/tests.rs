@@ -69,34 +69,31 @@ fn a_new_magazine_refuses_both() {
 /// A height that shows in no block would be subtracted from the slots in use.
 #[test]
 fn other_threads_see_no_more_slots_than_two_blocks_hold() {
-    struct Shared(NonNull<Magazines>);
-    // SAFETY: the other thread reads atomics only, and ends before the magazines go.
+    struct Shared(NonNull<Magazine>);
+    // SAFETY: the other thread reads atomics only, and ends before the magazine goes.
     unsafe impl Send for Shared {}
 
-    let magazines = Magazines::new();
-    let magazine = magazines.get(0);
-    magazine.install(Block::allocate().unwrap(), Block::allocate().unwrap());
-    magazine.set_capacity(4);
+    let magazine = &magazine(4);
     let done = std::sync::atomic::AtomicBool::new(false);
-    let shared = Shared(NonNull::from(&magazines));
+    let shared = Shared(NonNull::from(magazine));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let shared = shared;
-            // SAFETY: the scope ends before the magazines do.
-            let magazines = unsafe { shared.0.as_ref() };
+            // SAFETY: the scope ends before the magazine does.
+            let magazine = unsafe { shared.0.as_ref() };
             while !done.load(Relaxed) {
-                let slots = magazines.slots(0);
-                assert!(slots <= 2 * MAGAZINE_SLOTS as u64, "{slots} slots");
+                let slots = magazine.slots();
+                assert!(slots <= 8, "{slots} slots");
             }
         });
         for round in 0..if cfg!(miri) { 100 } else { 300_000 } {
             for n in 0..4 {
-                assert!(magazine.give(slot(n)));
+                assert!(magazine.push(slot(n)));
             }
             magazine.swap();
             magazine.swap();
             for n in (0..4).rev() {
-                assert_eq!(magazine.take(), Some(slot(n)), "round {round}");
+                assert_eq!(magazine.pop(), Some(slot(n)), "round {round}");
             }
         }
         done.store(true, Relaxed);
