@@ -30,9 +30,6 @@ pub(crate) struct Config {
     /// `usize::MAX` where there is none.
     pub(crate) limit: usize,
     pub(crate) levels: Option<Levels>,
-    /// Whether threads enter a gate before they touch their magazines (see `gate`), because others may
-    /// empty these, or because every take and drop is counted or sampled.
-    pub(crate) gated: bool,
     /// One in so many takes is remembered; 0: none.
     pub(crate) sample: usize,
     pub(crate) zero_on_free: bool,
@@ -106,11 +103,8 @@ impl Settings {
             });
         }
         let levels = self.levels(limit)?;
-        let gated = self.limit.is_some() || levels.is_some() || self.sample > 0;
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
-        // Under a limit nothing may lie idle with a thread that another waits for.
-        let leases = decay_ms > 0 && !gated;
-        let lease_limit = if leases { cache_limit / 2 } else { 0 };
+        let lease_limit = if decay_ms > 0 { cache_limit / 2 } else { 0 };
         // Spans need regions of their own: a pool of small limit cannot afford two kinds.
         let spans = limit / slab_size >= 256;
         Ok(Config {
@@ -120,7 +114,6 @@ impl Settings {
             spans,
             limit,
             levels,
-            gated,
             sample: self.sample,
             zero_on_free: self.zero_on_free,
             zero_fill: self.zero_fill,

@@ -3,11 +3,17 @@
 //! Everything that threads share is built on these names, so that the models run the very code that
 //! ships. Nothing else in the crate asks whether loom is there.
 
+#[cfg(not(all(test, loom)))]
+#[allow(unsafe_code)]
+mod membarrier;
+
 #[cfg(all(test, loom))]
 pub(crate) use loom::{
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        },
     },
     thread::{Thread, current as current_thread, yield_now},
 };
@@ -15,10 +21,93 @@ pub(crate) use loom::{
 pub(crate) use std::{
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+        },
     },
-    thread::{Thread, current as current_thread, yield_now},
+    thread::{Thread, current as current_thread},
 };
+
+/// Whether this is a model: then tables are so small that loom can follow.
+pub(crate) const MODEL: bool = cfg!(all(test, loom));
+
+/// Orders the caller's earlier stores before its later loads for a thread that executes a [heavy fence](fence_heavy)
+/// between a store and a load of its own: at least one of the two
+/// threads sees the other's store. Costs no instruction; the processor's part is done by the heavy fence. Under
+/// loom both are `SeqCst` fences, so that the models check where they stand.
+#[inline(always)]
+pub(crate) fn fence_light() {
+    #[cfg(all(test, loom))]
+    fence(Ordering::SeqCst);
+    #[cfg(not(all(test, loom)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
+/// Prepares [`fence_heavy`]. Returns `false` where there is none: then threads that would use [`fence_light`] need a
+/// full fence instead. May make a system call, once a process.
+pub(crate) fn register_fences() -> bool {
+    #[cfg(all(test, loom))]
+    return true;
+    #[cfg(not(all(test, loom)))]
+    membarrier::register()
+}
+
+/// The partner of [`fence_light`]: a full fence on every processor that runs a thread of this process. Returns `false`
+/// if the system refuses; then nothing is ordered. Makes a system call.
+pub(crate) fn fence_heavy() -> bool {
+    #[cfg(all(test, loom))]
+    {
+        fence(Ordering::SeqCst);
+        true
+    }
+    #[cfg(not(all(test, loom)))]
+    membarrier::fence()
+}
+
+/// Waits until stores that other threads made before have left their processors, where no fence can be executed on
+/// their behalf: they take nanoseconds, this a millisecond.
+pub(crate) fn settle_stores() {
+    #[cfg(not(all(test, loom)))]
+    std::thread::sleep(std::time::Duration::from_millis(1));
+}
+
+/// A wait for another thread that is about to finish: spins briefly, then sleeps, so that a thread of a lower
+/// priority on the same processor runs.
+pub(crate) struct Backoff {
+    rounds: u32,
+}
+
+impl Backoff {
+    const SPINS: u32 = 64;
+    /// Rounds after which [`pause`](Self::pause) gives up: about a second of sleep.
+    #[cfg(not(all(test, loom)))]
+    const ROUNDS: u32 = Self::SPINS + 1000;
+
+    pub(crate) fn new() -> Self {
+        Self { rounds: 0 }
+    }
+
+    /// Waits a moment. Returns `false` when the wait has lasted so long that the other thread may not exist any
+    /// more, as in the child of a fork.
+    pub(crate) fn pause(&mut self) -> bool {
+        self.rounds += 1;
+        #[cfg(all(test, loom))]
+        {
+            yield_now();
+            true
+        }
+        #[cfg(not(all(test, loom)))]
+        {
+            if self.rounds <= Self::SPINS {
+                std::hint::spin_loop();
+            } else {
+                let doubled = (self.rounds - Self::SPINS).min(7);
+                std::thread::sleep(std::time::Duration::from_micros(8 << doubled));
+            }
+            self.rounds < Self::ROUNDS
+        }
+    }
+}
 
 /// Blocks the calling thread until it is unparked (or, now and then, for no reason). `false`: the instant has come.
 /// Under loom time stands still.
@@ -91,4 +180,27 @@ macro_rules! thread_local_const {
     };
 }
 
-pub(crate) use {array_of, const_fn, thread_local_const};
+/// A function that returns a reference to a static of these types.
+#[cfg(not(all(test, loom)))]
+macro_rules! static_ref {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident() -> &'static $type:ty = $value:expr;) => {
+        $(#[$meta])*
+        $vis const fn $name() -> &'static $type {
+            static STATIC: $type = $value;
+            &STATIC
+        }
+    };
+}
+#[cfg(all(test, loom))]
+macro_rules! static_ref {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident() -> &'static $type:ty = $value:expr;) => {
+        $(#[$meta])*
+        $vis fn $name() -> &'static $type {
+            loom::lazy_static! { static ref STATIC: $type = $value; }
+            // A model's statics live until its threads have ended.
+            &STATIC
+        }
+    };
+}
+
+pub(crate) use {array_of, const_fn, static_ref, thread_local_const};

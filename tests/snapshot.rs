@@ -285,7 +285,7 @@ fn is_racy_but_sound(snapshot: &Snapshot) {
 #[test]
 fn usage_is_printed_for_people() {
     let pool = Pool::builder().build().unwrap();
-    let buffers = (pool.alloc(100), pool.alloc(3 << 20));
+    let buffers = (pool.alloc(100), pool.alloc(100), pool.alloc(3 << 20));
     let text = pool.usage().to_string();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 9);

@@ -266,9 +266,9 @@ impl Buffer {
                 return Ok(());
             }
         }
-        let memory = alloc::take_room(inner, capacity, need)
+        let mut memory = alloc::take_room(inner, capacity, need)
             .map_err(|refused| alloc::error_of(inner, refused, need))?;
-        self.memory().moves_to(&memory, need);
+        self.memory().moves_to(&mut memory, need);
         let mut moved = Buffer::new(memory, 0);
         moved.set_len(self.len);
         moved.copy_from_slice(self);

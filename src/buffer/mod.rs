@@ -57,7 +57,7 @@ unsafe impl Sync for Buffer {}
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().give();
+        self.memory().free();
     }
 }
 

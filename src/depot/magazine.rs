@@ -2,77 +2,106 @@
 //!
 //! # Two counters instead of a top
 //!
-//! A magazine's height is `pushed - popped`. A take changes only `popped`, a drop only `pushed`. With a
-//! single top, a take and the drop that follows it each wait for the other's store; with two counters the
-//! round trips overlap, however the compiler forms the addresses. And other threads can read both.
+//! A magazine's height is `pushed - popped`. An allocation changes only `popped`, a free only `pushed`. With a single
+//! top, an allocation and the free that follows it each wait for the other's store; with two counters the round trips
+//! overlap, however the compiler forms the addresses.
 //!
-//! Both counters, and every other figure here that other threads read, are atomics that only the owner
-//! writes, with plain relaxed loads and stores: on the usual machines the same instructions as for
-//! ordinary integers. Other threads read them to derive the pool's figures; what they see is exact once
-//! the owner is quiet.
+//! Both counters, and every other counter here that other threads read, are atomics that only the owner writes, with
+//! plain relaxed loads and stores: on the usual machines the same instructions as for ordinary integers. Other threads
+//! read them to derive the pool's counters; what they see is exact once the owner is quiet.
 //!
 //! # Loaded and previous
 //!
-//! As Bonwick has it, a thread holds two blocks of slots for each class, and goes to the depot only
-//! when both are empty or both are full. Blocks are exchanged whole, never copied.
+//! As in Bonwick's design, a thread holds two blocks of slots for each class, and goes to the depot only when both are
+//! empty or both are full. Blocks are exchanged whole, never copied.
 //!
 //! # Safety
 //!
-//! A [`Block`] belongs to one magazine, or to the depot; whoever owns it has a raw pointer to it and
-//! nobody else does. The array is as long as the tallest magazine, and the height is checked against
-//! the capacity before a slot is stored.
+//! A [`Block`] belongs to one magazine, or to the depot, whose pointer to it comes from the block's allocation and
+//! covers all of it. A slot is stored below the capacity only, and read below the height only.
 
-use crate::depot::gate::Gate;
 use crate::error::AllocFailure;
-use crate::slab::size_class::{CLASS_PLACES, ClassTable, MAGAZINE_SLOTS};
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed, array_of, const_fn};
-use crate::util::heap::try_box;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::Relaxed, const_fn};
+use std::alloc::{Layout, alloc, dealloc};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// The storage of one magazine. The figures come first, so that they share a cache line with the slots at the
-/// bottom: a block with few slots crosses from one processor to another in a line or two.
-#[repr(C, align(64))]
+/// The storage of one magazine: this header, and as many slots behind it as its capacity says. The header comes
+/// first, so that it shares a cache line with the slots at the bottom: a block with few slots crosses from one processor
+/// to another in a line or two.
+#[repr(C, align(16))]
 pub(crate) struct Block {
     /// The next block of the depot's list that this one is in; while it is loaded, the previous block.
     next: Cell<Option<NonNull<Block>>>,
     /// The height while no magazine has the block loaded.
     height: Cell<u32>,
-    /// Filled from 0 up to the height.
-    slots: [Cell<*mut u8>; MAGAZINE_SLOTS],
+    capacity: u32,
 }
 
 impl Block {
-    /// A new empty block from the heap; it is freed by [`Block::free`].
-    pub(crate) fn allocate() -> Result<NonNull<Block>, AllocFailure> {
-        try_box(Self {
-            slots: [const { Cell::new(ptr::null_mut()) }; MAGAZINE_SLOTS],
-            height: Cell::new(0),
-            next: Cell::new(None),
-        })
+    fn layout(capacity: u32) -> Option<Layout> {
+        let slots = Layout::array::<*mut u8>(capacity as usize).ok()?;
+        let (whole, offset) = Layout::new::<Block>().extend(slots).ok()?;
+        debug_assert_eq!(offset, size_of::<Block>());
+        // Larger ones begin a cache line.
+        if capacity >= 32 {
+            whole.align_to(64).ok()
+        } else {
+            Some(whole)
+        }
     }
 
+    /// Allocates an empty block on the heap; [`Block::free`] frees it. Runs the global allocator.
+    pub(crate) fn allocate(capacity: u32) -> Result<NonNull<Block>, AllocFailure> {
+        let layout = Self::layout(capacity).ok_or(AllocFailure::System)?;
+        // SAFETY: the layout holds the header, so its size is not 0.
+        let block = unsafe { alloc(layout) }.cast::<Block>();
+        let block = NonNull::new(block).ok_or(AllocFailure::System)?;
+        let header = Block {
+            next: Cell::new(None),
+            height: Cell::new(0),
+            capacity,
+        };
+        // SAFETY: allocated above with the header's size and alignment.
+        unsafe { block.write(header) };
+        Ok(block)
+    }
+
+    /// Frees a block.
+    ///
     /// # Safety
     ///
-    /// The block came from [`Block::allocate`], is empty, and nobody uses it again.
+    /// The block came from [`Block::allocate`], is empty, and no other thread and no list has a pointer to it.
     pub(crate) unsafe fn free(block: NonNull<Block>) {
-        debug_assert_eq!(
-            Self::of(block).height.get(),
-            0,
-            "slots freed with their block"
-        );
-        // SAFETY: `try_box` made it with the layout of a box of this type.
-        drop(unsafe { Box::from_raw(block.as_ptr()) });
+        let (height, capacity) = (Self::of(block).height(), Self::of(block).capacity);
+        debug_assert_eq!(height, 0, "slots freed with their block");
+        if let Some(layout) = Self::layout(capacity) {
+            // SAFETY: `allocate` used the layout of this capacity.
+            unsafe { dealloc(block.as_ptr().cast(), layout) };
+        }
     }
 
-    /// The block behind a pointer its owner holds.
+    /// The header of a block whose owner calls.
     pub(crate) fn of<'a>(block: NonNull<Block>) -> &'a Block {
         // SAFETY: a pointer to a block is held by its one owner and is valid until `free`.
         unsafe { block.as_ref() }
     }
 
+    /// The address of a slot's place. `index` is at most the capacity.
+    #[inline(always)]
+    fn place(block: *mut Block, index: usize) -> *mut *mut u8 {
+        // SAFETY: the slots follow the header in the same allocation.
+        let slots = unsafe { block.add(1) }.cast::<*mut u8>();
+        // SAFETY: the allocation has `capacity` of them.
+        unsafe { slots.add(index) }
+    }
+
     pub(crate) fn height(&self) -> u32 {
         self.height.get()
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
     }
 
     pub(crate) fn next(&self) -> Option<NonNull<Block>> {
@@ -83,23 +112,70 @@ impl Block {
         self.next.set(next);
     }
 
-    pub(crate) fn push(&self, slot: NonNull<u8>) {
-        let height = self.height.get();
-        self.slots[height as usize].set(slot.as_ptr());
-        self.height.set(height + 1);
+    /// Puts a slot on top of a block that is not full.
+    pub(crate) fn push(block: NonNull<Block>, slot: NonNull<u8>) {
+        let height = Self::of(block).height();
+        assert!(height < Self::of(block).capacity);
+        let place = Self::place(block.as_ptr(), height as usize);
+        // SAFETY: the height is below the capacity.
+        unsafe { place.write(slot.as_ptr()) };
+        Self::of(block).height.set(height + 1);
     }
 
-    pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
-        let height = self.height.get().checked_sub(1)?;
-        self.height.set(height);
-        NonNull::new(self.slots[height as usize].get())
+    /// Takes the slot on top.
+    pub(crate) fn pop(block: NonNull<Block>) -> Option<NonNull<u8>> {
+        let height = Self::of(block).height().checked_sub(1)?;
+        Self::of(block).height.set(height);
+        let place = Self::place(block.as_ptr(), height as usize);
+        // SAFETY: it was below the height, so a slot was stored there.
+        NonNull::new(unsafe { place.read() })
     }
 
     /// Turns the stack over, so that what was pushed first is popped first.
-    pub(crate) fn reverse(&self) {
-        let slots = &self.slots[..self.height.get() as usize];
-        for low in 0..slots.len() / 2 {
-            slots[low].swap(&slots[slots.len() - 1 - low]);
+    pub(crate) fn reverse(block: NonNull<Block>) {
+        let height = Self::of(block).height() as usize;
+        for low in 0..height / 2 {
+            let (low, high) = (
+                Self::place(block.as_ptr(), low),
+                Self::place(block.as_ptr(), height - 1 - low),
+            );
+            // SAFETY: both are below the height, and the block has one owner.
+            unsafe { ptr::swap(low, high) };
+        }
+    }
+}
+
+/// Blocks linked through [`Block::next`].
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    first: Option<NonNull<Block>>,
+    count: u32,
+}
+
+impl Blocks {
+    pub(crate) fn push(&mut self, block: NonNull<Block>) {
+        Block::of(block).set_next(self.first);
+        self.first = Some(block);
+        self.count += 1;
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<NonNull<Block>> {
+        let block = self.first?;
+        self.first = Block::of(block).next();
+        Block::of(block).set_next(None);
+        self.count -= 1;
+        Some(block)
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Frees every block. They are empty.
+    pub(crate) fn free(mut self) {
+        while let Some(block) = self.pop() {
+            // SAFETY: the list's owner gave it up, so the blocks are this function's alone.
+            unsafe { Block::free(block) };
         }
     }
 }
@@ -109,8 +185,7 @@ impl Block {
 pub(crate) struct Magazine {
     pushed: AtomicU32,
     popped: AtomicU32,
-    /// Slots the loaded block may hold. 0 until the first use, and set to 0 from outside to call the
-    /// owner to its slow path at its next drop.
+    /// Slots the loaded block may hold; 0 while there is none.
     capacity: AtomicU32,
     /// Slots in the previous block: none, or as many as it may hold, or fewer after a partial fill.
     previous_height: AtomicU32,
@@ -135,42 +210,31 @@ impl Magazine {
 
     /// Takes the slot on top, if there is one.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Option<NonNull<u8>> {
+    pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
         let popped = self.popped.load(Relaxed);
         let height = self.pushed.load(Relaxed).wrapping_sub(popped);
         if height == 0 {
             return None;
         }
-        let block = self.loaded.load(Relaxed);
-        // SAFETY: a height above 0 means that a block is loaded, and only the owner is here.
-        let slots = unsafe { &(*block).slots };
-        // SAFETY: the height never passes the capacity, which is at most the array's length.
-        let slot = unsafe { slots.get_unchecked(height as usize - 1) }.get();
+        let place = Block::place(self.loaded.load(Relaxed), height as usize - 1);
+        // SAFETY: a height above 0 means that a block is loaded, and below the height are slots.
+        let slot = unsafe { place.read() };
         self.popped.store(popped.wrapping_add(1), Relaxed);
-        // SAFETY: below the height are slots that were pushed, none of them null.
+        // SAFETY: what was pushed was not null.
         Some(unsafe { NonNull::new_unchecked(slot) })
     }
 
-    /// Puts a slot on top, if there is room and nobody has called.
+    /// Puts a slot on top, if there is room.
     #[inline(always)]
-    pub(crate) fn give(&self, slot: NonNull<u8>) -> bool {
-        self.give_up_to(self.capacity.load(Relaxed), slot)
-    }
-
-    /// Puts a slot on top, if the height is below `capacity`: 0 where no block is loaded, and at most what
-    /// a block holds.
-    #[inline(always)]
-    pub(crate) fn give_up_to(&self, capacity: u32, slot: NonNull<u8>) -> bool {
+    pub(crate) fn push(&self, slot: NonNull<u8>) -> bool {
         let pushed = self.pushed.load(Relaxed);
-        let height = pushed.wrapping_sub(self.popped.load(Relaxed));
-        if height >= capacity {
+        let height = pushed.wrapping_sub(self.popped.load(Relaxed)) as usize;
+        if height >= self.capacity.load(Relaxed) as usize {
             return false;
         }
-        let block = self.loaded.load(Relaxed);
-        // SAFETY: a capacity above 0 means that a block is loaded, and only the owner is here.
-        let slots = unsafe { &(*block).slots };
-        // SAFETY: the height is below the capacity, which is at most the array's length.
-        unsafe { slots.get_unchecked(height as usize) }.set(slot.as_ptr());
+        let place = Block::place(self.loaded.load(Relaxed), height);
+        // SAFETY: a capacity above 0 means that a block is loaded, and the height is below its capacity.
+        unsafe { place.write(slot.as_ptr()) };
         self.pushed.store(pushed.wrapping_add(1), Relaxed);
         true
     }
@@ -184,6 +248,14 @@ impl Magazine {
         self.previous_height.load(Relaxed)
     }
 
+    /// Slots held, in both blocks. Read by another thread between two stores of the owner it may be any number: clamped
+    /// to what the blocks can hold.
+    pub(crate) fn slots(&self) -> u32 {
+        let popped = self.popped.load(Relaxed);
+        let height = self.pushed.load(Relaxed).wrapping_sub(popped);
+        height.min(self.capacity.load(Relaxed)) + self.previous_height()
+    }
+
     #[inline(always)]
     pub(crate) fn word(&self) -> usize {
         self.word.get()
@@ -193,20 +265,12 @@ impl Magazine {
         self.word.set(word);
     }
 
-    pub(crate) fn capacity(&self) -> u32 {
-        self.capacity.load(Relaxed)
-    }
-
-    pub(crate) fn set_capacity(&self, capacity: u32) {
-        self.capacity.store(capacity, Relaxed);
-    }
-
     pub(crate) fn has_blocks(&self) -> bool {
         !self.loaded.load(Relaxed).is_null()
     }
 
-    /// Installs two blocks in a magazine that has none.
-    pub(crate) fn install(&self, loaded: NonNull<Block>, previous: NonNull<Block>) {
+    /// Loads a block into a magazine that has none, with a previous one.
+    pub(crate) fn install(&self, [loaded, previous]: [NonNull<Block>; 2]) {
         debug_assert!(!self.has_blocks());
         self.load(loaded, Some(previous));
     }
@@ -214,10 +278,13 @@ impl Magazine {
     fn load(&self, block: NonNull<Block>, previous: Option<NonNull<Block>>) {
         Block::of(block).set_next(previous);
         let previous_height = previous.map_or(0, |previous| Block::of(previous).height());
+        // The order keeps what other threads read meanwhile within the clamp of `slots`.
+        self.capacity.store(0, Relaxed);
         self.previous_height.store(previous_height, Relaxed);
         self.popped.store(0, Relaxed);
         self.pushed.store(Block::of(block).height(), Relaxed);
         self.loaded.store(block.as_ptr(), Relaxed);
+        self.capacity.store(Block::of(block).capacity(), Relaxed);
     }
 
     /// The loaded block, its height noted in it, and the previous one.
@@ -236,26 +303,20 @@ impl Magazine {
         }
     }
 
-    /// Loads what `exchange` gives for the loaded block, or keeps it.
-    pub(crate) fn exchange_loaded<E>(
-        &self,
-        exchange: impl FnOnce(NonNull<Block>) -> Result<NonNull<Block>, E>,
-    ) -> Result<(), E> {
-        let Some((block, previous)) = self.unload() else {
-            return Ok(());
-        };
-        let result = exchange(block);
-        self.load(*result.as_ref().unwrap_or(&block), previous);
-        result.map(drop)
+    /// Loads the block that `exchange` returns for the loaded one.
+    pub(crate) fn exchange_loaded(&self, exchange: impl FnOnce(NonNull<Block>) -> NonNull<Block>) {
+        if let Some((block, previous)) = self.unload() {
+            self.load(exchange(block), previous);
+        }
     }
 
     /// Takes both blocks out; the magazine has none afterwards and holds nothing.
     pub(crate) fn uninstall(&self) -> [Option<NonNull<Block>>; 2] {
         let blocks = self.unload();
         self.capacity.store(0, Relaxed);
+        self.previous_height.store(0, Relaxed);
         self.popped.store(0, Relaxed);
         self.pushed.store(0, Relaxed);
-        self.previous_height.store(0, Relaxed);
         self.loaded.store(ptr::null_mut(), Relaxed);
         match blocks {
             Some((loaded, previous)) => [Some(loaded), previous],
@@ -264,20 +325,20 @@ impl Magazine {
     }
 }
 
-/// A sum that one thread changes and others read. Ups and downs are counted apart, for the same reason as a
-/// magazine's (a pair of 12 KiB took 10.3 ns with one counter, 8.9 with two). It wraps: only what comes
-/// of all threads' balances together means something.
+/// A sum that one thread changes and others read. Additions and subtractions are counted apart, for the same reason as
+/// a magazine's (a pair of 12 KiB took 10.3 ns with one counter, 8.9 with two). It wraps: only the total of all threads'
+/// balances means something.
 pub(crate) struct Balance {
-    up: AtomicU64,
-    down: AtomicU64,
+    up: AtomicUsize,
+    down: AtomicUsize,
 }
 
 impl Balance {
     const_fn! {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self {
-                up: AtomicU64::new(0),
-                down: AtomicU64::new(0),
+                up: AtomicUsize::new(0),
+                down: AtomicUsize::new(0),
             }
         }
     }
@@ -285,69 +346,19 @@ impl Balance {
     #[inline(always)]
     pub(crate) fn add(&self, bytes: usize) {
         let up = self.up.load(Relaxed);
-        self.up.store(up.wrapping_add(bytes as u64), Relaxed);
+        self.up.store(up.wrapping_add(bytes), Relaxed);
     }
 
     #[inline(always)]
     pub(crate) fn subtract(&self, bytes: usize) {
         let down = self.down.load(Relaxed);
-        self.down.store(down.wrapping_add(bytes as u64), Relaxed);
+        self.down.store(down.wrapping_add(bytes), Relaxed);
     }
 
     #[inline(always)]
-    pub(crate) fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> usize {
         let down = self.down.load(Relaxed);
         self.up.load(Relaxed).wrapping_sub(down)
-    }
-
-    /// Returns the balance and starts from 0 again.
-    pub(crate) fn take(&self) -> u64 {
-        let balance = self.get();
-        self.up.store(0, Relaxed);
-        self.down.store(0, Relaxed);
-        balance
-    }
-}
-
-/// A thread's magazines for one pool, and the figures it keeps for the pool's sums.
-pub(crate) struct Magazines {
-    by_class: [Magazine; CLASS_PLACES],
-    /// Lengths asked for of large buffers taken by this thread, less those dropped by it.
-    pub(crate) large_live: Balance,
-    /// Bytes mapped in the mappings this thread keeps to itself.
-    pub(crate) large_kept: Balance,
-    /// In a pool where others may empty the magazines: who is at them.
-    pub(crate) gate: Gate,
-}
-
-impl Magazines {
-    const_fn! {
-        pub(crate) fn new() -> Self {
-            Self {
-                by_class: array_of!(Magazine::new()),
-                large_live: Balance::new(),
-                large_kept: Balance::new(),
-                gate: Gate::new(),
-            }
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self, class: usize) -> &Magazine {
-        &self.by_class[class & (CLASS_PLACES - 1)]
-    }
-
-    /// Slots of a class held here.
-    pub(crate) fn slots(&self, class: usize) -> u64 {
-        let magazine = self.get(class);
-        u64::from(magazine.height()) + u64::from(magazine.previous_height())
-    }
-
-    /// Calls the owner to its slow path: every drop goes there from now on, until it has looked.
-    pub(crate) fn call_owner(&self, table: &ClassTable) {
-        for class in 0..table.count() {
-            self.get(class).set_capacity(0);
-        }
     }
 }
 

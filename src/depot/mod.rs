@@ -16,10 +16,11 @@
 //!
 //! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
 
+pub(crate) mod cache;
 pub(crate) mod gate;
 pub(crate) mod magazine;
 
-use crate::depot::magazine::Block;
+use crate::depot::magazine::{Block, Blocks};
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{Mutex, lock};
@@ -42,29 +43,6 @@ pub(crate) struct ClassCounts {
     pub(crate) slots_out: u64,
     /// Those of them in the depot's full magazines.
     pub(crate) slots_in_depot: u64,
-}
-
-/// A list of blocks.
-#[derive(Debug, Default)]
-struct Blocks {
-    first: Option<NonNull<Block>>,
-    count: u32,
-}
-
-impl Blocks {
-    fn push(&mut self, block: NonNull<Block>) {
-        Block::of(block).set_next(self.first);
-        self.first = Some(block);
-        self.count += 1;
-    }
-
-    fn pop(&mut self) -> Option<NonNull<Block>> {
-        let block = self.first?;
-        self.first = Block::of(block).next();
-        Block::of(block).set_next(None);
-        self.count -= 1;
-        Some(block)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -90,15 +68,6 @@ unsafe impl Send for ClassState {}
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Class(Mutex<ClassState>);
-
-/// What a thread with an empty block gets.
-#[derive(Debug)]
-pub(crate) enum Refill {
-    /// A block with slots in it.
-    Block(NonNull<Block>),
-    /// The block it came with: there is no slot, an empty slab is needed.
-    NeedsSlab(NonNull<Block>),
-}
 
 /// What a thread with a full block gets.
 #[derive(Debug)]
@@ -153,33 +122,26 @@ impl Depot {
         (FULL_BYTES / (class.slot_size * class.magazine_capacity)).clamp(1, MAX_FULL)
     }
 
-    /// Exchanges an empty block for a full one, or fills it from a listed slab.
-    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> Refill {
+    /// Exchanges an empty block for a full one, or fills it from a listed slab. Returns the block it was given, still
+    /// empty, if the class has no free slot.
+    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
         let mut state = self.class(class);
         if let Some(full) = state.full.pop() {
             state.slots_in_depot -= Block::of(full).height();
             state.empty.push(block);
-            return Refill::Block(full);
+            return full;
         }
-        if state.listed.is_none() {
-            return Refill::NeedsSlab(block);
+        if state.listed.is_some() {
+            self.fill(&mut state, class, block);
         }
-        self.fill(&mut state, class, block);
-        Refill::Block(block)
-    }
-
-    /// Makes an empty slab the class' own and fills the block from it.
-    pub(crate) fn refill_from(&self, class: usize, slab: EmptySlab, block: NonNull<Block>) {
-        let mut state = self.class(class);
-        self.adopt(&mut state, class, slab.0);
-        self.fill(&mut state, class, block);
+        block
     }
 
     /// One slot, for a thread that has no magazines (any more).
-    pub(crate) fn take_one(&self, class: usize) -> Option<NonNull<u8>> {
+    pub(crate) fn alloc_one(&self, class: usize) -> Option<NonNull<u8>> {
         let mut state = self.class(class);
         if let Some(full) = state.full.pop() {
-            let slot = Block::of(full).pop();
+            let slot = Block::pop(full);
             state.slots_in_depot -= 1;
             let list = if Block::of(full).height() > 0 {
                 &mut state.full
@@ -189,21 +151,21 @@ impl Depot {
             list.push(full);
             return slot;
         }
-        self.take_one_listed(&mut state, class)
+        self.alloc_one_listed(&mut state, class)
     }
 
     /// One slot from an empty slab, which becomes the class' own.
-    pub(crate) fn take_one_from(&self, class: usize, slab: EmptySlab) -> Option<NonNull<u8>> {
+    pub(crate) fn alloc_one_from(&self, class: usize, slab: EmptySlab) -> Option<NonNull<u8>> {
         let mut state = self.class(class);
         self.adopt(&mut state, class, slab.0);
-        self.take_one_listed(&mut state, class)
+        self.alloc_one_listed(&mut state, class)
     }
 
     /// Exchanges a full block for an empty one.
     pub(crate) fn exchange_full(&self, class: usize, block: NonNull<Block>) -> Exchange {
         let mut state = self.class(class);
-        if state.full.count >= self.max_full(class) {
-            self.give_all(&mut state, class, block);
+        if state.full.count() >= self.max_full(class) {
+            self.flush_block(&mut state, class, block);
             return Exchange::Emptied(block, self.sweep_if_many(&mut state, class));
         }
         let Some(empty) = state.empty.pop() else {
@@ -217,14 +179,14 @@ impl Depot {
     /// Puts every slot of a block back into its slab.
     pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) -> EmptySlabs {
         let mut state = self.class(class);
-        self.give_all(&mut state, class, block);
+        self.flush_block(&mut state, class, block);
         self.sweep_if_many(&mut state, class)
     }
 
     /// Puts one slot back into its slab.
-    pub(crate) fn give_one(&self, class: usize, slot: NonNull<u8>) -> EmptySlabs {
+    pub(crate) fn free_one(&self, class: usize, slot: NonNull<u8>) -> EmptySlabs {
         let mut state = self.class(class);
-        self.give_slot(&mut state, class, slot);
+        self.free_to_slab(&mut state, class, slot);
         self.sweep_if_many(&mut state, class)
     }
 
@@ -240,13 +202,13 @@ impl Depot {
         let mut state = self.class(class);
         while let Some(block) = state.full.pop() {
             state.slots_in_depot -= Block::of(block).height();
-            self.give_all(&mut state, class, block);
+            self.flush_block(&mut state, class, block);
             state.empty.push(block);
         }
         let slabs = self.sweep(&mut state, class);
         let blocks = std::mem::take(&mut state.empty);
         drop(state);
-        free_blocks(blocks);
+        blocks.free();
         slabs
     }
 
@@ -280,21 +242,20 @@ impl Depot {
     /// Fills an empty block from the first listed slab, and from further ones only while they are in use
     /// already and the block is less than half full. Slots will leave the magazine in address order.
     fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
-        let block = Block::of(block);
-        let fill = self.table.get(class).fill;
+        let fill = self.table.get(class).fill.min(Block::of(block).capacity());
         loop {
-            let want = fill - block.height();
-            self.take_listed(state, class, want, |slot| block.push(slot));
-            let enough = 2 * block.height() >= fill;
+            let height = Block::of(block).height();
+            self.take_listed(state, class, fill - height, |slot| Block::push(block, slot));
+            let enough = 2 * Block::of(block).height() >= fill;
             let in_use = |at| !self.slab(class, at).is_empty();
             if enough || !state.listed.is_some_and(in_use) {
                 break;
             }
         }
-        block.reverse();
+        Block::reverse(block);
     }
 
-    fn take_one_listed(&self, state: &mut ClassState, class: usize) -> Option<NonNull<u8>> {
+    fn alloc_one_listed(&self, state: &mut ClassState, class: usize) -> Option<NonNull<u8>> {
         let mut one = None;
         self.take_listed(state, class, 1, |slot| one = Some(slot));
         one
@@ -321,7 +282,7 @@ impl Depot {
         }
     }
 
-    fn give_slot(&self, state: &mut ClassState, class: usize, slot: NonNull<u8>) {
+    fn free_to_slab(&self, state: &mut ClassState, class: usize, slot: NonNull<u8>) {
         let at = self.geometry(class).header_of(slot);
         let slab = self.slab(class, at);
         debug_assert_eq!(header(at).class(), class);
@@ -337,9 +298,9 @@ impl Depot {
         }
     }
 
-    fn give_all(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
-        while let Some(slot) = Block::of(block).pop() {
-            self.give_slot(state, class, slot);
+    fn flush_block(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
+        while let Some(slot) = Block::pop(block) {
+            self.free_to_slab(state, class, slot);
         }
     }
 
@@ -389,15 +350,8 @@ impl Drop for Depot {
             );
             let blocks = std::mem::take(&mut state.empty);
             drop(state);
-            free_blocks(blocks);
+            blocks.free();
         }
-    }
-}
-
-fn free_blocks(mut blocks: Blocks) {
-    while let Some(block) = blocks.pop() {
-        // SAFETY: the depot's own blocks, taken out of its list, and empty.
-        unsafe { Block::free(block) };
     }
 }
 

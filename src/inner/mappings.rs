@@ -5,7 +5,7 @@
 //! A mapping that is unmapped here was mapped just before, and nobody has seen it.
 
 use super::PoolInner;
-use super::spare::Unmap;
+use super::release::Unmap;
 use crate::error::AllocFailure;
 use crate::large::{LargeAlloc, MapOptions};
 use crate::slab::region::Regions;
@@ -32,12 +32,18 @@ impl PoolInner {
         self.table.class_of(len).is_some() || footprint.is_some_and(|sum| sum <= self.config.limit)
     }
 
-    /// A mapping of at least `len` bytes: a cached one, or a new one.
-    pub(crate) fn take_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+    /// Allocates a mapping of at least `len` bytes: a cached one, or a new one. Reclaims before it fails. May make
+    /// system calls and run wakers.
+    pub(crate) fn alloc_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+        self.with_reclaim(|| self.alloc_large_once(len))
+    }
+
+    fn alloc_large_once(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         // At least one byte: a retired mapping has room for none.
         if let Some(large) = self.mappings.take(len.max(1)) {
             return Ok(large);
         }
+        let _carry = self.carry();
         self.retain();
         let large = LargeAlloc::map(&self.mapper, len, self.map_options(), self.as_owner());
         if let Ok(large) = large {
@@ -62,14 +68,15 @@ impl PoolInner {
             }
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
-                self.notify_of_refusal(refused);
+                self.notify_of_failure(refused);
                 Err(refused)
             }
         }
     }
 
-    /// Caches a freed mapping, or gives it back.
-    pub(crate) fn give_large(&self, large: NonNull<LargeAlloc>) {
+    /// Frees a mapping to the mapping cache, or to the system. May make system calls and run wakers.
+    pub(crate) fn free_large(&self, large: NonNull<LargeAlloc>) {
+        let _carry = self.carry();
         let regions: usize = self.regions.iter().map(Regions::all_empty_bytes).sum();
         let bytes = self.cache_limit().saturating_sub(regions);
         let decay_ms = self.config.decay_ms;

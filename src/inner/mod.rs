@@ -2,23 +2,23 @@
 //!
 //! # Life
 //!
-//! `references` counts whatever may still lead somebody here: one for all handles together, one for
-//! each local cache, each region, each mapping of a large buffer. Buffers hold none: a slot's region and
-//! a large buffer's mapping do it for them, so taking and dropping a buffer counts nothing. When the
-//! last handle goes the pool is *closed*: it gives back what it can, keeps no caches any more, and is
-//! freed with its last region, mapping or local cache.
+//! `references` counts what may still lead a thread here: one for all handles together, one for each region, one for
+//! each mapping of a large buffer. Buffers hold none: a slot's region and a large buffer's mapping do it for them, so
+//! allocating and freeing a buffer counts nothing. Thread caches hold none either: with the last handle the pool is
+//! *closed*, which empties them through their gates, and from then on freed slots bypass them. So a closed pool that has
+//! neither regions nor mappings has no buffers, no thread is on its way to a cache of it, and the thread that released
+//! the last reference frees the caches of all threads together with the pool.
 //!
 //! # Safety
 //!
 //! A `PoolInner` is made by [`PoolInner::create`] and freed by [`PoolInner::release`] alone. Every function that may
-//! let go of a region or a mapping is called by somebody who holds a reference of another kind.
+//! release a region or a mapping is called by a thread that holds a reference of another kind.
 
 use crate::config::Config;
 use crate::depot::Depot;
-use crate::depot::magazine::Magazines;
+use crate::depot::cache::{CacheList, ThreadCache, absent};
+use crate::depot::gate::{FULL_FENCE, SAMPLED};
 use crate::error::AllocFailure;
-use crate::inner::sampler::Sampler;
-use crate::inner::tag::Prefix;
 use crate::large::cache::MappingCache;
 use crate::large::list::LargeList;
 use crate::os::mapping::Mapper;
@@ -28,31 +28,33 @@ use crate::slab::Geometry;
 use crate::slab::region::{Keep, Regions};
 use crate::slab::size_class::{ClassTable, SPAN};
 use crate::sync::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Mutex, MutexGuard,
-    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
     fence, lock,
 };
 use crate::util::events::{self, Event};
 use crate::util::heap::try_box;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 mod mappings;
-mod reclaim;
+mod pressure;
+pub(crate) mod reclaim;
 pub(crate) mod registry;
+mod release;
 pub(crate) mod sampler;
 mod slots;
-mod spare;
 pub(crate) mod tag;
 
-/// Set in the key of a gated pool: no number of a pool is as high, so that fast paths, which look for the
-/// number, do not find a local cache that has to be entered.
-pub(crate) const GATED: u64 = 1 << 63;
+use reclaim::Transit;
+use sampler::Sampler;
+use tag::Prefix;
 
 /// A pool, without its handles.
 pub(crate) struct PoolInner {
-    pub(crate) id: u64,
-    /// What threads find their local cache by, where the pool is gated; see `thread`.
-    pub(crate) key: u64,
+    /// See [`registry`].
+    pub(crate) index: usize,
+    /// The pointer that the pool was made with, as regions and large buffers hold it.
+    this: AtomicPtr<PoolInner>,
     pub(crate) config: Config,
     pub(crate) prefix: Prefix,
     pub(crate) table: &'static ClassTable,
@@ -63,41 +65,26 @@ pub(crate) struct PoolInner {
     pub(crate) mappings: MappingCache,
     /// Every large mapping, cached or live.
     pub(crate) large_list: LargeList,
-    /// Who waits for memory.
+    /// The waiters for memory.
     pub(crate) waiting: WaitQueue,
     pub(crate) watermarks: Option<Watermarks>,
     pub(crate) sampler: Option<Sampler>,
-    locals: Mutex<Locals>,
-    /// Raised to call every thread to its slow path, where it gives up what it holds.
-    epoch: AtomicU32,
+    /// Every thread's cache of this pool.
+    caches: Mutex<CacheList>,
+    transit: Transit,
     closed: AtomicBool,
     handles: AtomicUsize,
     references: AtomicUsize,
-    /// Bytes of mappings that threads may keep to themselves, over all threads.
+    /// Bytes of mappings that threads may keep, over all threads.
     leased: AtomicUsize,
-    /// See [`Magazines::large_live`]: the part of threads that have no local cache (any more).
-    large_live: AtomicU64,
-}
-
-/// The figures of every thread that has a local cache of the pool.
-#[derive(Debug, Default)]
-pub(crate) struct Locals(Vec<NonNull<Magazines>>);
-
-// SAFETY: the figures are atomics, and a thread takes its own out before they go.
-unsafe impl Send for Locals {}
-
-impl Locals {
-    /// Each thread's figures.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Magazines> {
-        // SAFETY: registered figures are valid until `unregister`, which needs the lock we are under.
-        self.0.iter().map(|magazines| unsafe { magazines.as_ref() })
-    }
+    /// See [`ThreadCache::large_live`]: the part of threads that have no cache (any more). Wraps.
+    large_live: AtomicUsize,
 }
 
 impl PoolInner {
-    /// A pool with one handle and one reference, on behalf of the handles.
+    /// Creates a pool with one handle and one reference, on behalf of the handles.
     pub(crate) fn create(
-        id: u64,
+        index: usize,
         config: Config,
         table: &'static ClassTable,
     ) -> Result<NonNull<PoolInner>, AllocFailure> {
@@ -107,11 +94,17 @@ impl PoolInner {
             0 => None,
             one_in => Some(Sampler::new(one_in)?),
         };
+        let full_fence = if config.os.register_fences() {
+            0
+        } else {
+            FULL_FENCE
+        };
+        let sampled = if sampler.is_some() { SAMPLED } else { 0 };
         let inner = try_box(Self {
-            id,
-            key: if config.gated { id | GATED } else { id },
+            index,
+            this: AtomicPtr::new(ptr::null_mut()),
             config,
-            prefix: Prefix::new(id, config.region_shift)
+            prefix: Prefix::new(index, config.region_shift)
                 .with_flags(config.zero_on_free, config.zero_fill),
             table,
             mapper: Mapper::new(config.os, config.limit),
@@ -122,21 +115,16 @@ impl PoolInner {
             waiting: WaitQueue::new(),
             watermarks: config.levels.map(Watermarks::new),
             sampler,
-            locals: Mutex::new(Locals::default()),
-            epoch: AtomicU32::new(0),
+            caches: Mutex::new(CacheList::new(full_fence | sampled)),
+            transit: Transit::new(),
             closed: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
             references: AtomicUsize::new(1),
             leased: AtomicUsize::new(0),
-            large_live: AtomicU64::new(0),
+            large_live: AtomicUsize::new(0),
         })?;
-        match registry::register(inner.cast()) {
-            Ok(()) => Ok(inner),
-            Err(refused) => {
-                Self::release(inner);
-                Err(refused)
-            }
-        }
+        Self::of(inner).this.store(inner.as_ptr(), Relaxed);
+        Ok(inner)
     }
 
     /// The pool behind a pointer that a holder of a reference has.
@@ -145,26 +133,59 @@ impl PoolInner {
         unsafe { inner.as_ref() }
     }
 
-    /// The pool as regions and large buffers know it.
-    fn as_owner(&self) -> NonNull<()> {
-        NonNull::from(self).cast()
+    /// The pool as regions, large buffers and thread caches know it.
+    pub(crate) fn as_owner(&self) -> NonNull<()> {
+        NonNull::new(self.this.load(Relaxed)).map_or(NonNull::dangling(), NonNull::cast)
     }
 
-    /// Counts one more reference. Relaxed: whoever calls holds one already.
+    /// Counts one more reference. Relaxed: the caller holds one already.
     pub(crate) fn retain(&self) {
         self.references.fetch_add(1, Relaxed);
     }
 
+    /// Counts one more reference unless there is none. Under the registry's lock, which a pool without references
+    /// passes before it is freed.
+    pub(crate) fn try_retain(&self) -> bool {
+        let one_more = |references| (references > 0).then_some(references + 1);
+        let retained = self.references.fetch_update(Relaxed, Relaxed, one_more);
+        retained.is_ok()
+    }
+
     /// Counts one reference less, and frees the pool after the last.
     pub(crate) fn release(inner: NonNull<PoolInner>) {
-        // Release: pairs with the fence below, so that the one who frees sees all that others did.
+        // Release: pairs with the fence below, so that the thread that frees sees all that others did.
         if Self::of(inner).references.fetch_sub(1, Release) != 1 {
             return;
         }
         // Acquire: pairs with the Release of every other `release`.
         fence(Acquire);
-        registry::unregister(inner.cast());
-        // SAFETY: that was the last reference, and `create` made it as a box.
+        Self::free(inner);
+    }
+
+    /// Frees a pool without references, and the caches of all threads.
+    #[cold]
+    fn free(inner: NonNull<PoolInner>) {
+        let this = Self::of(inner);
+        let mut unlinked = CacheList::new(0);
+        {
+            let mut pools = registry::pools();
+            let mut caches = this.caches();
+            while let Some(cache) = caches.pop() {
+                if let Some(entry) = ThreadCache::of(cache).entry() {
+                    // Relaxed: its thread reads the entry for another pool of this index, which it learns of from
+                    // a thread that held this lock later.
+                    entry.store(ptr::from_ref(absent()).cast_mut(), Relaxed);
+                }
+                unlinked.link(cache);
+            }
+            drop(caches);
+            pools.remove(this.index, Some(inner.cast()));
+        }
+        while let Some(cache) = unlinked.pop() {
+            // SAFETY: in no entry and no list, and no thread is on its way to it (see the module's text).
+            unsafe { ThreadCache::free(cache) };
+        }
+        // SAFETY: there is no reference, and `create` made it as a box.
         drop(unsafe { Box::from_raw(inner.as_ptr()) });
     }
 
@@ -172,8 +193,8 @@ impl PoolInner {
         self.handles.fetch_add(1, Relaxed);
     }
 
-    /// Takes a handle off; `true` if it was the last, and the pool is closed now. The caller then flushes
-    /// its own local cache, calls [`trim`](Self::trim) and releases the handles' reference.
+    /// Removes a handle; `true` if it was the last, and the pool is closed now. The caller then calls
+    /// [`close`](Self::close) and releases the handles' reference.
     pub(crate) fn remove_handle(&self) -> bool {
         // AcqRel: the last handle's thread sees what was done through the others.
         if self.handles.fetch_sub(1, AcqRel) != 1 {
@@ -181,7 +202,6 @@ impl PoolInner {
         }
         // Release: pairs with the Acquire in `is_closed`.
         self.closed.store(true, Release);
-        self.call_threads();
         true
     }
 
@@ -190,64 +210,35 @@ impl PoolInner {
         self.closed.load(Acquire)
     }
 
-    pub(crate) fn epoch(&self) -> u32 {
-        // Acquire: pairs with the Release in `call_threads`.
-        self.epoch.load(Acquire)
+    /// Locks the list of thread caches, which stay linked while the guard lives.
+    pub(crate) fn caches(&self) -> MutexGuard<'_, CacheList> {
+        lock(&self.caches)
     }
 
-    /// Calls every thread to flush its local cache at its next drop or miss.
-    pub(crate) fn call_threads(&self) {
-        let locals = lock(&self.locals);
-        // Release: pairs with the Acquire in `epoch`.
-        self.epoch.fetch_add(1, Release);
-        // SeqCst: pairs with the fence in `LocalCache::prepare`.
-        fence(SeqCst);
-        for magazines in locals.iter() {
-            magazines.call_owner(self.table);
-        }
+    /// Unlinks a thread's cache and adds its counters to the pool's own, in one step for a thread that sums them up.
+    pub(crate) fn unlink(&self, cache: NonNull<ThreadCache>) {
+        let mut caches = self.caches();
+        caches.unlink(cache);
+        self.count_large_live(ThreadCache::of(cache).large_live.get());
     }
 
-    /// The registered threads' figures, which stay registered while the guard lives.
-    pub(crate) fn locals(&self) -> MutexGuard<'_, Locals> {
-        lock(&self.locals)
-    }
-
-    pub(crate) fn register(&self, magazines: &Magazines) -> Result<(), AllocFailure> {
-        let mut locals = lock(&self.locals);
-        locals.0.try_reserve(1).map_err(|_| AllocFailure::System)?;
-        locals.0.push(NonNull::from(magazines));
-        Ok(())
-    }
-
-    /// Takes a thread's figures out and adds them to the pool's own, in one step for who sums them up.
-    pub(crate) fn unregister(&self, magazines: &Magazines) {
-        let mut locals = lock(&self.locals);
-        locals.0.retain(|other| *other != NonNull::from(magazines));
-        self.count_large_live(magazines.large_live.take());
-    }
-
-    /// Adds to the lengths of live large buffers; wraps, to take away.
-    pub(crate) fn count_large_live(&self, requested_len: u64) {
+    /// Adds to the lengths of live large buffers. Pass the two's complement to subtract.
+    pub(crate) fn count_large_live(&self, requested_len: usize) {
         self.large_live.fetch_add(requested_len, Relaxed);
     }
 
-    pub(crate) fn large_live(&self) -> u64 {
+    pub(crate) fn large_live(&self) -> usize {
         self.large_live.load(Relaxed)
     }
 
-    /// Lets a thread keep so many more bytes of mappings to itself, if all threads together then keep no
-    /// more than they may. Relaxed: the sum orders nothing else.
+    /// Lets a thread keep `bytes` more of mappings, if all threads together then keep no more than they may. Relaxed:
+    /// the sum orders nothing else.
     pub(crate) fn lease(&self, bytes: usize) -> bool {
         let lease = |leased: usize| {
             let sum = leased.checked_add(bytes)?;
             (sum <= self.config.lease_limit && !self.is_closed()).then_some(sum)
         };
-        let leased = self.leased.fetch_update(Relaxed, Relaxed, lease).is_ok();
-        if leased && bytes > 0 {
-            // That much less is the mapping cache's.
-            self.shrink_mappings(self.mapper.now_ms());
-        }
-        leased
+        self.leased.fetch_update(Relaxed, Relaxed, lease).is_ok()
     }
 
     pub(crate) fn end_lease(&self, bytes: usize) {
@@ -271,14 +262,14 @@ impl PoolInner {
         }
     }
 
-    /// Says that memory has arrived where others can take it.
+    /// Wakes the first waiter, after memory has arrived where it can be allocated. Runs foreign code (wakers).
     pub(crate) fn notify(&self) {
-        if self.config.gated {
+        if self.config.limit != usize::MAX {
             self.waiting.notify();
         }
     }
 
     fn note(&self, event: Event, count: usize, bytes: usize) {
-        events::note(self.id, event, count, bytes);
+        events::note(self.index as u64, event, count, bytes);
     }
 }

@@ -3,11 +3,9 @@
 //! Each thread counts down to its next sample. How far is drawn by lot, from 1 to `2 n - 1`, so that a program
 //! that takes in a rhythm does not always show the same beat.
 //!
-//! What is remembered lies in a table by the memory's *key*: a slot's address, or that of a large buffer's
-//! descriptor. Every drop asks whether it is in there, so a filter stands before the table: a count of the
-//! samples for each of some thousands of hash values. It is written before the buffer is handed out and read by
-//! whoever drops it, who got the buffer in some ordered way; Relaxed is enough. A sample leaves before its memory
-//! goes back, so nobody has the same key meanwhile.
+//! What is remembered lies in a table by the memory's *key*: a slot's address, or that of a large buffer's descriptor. A
+//! sampled buffer's tag or descriptor says so, and only its drop consults the table. A sample leaves before its memory
+//! is freed, so no other buffer has the same key meanwhile.
 //!
 //! No lock is held while a call stack is captured, made readable or freed.
 
@@ -20,8 +18,6 @@ use std::time::Instant;
 
 /// Tables, each under a lock of its own.
 const TABLES: usize = 16;
-/// Counts in the filter: 64 KiB of them.
-const FILTER: usize = 1 << 14;
 /// A multiplier that spreads keys over the upper bits: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -42,7 +38,6 @@ pub(crate) struct Sampler {
     rng_state: AtomicU64,
     /// Takes of threads without a local cache until the next sample.
     uncached_countdown: AtomicU32,
-    filter: Vec<AtomicU32>,
     tables: Vec<Mutex<Table>>,
 }
 
@@ -66,7 +61,6 @@ impl Sampler {
             one_in: one_in.clamp(1, 1 << 30) as u32,
             rng_state: AtomicU64::new(1),
             uncached_countdown: AtomicU32::new(0),
-            filter: filled(FILTER, || AtomicU32::new(0))?,
             tables: filled(TABLES, || Mutex::new(Table::new()))?,
         };
         sampler
@@ -86,13 +80,9 @@ impl Sampler {
     }
 
     /// Whether a take of a thread without a local cache is to be remembered.
-    pub(crate) fn is_stray_due(&self) -> bool {
+    pub(crate) fn is_uncached_due(&self) -> bool {
         let next = |left: u32| Some(left.checked_sub(1).unwrap_or_else(|| self.interval() - 1));
         self.uncached_countdown.fetch_update(Relaxed, Relaxed, next) == Ok(0)
-    }
-
-    fn count(&self, key: usize) -> &AtomicU32 {
-        &self.filter[(hash(key) >> 50) as usize % FILTER]
     }
 
     fn table(&self, key: usize) -> &Mutex<Table> {
@@ -112,37 +102,42 @@ impl Sampler {
     }
 
     fn insert(&self, key: usize, sample: Sample) {
-        let mut table = lock(self.table(key));
-        if table.try_reserve(1).is_ok() {
-            self.count(key).fetch_add(1, Relaxed);
-            let before = table.insert(key, sample);
-            debug_assert!(before.is_none(), "a buffer was dropped unseen");
+        let mut larger = Table::new();
+        loop {
+            let mut table = lock(self.table(key));
+            let count = table.len();
+            if count < table.capacity() {
+                let before = table.insert(key, sample);
+                debug_assert!(before.is_none(), "a buffer was dropped unseen");
+                return;
+            }
+            if count < larger.capacity() {
+                larger.extend(table.drain());
+                std::mem::swap(&mut *table, &mut larger);
+                continue;
+            }
+            // Not under the lock: the heap may have hooks, which may allocate buffers.
+            drop(table);
+            if larger.try_reserve(2 * count + 8).is_err() {
+                return;
+            }
         }
     }
 
-    /// Forgets the take of a buffer that is about to be dropped, if it was sampled.
-    #[inline]
-    pub(crate) fn forget(&self, key: usize) {
-        if self.count(key).load(Relaxed) > 0 {
-            drop(self.remove(key));
-        }
-    }
-
+    /// Forgets a sampled buffer that is about to be dropped.
     #[cold]
+    pub(crate) fn forget(&self, key: usize) {
+        drop(self.remove(key));
+    }
+
     fn remove(&self, key: usize) -> Option<Sample> {
-        let sample = lock(self.table(key)).remove(&key)?;
-        self.count(key).fetch_sub(1, Relaxed);
-        Some(sample)
+        lock(self.table(key)).remove(&key)
     }
 
     /// A live buffer has moved to other memory, on behalf of a request for `len` bytes: it is as old as it was,
     /// and was taken where it was.
     pub(crate) fn follow(&self, from: usize, to: usize, len: usize) {
-        if self.count(from).load(Relaxed) == 0 {
-            return;
-        }
         if let Some(sample) = self.remove(from) {
-            self.forget(to);
             self.insert(to, Sample { len, ..sample });
         }
     }
@@ -184,9 +179,9 @@ mod tests {
     #[test]
     fn strays_are_sampled_like_others() {
         let every = Sampler::new(1).unwrap();
-        assert!((0..10).all(|_| every.is_stray_due()));
+        assert!((0..10).all(|_| every.is_uncached_due()));
         let some = Sampler::new(10).unwrap();
-        let count = (0..10_000).filter(|_| some.is_stray_due()).count();
+        let count = (0..10_000).filter(|_| some.is_uncached_due()).count();
         assert!((900..1100).contains(&count), "{count}");
     }
 
@@ -212,13 +207,13 @@ mod tests {
             samples.iter().find(|(key, _)| *key == at).unwrap().1.born
         };
         let first = born(16);
-        // To a place that was sampled itself, as a take; and from one that was not.
+        // From a place that was sampled, and from one that was not.
+        sampler.forget(32);
         sampler.follow(16, 32, 7);
         sampler.follow(48, 32, 8);
         assert_eq!(keys(), [(32, 7)]);
         assert_eq!(born(32), first);
         sampler.forget(32);
-        let all_zero = |count: &AtomicU32| count.load(Relaxed) == 0;
-        assert!(sampler.filter.iter().all(all_zero));
+        assert!(keys().is_empty());
     }
 }

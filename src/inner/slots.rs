@@ -1,8 +1,8 @@
 //! Slots on their way between threads and slabs, and slabs on theirs to the regions.
 
 use super::PoolInner;
+use crate::depot::Exchange;
 use crate::depot::magazine::Block;
-use crate::depot::{Exchange, Refill};
 use crate::error::AllocFailure;
 use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
@@ -11,39 +11,78 @@ use crate::util::events::Event;
 use std::ptr::NonNull;
 
 impl PoolInner {
-    /// A block with slots of the class in it for an empty one, which stays the caller's on refusal.
-    pub(crate) fn refill(
-        &self,
-        class: usize,
-        block: NonNull<Block>,
-    ) -> Result<NonNull<Block>, AllocFailure> {
-        match self.depot.refill(class, block) {
-            Refill::Block(block) => Ok(block),
-            Refill::NeedsSlab(block) => {
-                let slab = self.take_slab(class)?;
-                self.depot.refill_from(class, slab, block);
-                Ok(block)
-            }
-        }
+    /// Exchanges an empty block for one with slots of the class. Returns it, still empty, if the class' slabs have none:
+    /// then an empty slab is needed. Takes one lock, and allocates nothing.
+    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
+        let block = self.depot.refill(class, block);
+        self.count_slots(class, Block::of(block).height(), 0);
+        block
     }
 
-    /// A slot for a thread without magazines.
-    pub(crate) fn take_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
-        if let Some(slot) = self.depot.take_one(class) {
+    /// Exchanges a full block for an empty one, `spare` if the depot has none. Returns what could not be exchanged as
+    /// `Err`. What becomes of slabs that are empty now is the caller's business: [`free_slabs`](Self::free_slabs),
+    /// outside of the gate. Takes one lock, and allocates nothing.
+    pub(crate) fn exchange_full(
+        &self,
+        class: usize,
+        full: NonNull<Block>,
+        spare: &mut Option<NonNull<Block>>,
+        slabs: &mut EmptySlabs,
+    ) -> Result<NonNull<Block>, NonNull<Block>> {
+        let count = Block::of(full).height();
+        let empty = match self.depot.exchange_full(class, full) {
+            Exchange::Empty(empty) => empty,
+            Exchange::Emptied(empty, spare) => {
+                *slabs = spare;
+                empty
+            }
+            Exchange::NeedsEmpty(full) => {
+                let empty = spare.take().ok_or(full)?;
+                self.depot.keep_full(class, full);
+                empty
+            }
+        };
+        self.count_slots(class, 0, count);
+        Ok(empty)
+    }
+
+    /// Allocates a slot past the magazines. Reclaims before it fails. May make system calls and run wakers.
+    pub(crate) fn alloc_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
+        let slot = self.with_reclaim(|| self.alloc_slot_once(class))?;
+        self.count_slots(class, 1, 0);
+        self.check_watermarks();
+        Ok(slot)
+    }
+
+    fn alloc_slot_once(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
+        if let Some(slot) = self.depot.alloc_one(class) {
             return Ok(slot);
         }
+        let carry = self.carry();
         let slab = self.take_slab(class)?;
-        let slot = self.depot.take_one_from(class, slab);
+        let slot = self.depot.alloc_one_from(class, slab);
+        drop(carry);
+        // The rest of the slab may be what a waiter needs.
         self.notify();
         slot.ok_or(AllocFailure::System)
     }
 
-    /// The same, after the caches gave up what they hold if need be.
-    pub(crate) fn take_slot_or_relieve(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
-        self.take_slot(class).or_else(|_| {
-            self.relieve();
-            self.take_slot(class)
-        })
+    /// Frees a slot past the magazines. May make system calls and run wakers.
+    pub(crate) fn free_slot(&self, class: usize, slot: NonNull<u8>) {
+        let carry = self.carry();
+        self.free_slabs(class, self.depot.free_one(class, slot));
+        self.sweep_if_closed(class);
+        drop(carry);
+        self.count_freed(self.table.get(class).slot_size as usize);
+        self.slot_bypassed();
+        self.notify();
+    }
+
+    /// Lets a closed pool keep no idle slabs.
+    pub(super) fn sweep_if_closed(&self, class: usize) {
+        if self.is_closed() {
+            self.free_slabs(class, self.depot.sweep_most(class));
+        }
     }
 
     /// The regions that the class' slabs or spans are carved from.
@@ -51,7 +90,7 @@ impl PoolInner {
         &self.regions[usize::from(self.table.get(class).spans)]
     }
 
-    pub(super) fn take_slab(&self, class: usize) -> Result<EmptySlab, AllocFailure> {
+    fn take_slab(&self, class: usize) -> Result<EmptySlab, AllocFailure> {
         let regions = self.regions_of(class);
         if let Some(slab) = regions.take() {
             return Ok(slab);
@@ -60,61 +99,24 @@ impl PoolInner {
         let slab = regions.take_new(&self.mapper, self.as_owner());
         match slab {
             Ok(_) => self.note(Event::RegionsMapped, 1, regions.region_size()),
-            Err(refused) => {
+            Err(failure) => {
                 self.references.fetch_sub(1, Relaxed);
-                self.notify_of_refusal(refused);
+                self.notify_of_failure(failure);
             }
         }
         slab
     }
 
-    /// What was counted as mapped until the system refused is free for others. The limit's own refusal has
-    /// changed nothing.
-    pub(super) fn notify_of_refusal(&self, refused: AllocFailure) {
-        if refused == AllocFailure::System {
+    /// What was counted as mapped until the system refused is free for others. The limit's own refusal has changed
+    /// nothing.
+    pub(super) fn notify_of_failure(&self, failure: AllocFailure) {
+        if failure == AllocFailure::System {
             self.notify();
         }
     }
 
-    /// An empty block for a full one, and the slabs that are spare now: [`give_slabs`](Self::give_slabs) takes them, where a
-    /// system call may be made.
-    pub(crate) fn exchange_full(
-        &self,
-        class: usize,
-        block: NonNull<Block>,
-    ) -> (NonNull<Block>, EmptySlabs) {
-        match self.depot.exchange_full(class, block) {
-            Exchange::Empty(block) => (block, EmptySlabs::default()),
-            Exchange::Emptied(block, slabs) => (block, slabs),
-            Exchange::NeedsEmpty(block) => match Block::allocate() {
-                Ok(empty) => {
-                    self.depot.keep_full(class, block);
-                    (empty, EmptySlabs::default())
-                }
-                Err(_) => (block, self.depot.flush(class, block)),
-            },
-        }
-    }
-
-    /// Puts the slots of a block back into their slabs.
-    pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) {
-        let any = Block::of(block).height() > 0;
-        self.give_slabs(class, self.depot.flush(class, block));
-        if any {
-            self.notify();
-        }
-    }
-
-    /// Puts a slot back into its slab, for a thread without magazines.
-    pub(crate) fn give_slot(&self, class: usize, slot: NonNull<u8>) {
-        self.give_slabs(class, self.depot.give_one(class, slot));
-        if self.is_closed() {
-            self.give_slabs(class, self.depot.sweep_most(class));
-        }
-        self.notify();
-    }
-
-    pub(crate) fn give_slabs(&self, class: usize, slabs: EmptySlabs) {
+    /// Frees empty slabs to their regions. May make system calls and run wakers.
+    pub(crate) fn free_slabs(&self, class: usize, slabs: EmptySlabs) {
         if !slabs.is_empty() {
             let now_ms = self.mapper.now_ms();
             let regions = self.regions_of(class);

@@ -7,15 +7,19 @@
 //! |---|---|
 //! | 0 | `SLOT`: this is a slot's word |
 //! | 1 | `ADVANCED`: the buffer's pointer has moved past the slot's start |
-//! | 2..8 | size class |
-//! | 8..25 | slot size in units of 16 bytes |
-//! | 25..30 | log2 of the region size |
-//! | 30 | `SCRUB`: the pool zeroes what is dropped |
-//! | 31 | `ZERO_FILL`: the pool zeroes what is taken |
-//! | 32..64 | the pool's number; 0 is the global pool |
+//! | 2 | `SCRUB`: the pool zeroes what is freed |
+//! | 3 | `ZERO_FILL`: the pool zeroes what is allocated |
+//! | 4 | `SAMPLED`: the sampler remembers the allocation |
+//! | 5..11 | size class: in place, its magazine's offset in bytes |
+//! | 11..28 | slot size in units of 16 bytes |
+//! | 28..33 | log2 of the region size |
+//! | 33..49 | the pool's index; 0 is the global pool |
 //!
-//! The bits from 25 on are the same for all of a pool's slots: its [`Prefix`].
+//! The flags but `ADVANCED` and `SAMPLED`, and the bits from 28 on, are the same for all of a pool's slots: its
+//! [`Prefix`].
 
+use super::registry::MAX_POOLS;
+use crate::depot::cache::MAGAZINE;
 use crate::error::AllocFailure;
 use crate::large::LargeAlloc;
 use std::ptr::{self, NonNull};
@@ -24,26 +28,26 @@ const _: () = assert!(usize::BITS == 64, "a tag needs 64 bits");
 
 const SLOT: usize = 1;
 const ADVANCED: usize = 1 << 1;
-const CLASS_SHIFT: u32 = 2;
+const SCRUB: usize = 1 << 2;
+const ZERO_FILL: usize = 1 << 3;
+const SAMPLED: usize = 1 << 4;
+const CLASS_SHIFT: u32 = 5;
 const CLASS_MASK: usize = (1 << 6) - 1;
-/// A slot size is a multiple of 16 below 2^21: shifted by this its bits are 8 to 25.
-const SIZE_SHIFT: u32 = 4;
+/// A slot size is a multiple of 16 below 2^21: shifted by this its bits are 11 to 28.
+const SIZE_SHIFT: u32 = 7;
 const SIZE_MASK: usize = ((1 << 17) - 1) << 4;
-const REGION_SHIFT: u32 = 25;
+const REGION_SHIFT: u32 = 28;
 const REGION_MASK: usize = (1 << 5) - 1;
-const SCRUB: usize = 1 << 30;
-const ZERO_FILL: usize = 1 << 31;
-const ID_SHIFT: u32 = 32;
-/// Pools are numbered below this.
-pub(crate) const MAX_POOLS: u64 = 1 << (64 - ID_SHIFT);
+const INDEX_SHIFT: u32 = 33;
+const INDEX_MASK: usize = MAX_POOLS - 1;
 
 /// What the handles of a pool's slots have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix(usize);
 
 impl Prefix {
-    pub(crate) const fn new(pool_id: u64, region_shift: u32) -> Self {
-        Self((region_shift as usize) << REGION_SHIFT | (pool_id as usize) << ID_SHIFT)
+    pub(crate) const fn new(index: usize, region_shift: u32) -> Self {
+        Self((region_shift as usize) << REGION_SHIFT | index << INDEX_SHIFT)
     }
 
     pub(crate) fn with_flags(self, scrub: bool, zero_fill: bool) -> Self {
@@ -53,8 +57,8 @@ impl Prefix {
     }
 
     #[inline(always)]
-    pub(crate) fn pool_id(self) -> u64 {
-        (self.0 >> ID_SHIFT) as u64
+    pub(crate) fn index(self) -> usize {
+        self.0 >> INDEX_SHIFT & INDEX_MASK
     }
 
     #[inline(always)]
@@ -133,14 +137,19 @@ impl AllocTag {
     /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
     #[inline(always)]
     pub(crate) fn is_plain_global(self) -> bool {
-        self.bits() & (SLOT | ADVANCED | SCRUB | !0 << ID_SHIFT) == SLOT
+        self.bits() & (SLOT | ADVANCED | SCRUB | !0 << INDEX_SHIFT) == SLOT
     }
 
-    /// Whether this is a slot that can go back as it is: the buffer points to its start, and it need not
-    /// be scrubbed.
+    /// Whether this is a slot that can go back as it is: the buffer points to its start, it need not be zeroed, and the
+    /// sampler does not know it.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
-        self.bits() & (SLOT | ADVANCED | SCRUB) == SLOT
+        self.bits() & (SLOT | ADVANCED | SCRUB | SAMPLED) == SLOT
+    }
+
+    /// Whether only zeroing keeps this from being [plain](Self::is_plain).
+    pub(crate) fn is_plain_but_scrubbed(self) -> bool {
+        self.bits() & (SLOT | ADVANCED | SCRUB | SAMPLED) == SLOT | SCRUB
     }
 
     pub(crate) fn is_scrubbed(self) -> bool {
@@ -150,6 +159,12 @@ impl AllocTag {
     #[inline(always)]
     fn bits(self) -> usize {
         self.0.addr()
+    }
+
+    /// The class times the size of a magazine: one mask, where that is `1 << CLASS_SHIFT`.
+    #[inline(always)]
+    pub(crate) fn magazine_offset(self) -> usize {
+        self.class() * MAGAZINE
     }
 
     #[inline(always)]
@@ -166,9 +181,19 @@ impl AllocTag {
         (self.bits() >> REGION_SHIFT & REGION_MASK) as u32
     }
 
+    /// The index of a slot's pool.
     #[inline(always)]
-    pub(crate) fn pool_id(self) -> u64 {
-        (self.bits() >> ID_SHIFT) as u64
+    pub(crate) fn index(self) -> usize {
+        self.bits() >> INDEX_SHIFT & INDEX_MASK
+    }
+
+    pub(crate) fn is_sampled(self) -> bool {
+        self.is_slot() && self.bits() & SAMPLED != 0
+    }
+
+    /// The same slot, which the sampler remembers.
+    pub(crate) fn sampled(self) -> Self {
+        Self(self.0.map_addr(|bits| bits | SAMPLED))
     }
 
     #[inline(always)]
@@ -220,7 +245,10 @@ mod tests {
                     assert!(flagged.is_zero_fill() && !prefix.is_zero_fill());
                     let tag = AllocTag::slot(flagged, class, size);
                     assert!(tag.is_scrubbed() && !tag.is_plain());
-                    assert_eq!((tag.pool_id(), tag.region_shift()), (id, shift + 4));
+                    assert_eq!((tag.index(), tag.region_shift()), (id, shift + 4));
+                    let sampled = tag.sampled();
+                    assert!(sampled.is_sampled() && !tag.is_sampled() && !sampled.is_plain());
+                    assert_eq!(sampled.index(), id);
                 }
             }
         }
@@ -239,7 +267,7 @@ mod tests {
 
     fn check(tag: AllocTag, class: usize, size: usize) {
         assert!(tag.is_slot() && tag.is_plain() && !tag.is_scrubbed());
-        assert_eq!(tag.is_plain_global(), tag.pool_id() == 0);
+        assert_eq!(tag.is_plain_global(), tag.index() == 0);
         let advanced = tag.advanced();
         assert!(advanced.is_advanced() && !advanced.is_plain());
         assert!(advanced.at_start() == tag);

@@ -49,7 +49,7 @@ pub(crate) struct Evicted {
 }
 
 impl Evicted {
-    fn push(&mut self, large: NonNull<LargeAlloc>) {
+    pub(crate) fn push(&mut self, large: NonNull<LargeAlloc>) {
         LargeAlloc::of(large).older.set(self.first);
         self.first = Some(large);
     }

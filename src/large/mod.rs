@@ -35,7 +35,9 @@ pub(crate) struct LargeAlloc {
     pub(crate) purged: Cell<bool>,
     /// The length asked for, as counted in `array_buffers`; `FREE` while it is free.
     requested_len: AtomicUsize,
-    /// In the pool's roll.
+    /// The sampler remembers the allocation.
+    sampled: Cell<bool>,
+    /// In the pool's list.
     pub(crate) place: Cell<u32>,
     /// The pool's own structure, opaque here.
     owner: NonNull<()>,
@@ -109,6 +111,7 @@ impl LargeAlloc {
             dirty: Cell::new(0),
             purged: Cell::new(false),
             requested_len: AtomicUsize::new(FREE),
+            sampled: Cell::new(false),
             place: Cell::new(u32::MAX),
             owner,
             shared,
@@ -211,6 +214,14 @@ impl LargeAlloc {
             requested_len: Some(self.requested_len())
                 .filter(|requested_len| *requested_len != FREE),
         }
+    }
+
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.sampled.get()
+    }
+
+    pub(crate) fn set_sampled(&self, sampled: bool) {
+        self.sampled.set(sampled);
     }
 
     /// Bytes from the start that may be other than zero.

@@ -10,6 +10,7 @@
 //! All memory comes from `alloc_zeroed`, so that stale bytes are initialised bytes here too.
 
 use super::OsError;
+use crate::sync;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -33,6 +34,8 @@ pub enum Call {
     AdviseHuge,
     /// mprotect
     Protect,
+    /// membarrier
+    Membarrier,
 }
 
 /// Which calls are refused: those of the kind `call` (any, if `None`) from the `first`-th on (counted
@@ -171,6 +174,14 @@ impl FakeOs {
 
     pub(super) fn protect(&self) -> Result<(), OsError> {
         self.enter(Call::Protect).map(drop)
+    }
+
+    pub(super) fn register_fences(&self) -> bool {
+        self.enter(Call::Membarrier).is_ok() && sync::register_fences()
+    }
+
+    pub(super) fn fence_heavy(&self) -> bool {
+        self.enter(Call::Membarrier).is_ok() && sync::fence_heavy()
     }
 }
 

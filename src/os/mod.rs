@@ -8,6 +8,7 @@
 //! The primitives that take an address are unsafe: the caller owns the range and nobody uses what is
 //! taken away. The layer above ([`crate::os::mapping`]) is the only one that calls them.
 
+use crate::sync;
 use std::ptr::NonNull;
 
 #[cfg(any(test, miri, not(unix), feature = "fake-os"))]
@@ -126,6 +127,17 @@ impl Os {
     pub(crate) unsafe fn protect(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
         // SAFETY: the same contract.
         dispatch!(self, unsafe { unix::protect(base, len) }, fake => fake.protect())
+    }
+
+    /// Prepares [`fence_heavy`](Self::fence_heavy). Returns `false` where there is no such fence.
+    pub(crate) fn register_fences(self) -> bool {
+        dispatch!(self, sync::register_fences(), fake => fake.register_fences())
+    }
+
+    /// A full fence on every processor that runs a thread of this process (see [`sync`]). Returns `false` if the
+    /// system refuses; then nothing is ordered.
+    pub(crate) fn fence_heavy(self) -> bool {
+        dispatch!(self, sync::fence_heavy(), fake => fake.fence_heavy())
     }
 
     /// Milliseconds on a clock that never goes back, good to about ten of them, cheap to read.

@@ -88,7 +88,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
     let Some(sampler) = &inner.sampler else {
         return Vec::new();
     };
-    inner.settle();
+    inner.flush_all();
     let now = Instant::now();
     let samples = sampler.samples();
     let mut mappings = snapshot::large_mappings(inner);

@@ -7,14 +7,13 @@
 use crate::config::Settings;
 use crate::error::ConfigError;
 use crate::inner::PoolInner;
-use crate::inner::tag::{MAX_POOLS, Prefix};
+use crate::inner::registry::{self, GLOBAL, MAX_POOLS};
+use crate::inner::tag::Prefix;
 use crate::slab::size_class::ClassTable;
-use crate::thread::{self, GLOBAL_ID, next_id};
 use crate::util::events::{self, Event};
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 mod inspect;
@@ -81,14 +80,17 @@ impl Pool {
     }
 
     pub(crate) fn try_global() -> Result<&'static Pool, ConfigError> {
-        static GLOBAL: OnceLock<Pool> = OnceLock::new();
-        if let Some(pool) = GLOBAL.get() {
+        static POOL: OnceLock<Pool> = OnceLock::new();
+        if let Some(pool) = POOL.get() {
             return Ok(pool);
         }
         // Threads that come here at once each build one; one of them stays, the others are dropped.
-        let pool = Self::build(GLOBAL_ID, Settings::DEFAULT)?;
-        let _ = GLOBAL.set(pool);
-        GLOBAL.get().ok_or(ConfigError::OutOfMemory)
+        let pool = Self::build(GLOBAL, Settings::DEFAULT)?;
+        let inner = pool.inner;
+        if POOL.set(pool).is_ok() {
+            registry::pools().add(GLOBAL, inner.cast());
+        }
+        POOL.get().ok_or(ConfigError::OutOfMemory)
     }
 
     /// Settings for a new pool.
@@ -104,10 +106,11 @@ impl Pool {
         }
     }
 
-    fn build(id: u64, settings: Settings) -> Result<Pool, ConfigError> {
+    fn build(index: usize, settings: Settings) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
         let table = ClassTable::of_slab_size(config.slab_size, config.spans);
-        let inner = PoolInner::create(id, config, table).map_err(|_| ConfigError::OutOfMemory)?;
+        let inner =
+            PoolInner::create(index, config, table).map_err(|_| ConfigError::OutOfMemory)?;
         Ok(Pool {
             inner,
             table,
@@ -120,10 +123,8 @@ impl Pool {
         self.inner
     }
 
-    /// Gives back to the system what no buffer uses, and returns how many bytes that was: the calling
-    /// thread's local cache, the depot, the mapping cache and all empty slabs. In a pool with a limit or a
-    /// high-water mark other threads' local caches are emptied too. In others, threads give up what
-    /// their local caches hold when they drop their next buffer of this pool; threads that stay idle keep it.
+    /// Releases to the system what no buffer uses, and returns how many bytes that was: the caches of all threads, idle
+    /// ones too, the depot, the mapping cache and all empty slabs.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().build()?;
@@ -140,12 +141,10 @@ impl Pool {
     pub fn trim(&self) -> usize {
         let inner = PoolInner::of(self.inner);
         let before = inner.mapper.mapped();
-        inner.recall();
-        thread::current().flush(self.inner);
         inner.trim();
         let unmapped = before.saturating_sub(inner.mapper.mapped());
         let bytes = unmapped + inner.purge();
-        events::note(inner.id, Event::Trimmed, 1, bytes);
+        events::note(inner.index as u64, Event::Trimmed, 1, bytes);
         events::emit();
         bytes
     }
@@ -165,8 +164,7 @@ impl Clone for Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         if PoolInner::of(self.inner).remove_handle() {
-            thread::current().leave(self.inner);
-            PoolInner::of(self.inner).relieve();
+            PoolInner::of(self.inner).close();
             PoolInner::release(self.inner);
             events::emit();
         }
@@ -177,7 +175,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = PoolInner::of(self.inner);
         f.debug_struct("Pool")
-            .field("id", &inner.id)
+            .field("index", &inner.index)
             .field("config", &inner.config)
             .field("external", &inner.mapper.mapped())
             .finish_non_exhaustive()
@@ -311,11 +309,15 @@ impl PoolBuilder {
     /// A [`ConfigError`] that names the value and its bounds; or that there is no memory for the pool's
     /// own structures.
     pub fn build(self) -> Result<Pool, ConfigError> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(GLOBAL_ID + 1);
-        let take = |next| Some(next_id(next) + 1).filter(|next| *next <= MAX_POOLS);
-        match NEXT_ID.fetch_update(Relaxed, Relaxed, take) {
-            Ok(next) => Pool::build(next_id(next), self.settings),
-            Err(_) => Err(ConfigError::TooManyPools { maximum: MAX_POOLS }),
+        let maximum = MAX_POOLS as u64;
+        let index = registry::reserve()
+            .map_err(|_| ConfigError::OutOfMemory)?
+            .ok_or(ConfigError::TooManyPools { maximum })?;
+        let pool = Pool::build(index, self.settings);
+        match &pool {
+            Ok(pool) => registry::pools().add(index, pool.inner.cast()),
+            Err(_) => registry::pools().remove(index, None),
         }
+        pool
     }
 }

@@ -183,12 +183,13 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Snapshot {
 fn classes(inner: &PoolInner) -> Vec<ClassSnapshot> {
     let mut classes = Vec::with_capacity(inner.table.count());
     for number in 0..inner.table.count() {
-        let in_locals = {
-            let locals = inner.locals();
-            locals.iter().map(|local| local.slots(number)).sum::<u64>()
+        let in_caches = {
+            let caches = inner.caches();
+            let slots = caches.iter().map(|cache| cache.magazine(number).slots());
+            slots.map(u64::from).sum::<u64>()
         };
         let counts = inner.depot.counts(number);
-        let in_magazines = counts.slots_in_depot + in_locals;
+        let in_magazines = counts.slots_in_depot + in_caches;
         classes.push(ClassSnapshot {
             slot_size: inner.table.get(number).slot_size as usize,
             in_buffers: counts.slots_out.saturating_sub(in_magazines),

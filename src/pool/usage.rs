@@ -1,6 +1,6 @@
 //! Figures: what a pool holds, and what the process holds.
 
-use crate::depot::magazine::Magazines;
+use crate::depot::cache::ThreadCache;
 use crate::inner::PoolInner;
 use crate::inner::registry;
 use crate::slab::size_class::SPAN;
@@ -64,14 +64,17 @@ impl fmt::Display for PoolUsage {
 
 pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
     // Threads that come and go wait until the sums are done, so that no part is counted twice or missed.
-    let locals = inner.locals();
+    let caches = inner.caches();
     let mut usage = PoolUsage::default();
     let slab_size = inner.config.slab_size as u64;
     let (mut slabs, mut slots_bytes) = (0, 0);
     for number in 0..inner.table.count() {
         let counts = inner.depot.counts(number);
         let class = inner.table.get(number);
-        let in_magazines: u64 = locals.iter().map(|local| local.slots(number)).sum();
+        let in_magazines: u64 = caches
+            .iter()
+            .map(|cache| u64::from(cache.magazine(number).slots()))
+            .sum();
         let free_out = counts.slots_in_depot + in_magazines;
         let in_buffers = counts.slots_out.saturating_sub(free_out);
         slots_bytes += in_buffers * u64::from(class.slot_size);
@@ -79,12 +82,15 @@ pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
         usage.slabs_full += counts.states.full;
         slabs += counts.slabs;
     }
-    let sum = |figure: fn(&Magazines) -> u64| locals.iter().map(figure).fold(0, u64::wrapping_add);
-    let live = sum(|local| local.large_live.get()).wrapping_add(inner.large_live());
-    // A drop seen without its take, on another thread, would wrap.
-    usage.large_live = u64::try_from(live as i64).unwrap_or(0);
-    let kept = sum(|local| local.large_kept.get());
-    drop(locals);
+    let sum = |counter: fn(&ThreadCache) -> usize| {
+        caches.iter().map(counter).fold(0, usize::wrapping_add)
+    };
+    let live = sum(|cache| cache.large_live.get()).wrapping_add(inner.large_live());
+    // A drop may be counted before its allocation, on another thread; clamps negative sums to 0.
+    usage.large_live = u64::try_from(live as isize).unwrap_or(0);
+    let kept = sum(|cache| cache.large_kept.get());
+    let kept = u64::try_from(kept as isize).unwrap_or(0);
+    drop(caches);
 
     usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;
     for (regions, slabs_in_one) in inner.regions.iter().zip([1, SPAN as u64]) {

@@ -26,13 +26,40 @@ use std::time::Instant;
 
 thread_local! {
     // Without a destructor, so that it is there to the thread's very end.
-    static WAKING: Cell<u32> = const { Cell::new(0) };
+    static DEFERRED: Cell<Option<Pending>> = const { Cell::new(None) };
 }
 
-/// Whether the calling thread is in a waker. Then some function further down the stack gives memory
-/// back, and goes on with what it has in hand when the waker returns.
-pub(crate) fn is_waking() -> bool {
-    WAKING.get() > 0
+/// What a thread that defers wake-ups knows: the queue, by address, and whether a wake-up is due.
+#[derive(Clone, Copy)]
+struct Pending {
+    queue: usize,
+    due: bool,
+}
+
+/// While it exists, memory that the calling thread makes free wakes no waiter of the queue: the thread holds a lock.
+pub(crate) struct Deferred<'a>(&'a WaitQueue);
+
+impl<'a> Deferred<'a> {
+    /// `None`: the thread defers wake-ups already.
+    pub(crate) fn new(queue: &'a WaitQueue) -> Option<Self> {
+        if DEFERRED.get().is_some() {
+            return None;
+        }
+        DEFERRED.set(Some(Pending {
+            queue: queue.address(),
+            due: false,
+        }));
+        Some(Self(queue))
+    }
+}
+
+impl Drop for Deferred<'_> {
+    /// Makes up for the wake-up that is due. Runs foreign code.
+    fn drop(&mut self) {
+        if DEFERRED.take().is_some_and(|pending| pending.due) {
+            self.0.notify();
+        }
+    }
 }
 
 /// How somebody who waits is told.
@@ -52,9 +79,10 @@ impl Wake {
         match self {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => {
-                WAKING.set(WAKING.get() + 1);
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-                WAKING.set(WAKING.get() - 1);
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    // Its own drop may panic.
+                    std::mem::forget(payload);
+                }
             }
         }
     }
@@ -88,6 +116,10 @@ impl WaitQueue {
         }
     }
 
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Whether nobody waits. Relaxed: who depends on it has a fence before it.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
@@ -96,6 +128,14 @@ impl WaitQueue {
 
     /// Says that memory has become free.
     pub(crate) fn notify(&self) {
+        if let Some(pending) = DEFERRED.get()
+            && pending.queue == self.address()
+        {
+            return DEFERRED.set(Some(Pending {
+                due: true,
+                ..pending
+            }));
+        }
         // SeqCst: pairs with the fence in `join`.
         fence(SeqCst);
         if self.is_empty() {

@@ -194,16 +194,6 @@ pub(crate) struct DefaultClasses;
 
 impl DefaultClasses {
     const BY_GRANULE: [u8; DEFAULT_SLAB_SIZE / GRANULE + 1] = granules_of(true);
-    const SLOT_SIZES: [u32; MAX_CLASSES] = {
-        let (classes, _) = classes_of(DEFAULT_SLAB_SIZE, true);
-        let mut sizes = [0; MAX_CLASSES];
-        let mut class = 0;
-        while class < MAX_CLASSES {
-            sizes[class] = classes[class].slot_size;
-            class += 1;
-        }
-        sizes
-    };
 
     /// The class that serves `len`, if a slab does.
     #[inline(always)]
@@ -212,12 +202,6 @@ impl DefaultClasses {
             return None;
         }
         Some(Self::BY_GRANULE[granule_of(len)] as usize)
-    }
-
-    /// Bytes in a slot of the class.
-    #[inline(always)]
-    pub(crate) fn slot_size(class: usize) -> usize {
-        Self::SLOT_SIZES[class % MAX_CLASSES] as usize
     }
 }
 
@@ -328,10 +312,6 @@ mod tests {
         let table = ClassTable::of_slab_size(DEFAULT_SLAB_SIZE, true);
         for len in 0..=DEFAULT_SLAB_SIZE + 17 {
             assert_eq!(DefaultClasses::class_of(len), table.class_of(len));
-        }
-        for class in 0..table.count() {
-            let size = table.get(class).slot_size as usize;
-            assert_eq!(DefaultClasses::slot_size(class), size);
         }
     }
 

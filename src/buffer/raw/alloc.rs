@@ -1,25 +1,22 @@
-//! Where memory comes from: the global pool, which is known by name, or a pool of one's own.
+//! Allocating a buffer's memory, in the global pool, which is known by name, or in another one.
 //!
 //! Routes by length: up to one slab a slot, above that a mapping.
 //!
 //! # Safety
 //!
-//! What is written here is zeros, to slots that were taken just now and belong to the caller alone.
+//! What is written here is zeros, to slots that were allocated just now and belong to the caller alone.
 
-use crate::buffer::raw::{Fill, RawBuffer, ask, local, zero_large};
-use crate::config::DEFAULT_REGION_SHIFT;
+use crate::buffer::raw::{Fill, RawBuffer, ask, count_live, zero_large};
 use crate::error::{AllocError, AllocFailure, MAX_LEN};
 use crate::inner::PoolInner;
-use crate::inner::tag::{AllocTag, Place, Prefix};
+use crate::inner::registry::GLOBAL;
+use crate::inner::tag::{AllocTag, Place};
 use crate::large::LargeAlloc;
 use crate::pool::Pool;
 use crate::slab::size_class::{DefaultClasses, GRANULE};
-use crate::thread::cache::gated;
-use crate::thread::{self, GLOBAL_ID, Thread};
+use crate::thread::{self, cache};
 use crate::util::events;
 use std::ptr::NonNull;
-
-const GLOBAL_PREFIX: Prefix = Prefix::new(GLOBAL_ID, DEFAULT_REGION_SHIFT);
 
 /// What a slow path returns: two words, in two registers. Start and handle; or no start, and the refusal in
 /// the handle's place.
@@ -62,11 +59,14 @@ impl Source for Global {
         let Some(class) = DefaultClasses::class_of(len) else {
             return unpack(take_large_from_global(len, fill));
         };
-        match thread::current().global.take(class) {
-            Some(start) => {
-                let size = DefaultClasses::slot_size(class);
-                let tag = AllocTag::slot(GLOBAL_PREFIX, class, size);
-                Ok(slot_memory(start, tag, len, fill))
+        match thread::current().global().pop(class) {
+            // The global pool has no `zero_fill`: one question less.
+            Some((start, word)) => {
+                if fill == Fill::Zero {
+                    zero(start, len);
+                }
+                let tag = AllocTag::slot_of_word(word);
+                Ok(RawBuffer { start, tag })
             }
             None => unpack(take_from_global(len, fill)),
         }
@@ -80,7 +80,7 @@ impl Source for Global {
     #[cold]
     fn error(self, refused: AllocFailure, requested: usize) -> AllocError {
         let error = refused.into_error(requested, usize::MAX);
-        tell(GLOBAL_ID, &error);
+        tell(GLOBAL, &error);
         error
     }
 }
@@ -91,10 +91,9 @@ impl Source for &Pool {
         let Some(class) = self.table.class_of(len) else {
             return unpack(take_large(self.inner(), len, fill));
         };
-        let id = self.prefix.pool_id();
-        let cache = thread::current().find(id);
-        let (start, tag) = match cache.and_then(|cache| cache.pop_with_tag(class)) {
-            Some(taken) => taken,
+        let popped = thread::current().find(self.prefix.index()).pop(class);
+        let (start, tag) = match popped {
+            Some((start, word)) => (start, AllocTag::slot_of_word(word)),
             None => {
                 let memory = unpack(take_slow(self.inner(), class, len))?;
                 (memory.start, memory.tag)
@@ -145,16 +144,16 @@ pub(crate) fn take_room(
     capacity: usize,
     requested_len: usize,
 ) -> Result<RawBuffer, AllocFailure> {
-    if PoolInner::of(inner).watermarks.is_none() {
-        let memory = take_from(inner, capacity, Fill::Reserve)?;
-        if let Place::Large(large) = memory.tag.place() {
-            ask(inner, large, requested_len);
-        }
-        return Ok(memory);
-    }
     match PoolInner::of(inner).table.class_of(capacity) {
         Some(_) => take_from(inner, capacity, Fill::Reserve),
-        // Not counted with the capacity at first: that would raise "over" for what nobody asked for.
+        None if PoolInner::of(inner).watermarks.is_none() => {
+            let memory = take_from(inner, capacity, Fill::Reserve)?;
+            if let Place::Large(large) = memory.tag.place() {
+                ask(inner, large, requested_len);
+            }
+            Ok(memory)
+        }
+        // Not counted with the capacity at first: that could raise "over" for bytes that were not requested.
         None => take_counted(inner, capacity, requested_len, Fill::Reserve),
     }
 }
@@ -166,16 +165,16 @@ pub(crate) fn error_of(
     requested: usize,
 ) -> AllocError {
     let error = refused.into_error(requested, PoolInner::of(inner).config.limit);
-    tell(PoolInner::of(inner).id, &error);
+    tell(PoolInner::of(inner).index, &error);
     error
 }
 
-fn tell(pool: u64, error: &AllocError) {
+fn tell(pool: usize, error: &AllocError) {
     match *error {
         AllocError::LimitExceeded { requested, limit } => {
-            events::refused(pool, requested, Some(limit));
+            events::refused(pool as u64, requested, Some(limit));
         }
-        AllocError::OutOfMemory { requested } => events::refused(pool, requested, None),
+        AllocError::OutOfMemory { requested } => events::refused(pool as u64, requested, None),
         AllocError::TooLarge { .. } | AllocError::TimedOut { .. } => {}
     }
 }
@@ -187,13 +186,12 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
     pack(pool.and_then(|pool| take_from(pool.inner(), len, fill)))
 }
 
-/// A slot that is not on top of an ungated pool's magazine. In a gated pool this is the fast path.
+/// A slot where the fast path turned back.
 #[inline(never)]
 fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
-    if let Some(cache) = thread::current().find(PoolInner::of(at).key)
-        && let Some((start, tag)) = cache.take_entered(class)
-    {
-        return (Some(start), tag);
+    let cache = thread::current().find_any(PoolInner::of(at).index);
+    if let Some((start, word)) = cache.pop_unusual(class) {
+        return (Some(start), AllocTag::slot_of_word(word));
     }
     take_slower(at, class, len)
 }
@@ -202,76 +200,49 @@ fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
 #[inline(never)]
 fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
     let inner = PoolInner::of(at);
-    let slot = take_slot(thread::current(), at, class, len);
+    let cache = thread::current().find_or_attach(at);
+    let slot = cache::alloc_slot(inner, cache, class);
+    let size = inner.table.get(class).slot_size as usize;
+    let mut tag = AllocTag::slot(inner.prefix, class, size);
+    if let Ok(slot) = slot
+        && inner.is_sample_due(cache)
+    {
+        inner.remember(slot.addr().get(), len);
+        tag = tag.sampled();
+    }
     events::emit();
-    let tag = AllocTag::slot(
-        inner.prefix,
-        class,
-        inner.table.get(class).slot_size as usize,
-    );
     pack(slot.map(|start| RawBuffer { start, tag }))
-}
-
-fn take_slot(
-    thread: &Thread,
-    at: NonNull<PoolInner>,
-    class: usize,
-    len: usize,
-) -> Result<NonNull<u8>, AllocFailure> {
-    let inner = PoolInner::of(at);
-    let cache = thread.find(inner.key).filter(|cache| cache.is_of(at));
-    if inner.config.gated {
-        let cache = cache.or_else(|| thread.find_or_attach(at));
-        let slot = gated::take(cache, inner, class)?;
-        gated::sample(cache, inner, slot.addr().get(), len);
-        return Ok(slot);
-    }
-    if let Some(slot) = cache.and_then(|cache| cache.take_from_previous(class)) {
-        return Ok(slot);
-    }
-    match thread.find_or_attach(at) {
-        Some(cache) => cache.take_slow(inner, class),
-        None => inner.take_slot_or_relieve(class),
-    }
 }
 
 /// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
 fn take_large_from_global(len: usize, fill: Fill) -> Taken {
-    let cache = &thread::current().global;
-    if let Some(large) = cache.take_kept(len)
-        && let Some(inner) = cache.inner()
+    let cache = thread::current().global();
+    if let Some(large) = cache.pop_kept(len)
+        && let Some(at) = cache.pool()
     {
-        cache.magazines.large_live.add(len);
-        return pack(Ok(large_memory(inner, large, len, fill)));
+        cache.large_live.add(len);
+        return pack(Ok(large_memory(PoolInner::of(at.cast()), large, len, fill)));
     }
     let pool = Pool::try_global().map_err(|_| AllocFailure::System);
-    pack(pool.and_then(|pool| take_large_slow(pool.inner(), len, fill)))
+    pack(pool.and_then(|pool| take_counted(pool.inner(), len, len, fill)))
 }
 
 #[inline(never)]
 fn take_large(at: NonNull<PoolInner>, len: usize, fill: Fill) -> Taken {
     let inner = PoolInner::of(at);
-    if let Some(cache) = thread::current().find(inner.id)
-        && let Some(large) = cache.take_kept(len)
+    let cache = thread::current().find_any(inner.index);
+    if inner.watermarks.is_none()
+        && let Some(large) = cache.pop_kept(len)
     {
-        cache.magazines.large_live.add(len);
+        cache.large_live.add(len);
         return pack(Ok(large_memory(inner, large, len, fill)));
     }
-    pack(take_large_slow(at, len, fill))
+    pack(take_counted(at, len, len, fill))
 }
 
+/// A mapping of at least `len` bytes, counted as a buffer of `requested_len`.
 #[inline(never)]
-fn take_large_slow(
-    at: NonNull<PoolInner>,
-    len: usize,
-    fill: Fill,
-) -> Result<RawBuffer, AllocFailure> {
-    take_counted(at, len, len, fill)
-}
-
-/// A mapping of at least `len` bytes, counted as a buffer of `asked`.
-#[inline(always)]
 fn take_counted(
     at: NonNull<PoolInner>,
     len: usize,
@@ -281,39 +252,22 @@ fn take_counted(
     if len > MAX_LEN {
         return Err(AllocFailure::Length);
     }
-    let memory = take_mapped(at, len, requested_len, fill);
+    let inner = PoolInner::of(at);
+    let cache = thread::current().find_or_attach(at);
+    let large = cache::alloc_large(inner, cache, len);
+    let memory = large.map(|large| {
+        count_live(inner, cache, requested_len);
+        let memory = large_memory(inner, large, len, fill);
+        LargeAlloc::of(large).set_requested_len(requested_len);
+        if inner.is_sample_due(cache) {
+            LargeAlloc::of(large).set_sampled(true);
+            inner.remember(large.addr().get(), requested_len);
+        }
+        inner.count_large(requested_len);
+        memory
+    });
     events::emit();
     memory
-}
-
-#[inline(always)]
-fn take_mapped(
-    at: NonNull<PoolInner>,
-    len: usize,
-    requested_len: usize,
-    fill: Fill,
-) -> Result<RawBuffer, AllocFailure> {
-    let inner = PoolInner::of(at);
-    let cache = local(thread::current(), at);
-    let large = match cache {
-        Some(cache) => cache.take_large(inner, len),
-        None => inner.take_large(len).or_else(|_| {
-            inner.relieve();
-            inner.take_large(len)
-        }),
-    };
-    let large = large?;
-    match cache {
-        Some(cache) => cache.magazines.large_live.add(requested_len),
-        None => inner.count_large_live(requested_len as u64),
-    }
-    let memory = large_memory(inner, large, len, fill);
-    LargeAlloc::of(large).set_requested_len(requested_len);
-    if let Some(watermarks) = &inner.watermarks {
-        watermarks.add(requested_len);
-    }
-    gated::sample(cache, inner, large.addr().get(), requested_len);
-    Ok(memory)
 }
 
 #[inline(always)]

@@ -6,14 +6,14 @@
 //! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
 //! of undefined behaviour.
 
+use crate::depot::cache::ThreadCache;
 use crate::error::AllocFailure;
+use crate::inner::PoolInner;
 use crate::inner::tag::{AllocTag, Place};
-use crate::inner::{GATED, PoolInner};
 use crate::large::LargeAlloc;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::SPAN;
-use crate::thread::cache::{LocalCache, gated};
-use crate::thread::{self, Thread};
+use crate::thread::{self, cache};
 use crate::util::events::{self, Event};
 use std::ptr::NonNull;
 
@@ -59,18 +59,17 @@ pub(crate) fn grow_large(
         grown
     };
     let grown = match grow() {
-        Some(Err(AllocFailure::Limit)) => {
-            thread::current().flush(at);
-            inner.relieve();
-            grow()
-        }
+        Some(Err(AllocFailure::Limit)) => Some(inner.with_reclaim(|| match grow() {
+            Some(grown) => grown,
+            None => Err(AllocFailure::Length),
+        })),
         first => first,
     };
     let grown = matches!(grown, Some(Ok(())));
     if grown {
         ask(at, large, requested_len);
         let more = LargeAlloc::of(large).footprint().saturating_sub(before);
-        events::note(inner.id, Event::MappingsGrown, 1, more);
+        events::note(inner.index as u64, Event::MappingsGrown, 1, more);
     }
     events::emit();
     grown
@@ -80,27 +79,22 @@ pub(crate) fn grow_large(
 pub(crate) fn ask(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
     let before = LargeAlloc::of(large).requested_len();
     LargeAlloc::of(large).set_requested_len(requested_len);
-    let more = requested_len.wrapping_sub(before);
-    if let Some(watermarks) = &PoolInner::of(at).watermarks {
-        if requested_len > before {
-            watermarks.add(more);
-        } else {
-            watermarks.subtract(before - requested_len);
-        }
-    }
-    match local(thread::current(), at) {
-        Some(cache) => cache.magazines.large_live.add(more),
-        None => PoolInner::of(at).count_large_live(more as u64),
+    let inner = PoolInner::of(at);
+    let cache = thread::current().find_or_attach(at);
+    if requested_len > before {
+        count_live(inner, cache, requested_len - before);
+        inner.count_large(requested_len - before);
+    } else {
+        count_live(inner, cache, requested_len.wrapping_sub(before));
+        inner.count_freed(before - requested_len);
     }
 }
 
-/// This thread's local cache of the pool, made if need be.
-#[inline(always)]
-pub(crate) fn local(thread: &Thread, at: NonNull<PoolInner>) -> Option<&LocalCache> {
-    let inner = PoolInner::of(at);
-    match thread.find(inner.key) {
-        Some(cache) if cache.is_of(at) => Some(cache),
-        _ => thread.find_or_attach(at),
+/// Adds to the lengths of live large buffers. Pass the two's complement to subtract.
+fn count_live(inner: &PoolInner, cache: Option<&ThreadCache>, requested_len: usize) {
+    match cache {
+        Some(cache) => cache.large_live.add(requested_len),
+        None => inner.count_large_live(requested_len),
     }
 }
 
@@ -170,109 +164,102 @@ impl RawBuffer {
         }
     }
 
-    /// Tells the sampler that a buffer moves from here to other memory of the pool, on behalf of a request for
-    /// `len` bytes.
-    pub(crate) fn moves_to(&self, other: &RawBuffer, len: usize) {
-        if let Some(sampler) = &PoolInner::of(self.inner()).sampler {
-            sampler.follow(self.key(), other.key(), len);
+    /// Whether the sampler remembers the allocation.
+    fn is_sampled(&self) -> bool {
+        match self.tag.place() {
+            Place::Large(large) => LargeAlloc::of(large).is_sampled(),
+            Place::Slot => self.tag.is_sampled(),
         }
     }
 
-    /// Gives the memory back.
+    /// Lets the sampler follow a buffer that moves from here to other memory of the pool, on behalf of a request for
+    /// `len` bytes.
+    pub(crate) fn moves_to(&self, other: &mut RawBuffer, len: usize) {
+        let inner = PoolInner::of(self.inner());
+        let Some(sampler) = &inner.sampler else {
+            return;
+        };
+        if !self.is_sampled() {
+            return;
+        }
+        if other.is_sampled() {
+            sampler.forget(other.key());
+        }
+        sampler.follow(self.key(), other.key(), len);
+        match other.tag.place() {
+            Place::Large(large) => LargeAlloc::of(large).set_sampled(true),
+            Place::Slot => other.tag = other.tag.sampled(),
+        }
+    }
+
+    /// Frees the memory.
     #[inline(always)]
-    pub(crate) fn give(self) {
-        let class = self.tag.class();
+    pub(crate) fn free(self) {
+        let offset = self.tag.magazine_offset();
         if self.tag.is_plain_global() {
-            if thread::current().global.give(class, self.start) {
+            if thread::current().global().push(offset, self.start) {
                 return;
             }
-        } else if self.tag.is_plain()
-            && let Some(cache) = thread::current().find(self.tag.pool_id())
-            && cache.give(class, self.start)
-        {
-            return;
+        } else if self.tag.is_plain() {
+            let cache = thread::current().find(self.tag.index());
+            if cache.push(offset, self.start) {
+                return;
+            }
         }
-        self.give_other();
+        self.free_other();
     }
 
     #[inline(never)]
-    fn give_other(self) {
+    fn free_other(self) {
         match self.tag.place() {
-            Place::Large(large) => give_large(large),
-            Place::Slot => self.give_other_slot(),
+            Place::Large(large) => free_large(large),
+            Place::Slot => self.free_other_slot(),
         }
     }
 
-    /// In a gated pool this is the fast path. Apart from `give_other`, which is a large buffer's.
+    /// Apart from `free_other`, which is a large buffer's.
     #[inline(never)]
-    fn give_other_slot(self) {
-        if self.tag.is_plain()
-            && let Some(cache) = thread::current().find(self.tag.pool_id() | GATED)
-            && cache.give_entered(self.tag.class(), self.start)
-        {
-            return;
+    fn free_other_slot(self) {
+        let class = self.tag.class();
+        if self.tag.is_plain_but_scrubbed() {
+            scrub(self.start, self.tag.slot_size());
+            if thread::current()
+                .find(self.tag.index())
+                .push(class, self.start)
+            {
+                return;
+            }
+        } else if self.tag.is_plain() {
+            let cache = thread::current().find_any(self.tag.index());
+            if cache.push_unusual(class, self.start) {
+                return;
+            }
         }
-        self.give_slot();
+        self.free_slot();
     }
 
     #[cold]
     #[inline(never)]
-    fn give_slot(self) {
+    fn free_slot(self) {
         let (slot, size) = self.extent();
         let class = self.tag.class();
-        if self.tag.is_scrubbed() {
+        if self.tag.is_scrubbed() && !self.tag.is_plain_but_scrubbed() {
             scrub(slot, size);
         }
         let at = self.inner();
         let inner = PoolInner::of(at);
-        let thread = thread::current();
-        // First without `find_or_attach`: a cache that has room has nothing to hear (see `local`).
-        let cache = thread.find(inner.key).filter(|cache| cache.is_of(at));
-        if inner.config.gated {
-            give_gated(thread, cache, at, class, slot);
-            events::emit();
-            return;
-        }
-        let give =
-            |cache: &LocalCache| cache.give(class, slot) || cache.give_to_previous(class, slot);
-        if cache.is_some_and(give) {
-            return;
-        }
         // The slot may be what keeps the pool alive, and is about to go.
         inner.retain();
-        match thread.find_or_attach(at) {
-            Some(cache) => cache.give_slow(inner, class, slot),
-            None => inner.give_slot(class, slot),
+        if let Some(sampler) = &inner.sampler
+            && self.tag.is_sampled()
+        {
+            sampler.forget(slot.addr().get());
         }
+        let cache = thread::current().find_or_attach(at);
+        cache::free_slot(inner, cache, class, slot);
         PoolInner::release(at);
         events::emit();
     }
-}
-
-/// The rest of [`RawBuffer::give_slot`] in a gated pool.
-fn give_gated(
-    thread: &Thread,
-    cache: Option<&LocalCache>,
-    at: NonNull<PoolInner>,
-    class: usize,
-    slot: NonNull<u8>,
-) {
-    let inner = PoolInner::of(at);
-    let cache = match cache {
-        // Attached, so the pool stays while we are here.
-        Some(cache) if !inner.is_closed() => Some(cache),
-        _ => thread.find_or_attach(at),
-    };
-    if let Some(sampler) = &inner.sampler {
-        sampler.forget(slot.addr().get());
-    }
-    if cache.is_some() {
-        return gated::give(cache, inner, class, slot);
-    }
-    // The slot may be what keeps the pool alive, and is about to go.
-    inner.retain();
-    gated::give(None, inner, class, slot);
-    PoolInner::release(at);
 }
 
 /// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
@@ -284,7 +271,7 @@ fn scrub(start: NonNull<u8>, len: usize) {
 
 /// Not marked cold: for large buffers this is the fast path.
 #[inline(never)]
-fn give_large(large: NonNull<LargeAlloc>) {
+fn free_large(large: NonNull<LargeAlloc>) {
     let this = LargeAlloc::of(large);
     let at: NonNull<PoolInner> = this.owner().cast();
     let inner = PoolInner::of(at);
@@ -292,40 +279,38 @@ fn give_large(large: NonNull<LargeAlloc>) {
     if inner.config.zero_on_free {
         zero_large(inner, this, this.capacity());
     }
-    if let Some(cache) = thread::current().find(inner.id)
-        && cache.is_of(at)
-        && cache.keep(inner, large)
-    {
-        cache.magazines.large_live.subtract(requested_len);
-        return;
+    if inner.watermarks.is_none() && !this.is_sampled() {
+        let cache = thread::current().find_any(inner.index);
+        if cache.pool() == Some(at.cast()) {
+            // Before the mapping is in the cache, where the thread that closes the pool may find it.
+            cache.large_live.subtract(requested_len);
+            if cache.push_kept(large) {
+                return;
+            }
+            cache.large_live.add(requested_len);
+        }
     }
-    give_large_slow(at, large, requested_len);
+    free_large_slow(at, large, requested_len);
 }
 
 #[inline(never)]
-fn give_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
+fn free_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
     if LargeAlloc::of(large).shared().is_some() {
         return part::leave(large);
     }
     let inner = PoolInner::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     inner.retain();
-    if let Some(sampler) = &inner.sampler {
-        sampler.forget(large.addr().get());
-    }
-    match local(thread::current(), at) {
-        Some(cache) => {
-            cache.magazines.large_live.subtract(requested_len);
-            cache.give_large(inner, large);
-        }
-        None => {
-            inner.count_large_live((requested_len as u64).wrapping_neg());
-            inner.give_large(large);
+    if LargeAlloc::of(large).is_sampled() {
+        LargeAlloc::of(large).set_sampled(false);
+        if let Some(sampler) = &inner.sampler {
+            sampler.forget(large.addr().get());
         }
     }
-    if let Some(watermarks) = &inner.watermarks {
-        watermarks.subtract(requested_len);
-    }
+    let cache = thread::current().find_or_attach(at);
+    count_live(inner, cache, requested_len.wrapping_neg());
+    cache::free_large(inner, cache, large);
+    inner.count_freed(requested_len);
     PoolInner::release(at);
     events::emit();
 }

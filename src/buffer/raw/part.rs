@@ -118,7 +118,7 @@ pub(crate) fn leave(part: NonNull<LargeAlloc>) {
     }
     // Acquire: pairs with the Release of every other `leave`.
     fence(Acquire);
-    take_whole(part, shared).give();
+    take_whole(part, shared).free();
 }
 
 /// Frees what made a memory one of parts.

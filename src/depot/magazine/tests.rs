@@ -6,14 +6,13 @@ fn slot(number: usize) -> NonNull<u8> {
 
 fn magazine(capacity: u32) -> Magazine {
     let magazine = Magazine::new();
-    magazine.install(Block::allocate().unwrap(), Block::allocate().unwrap());
-    magazine.set_capacity(capacity);
+    magazine.install([0; 2].map(|_| Block::allocate(capacity).unwrap()));
     magazine
 }
 
 fn free(magazine: &Magazine) {
     for block in magazine.uninstall().into_iter().flatten() {
-        while Block::of(block).pop().is_some() {}
+        while Block::pop(block).is_some() {}
         // SAFETY: allocated above, emptied, and out of the magazine.
         unsafe { Block::free(block) };
     }
@@ -22,14 +21,14 @@ fn free(magazine: &Magazine) {
 #[test]
 fn last_in_first_out_between_empty_and_full() {
     let magazine = magazine(3);
-    assert!(magazine.take().is_none());
+    assert!(magazine.pop().is_none());
     for round in 0..10 {
-        assert!((0..3).all(|n| magazine.give(slot(n + round))));
-        assert!(!magazine.give(slot(99)));
+        assert!((0..3).all(|n| magazine.push(slot(n + round))));
+        assert!(!magazine.push(slot(99)));
         for n in (0..3).rev() {
-            assert_eq!(magazine.take(), Some(slot(n + round)));
+            assert_eq!(magazine.pop(), Some(slot(n + round)));
         }
-        assert!(magazine.take().is_none());
+        assert!(magazine.pop().is_none());
     }
     free(&magazine);
 }
@@ -37,13 +36,13 @@ fn last_in_first_out_between_empty_and_full() {
 #[test]
 fn swapping_keeps_every_slot() {
     let magazine = magazine(2);
-    assert!(magazine.give(slot(0)) && magazine.give(slot(1)));
+    assert!(magazine.push(slot(0)) && magazine.push(slot(1)));
     magazine.swap();
     assert_eq!((magazine.height(), magazine.previous_height()), (0, 2));
-    assert!(magazine.give(slot(2)));
+    assert!(magazine.push(slot(2)));
     magazine.swap();
     assert_eq!((magazine.height(), magazine.previous_height()), (2, 1));
-    assert_eq!(magazine.take(), Some(slot(1)));
+    assert_eq!(magazine.pop(), Some(slot(1)));
     free(&magazine);
 }
 
@@ -52,17 +51,17 @@ fn counters_wrap_without_harm() {
     let magazine = magazine(2);
     magazine.pushed.store(u32::MAX, Relaxed);
     magazine.popped.store(u32::MAX, Relaxed);
-    assert!(magazine.give(slot(5)) && magazine.give(slot(6)));
-    assert!(!magazine.give(slot(7)));
-    assert_eq!(magazine.take(), Some(slot(6)));
-    assert_eq!(magazine.take(), Some(slot(5)));
-    assert!(magazine.take().is_none());
+    assert!(magazine.push(slot(5)) && magazine.push(slot(6)));
+    assert!(!magazine.push(slot(7)));
+    assert_eq!(magazine.pop(), Some(slot(6)));
+    assert_eq!(magazine.pop(), Some(slot(5)));
+    assert!(magazine.pop().is_none());
     free(&magazine);
 }
 
 #[test]
 fn a_new_magazine_refuses_both() {
     let magazine = Magazine::new();
-    assert!(magazine.take().is_none());
-    assert!(!magazine.give(slot(0)));
+    assert!(magazine.pop().is_none());
+    assert!(!magazine.push(slot(0)));
 }

@@ -6,7 +6,7 @@ use super::*;
 fn loom_leases_stay_within_their_bound() {
     model(|| {
         let rig = Rig::new(|config| config.lease_limit = PAGE);
-        let lease = |inner: &PoolInner, _: &LocalCache| inner.lease(PAGE);
+        let lease = |inner: &PoolInner, _: &ThreadCache| inner.lease(PAGE);
         let (a, b) = (rig.spawn(lease), rig.spawn(lease));
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert!(a != b, "there is room for one of them");
@@ -19,12 +19,12 @@ fn loom_leases_stay_within_their_bound() {
 fn loom_no_sum_misses_a_thread_that_ends() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let cache = Sent(rig.attach());
-        cache.0.magazines.large_live.add(PAGE);
-        let ending = thread::spawn(move || cache.get().detach());
+        let own = rig.attach();
+        own.cache().large_live.add(PAGE);
+        let ending = thread::spawn(move || own.detach());
         assert_eq!(rig.usage().large_live, PAGE as u64);
         ending.join().unwrap();
-        rig.inner().count_large_live((PAGE as u64).wrapping_neg());
+        rig.inner().count_large_live(PAGE.wrapping_neg());
         rig.finish();
     });
 }
@@ -33,18 +33,17 @@ fn loom_no_sum_misses_a_thread_that_ends() {
 fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.inner().id;
-        let large = Sent(rig.inner().take_large(PAGE).unwrap());
+        let large = Sent(rig.inner().alloc_large(PAGE).unwrap());
         let dropper = thread::spawn(move || {
             let large = large.get();
             let inner = rig.inner();
             inner.retain();
-            inner.give_large(large);
+            inner.free_large(large);
             PoolInner::release(rig.inner);
         });
         rig.close();
         dropper.join().unwrap();
-        rig.assert_gone(id);
+        rig.assert_gone();
     });
 }
 
@@ -52,18 +51,18 @@ fn loom_the_last_handle_goes_while_a_large_buffer_comes_home() {
 fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
     model(|| {
         let rig = Rig::new(|config| config.cache_limit = PAGE);
-        let pair = Sent([0; 2].map(|_| rig.inner().take_large(PAGE).unwrap()));
+        let pair = Sent([0; 2].map(|_| rig.inner().alloc_large(PAGE).unwrap()));
         let giver = rig.spawn(move |inner, _| {
             // The second is over the bound: the first is evicted for it, unless it is taken before.
             for large in pair.get() {
-                inner.give_large(large);
+                inner.free_large(large);
             }
         });
         let taker = rig.spawn(|inner, _| {
-            let large = inner.take_large(PAGE).unwrap();
+            let large = inner.alloc_large(PAGE).unwrap();
             // SAFETY: the mapping is this thread's alone.
             unsafe { LargeAlloc::of(large).base().write(1) };
-            inner.give_large(large);
+            inner.free_large(large);
         });
         giver.join().unwrap();
         taker.join().unwrap();
@@ -76,12 +75,12 @@ fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
 fn loom_the_limit_holds_when_two_threads_reach_it() {
     model(|| {
         let rig = Rig::new(|config| config.limit = 3 * PAGE);
-        let body = move |inner: &'static PoolInner, _: &LocalCache| {
-            let taken: Result<_, AllocFailure> = inner.take_large(2 * PAGE);
+        let body = move |inner: &'static PoolInner, _: &ThreadCache| {
+            let taken: Result<_, AllocFailure> = inner.alloc_large(2 * PAGE);
             assert!(inner.mapper.mapped() <= 3 * PAGE);
             match taken {
                 Ok(large) => {
-                    inner.give_large(large);
+                    inner.free_large(large);
                     true
                 }
                 Err(refused) => {
@@ -94,9 +93,9 @@ fn loom_the_limit_holds_when_two_threads_reach_it() {
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert!(a || b, "the limit has room for one of them");
         // What the refused one had counted is not lost: the room is there.
-        rig.inner().relieve();
-        let large = rig.inner().take_large(3 * PAGE).unwrap();
-        rig.inner().give_large(large);
+        rig.inner().trim();
+        let large = rig.inner().alloc_large(3 * PAGE).unwrap();
+        rig.inner().free_large(large);
         rig.finish();
     });
 }

@@ -1,28 +1,30 @@
 //! Models of what threads can do to each other, run by loom in every order that matters.
 //!
-//! The pool is shrunk until that is feasible: one class, two slots a slab, one slot a magazine, one or
-//! three slabs a region. Every model ends with [`Rig::finish`], which asserts conservation: all slots are
-//! home, the counters are zero, nothing is mapped, and the pool was freed exactly once.
+//! The pool is shrunk until that is feasible: one class, two slots a slab, one slot a magazine, one or three slabs a
+//! region. Every model ends with [`Rig::finish`], which asserts conservation: all slots are in slabs, the counters are
+//! zero, nothing is mapped, and the pool was freed exactly once.
 //!
 //! # Safety
 //!
-//! Each thread of a model has its own local cache, which does not move while it is attached.
+//! Each thread of a model has an entry of its own for its thread cache, which outlives the pool.
 
 use crate::config::{Config, Settings};
+use crate::depot::cache::{Entry, MAGAZINE, ThreadCache, absent};
 use crate::error::AllocFailure;
-use crate::inner::PoolInner;
-use crate::inner::registry;
+use crate::inner::{PoolInner, registry};
 use crate::large::LargeAlloc;
 use crate::os::{Os, fake::FakeOs};
 use crate::pool::usage::{PoolUsage, of_pool};
 use crate::slab::region::owner_of;
 use crate::slab::size_class::ClassTable;
-use crate::thread::cache::LocalCache;
-use loom::thread;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::Ordering::Relaxed;
+use crate::thread::cache;
+use ::loom::thread;
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+mod gate;
+mod index;
 mod large;
 mod queue;
 mod transit;
@@ -68,10 +70,9 @@ impl Rig {
         // Three slabs a region, beside the one that holds their headers.
         config.region_shift = 14;
         change(&mut config);
-        // A number of its own: a freed pool is known by its absence.
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let inner =
-            PoolInner::create(NEXT.fetch_add(1, Relaxed), config, ClassTable::tiny()).unwrap();
+        let index = registry::reserve().unwrap().unwrap();
+        let inner = PoolInner::create(index, config, ClassTable::tiny()).unwrap();
+        registry::pools().add(index, inner.cast());
         Self { fake, inner }
     }
 
@@ -79,23 +80,39 @@ impl Rig {
         PoolInner::of(self.inner)
     }
 
-    fn attach(&self) -> Box<LocalCache> {
-        let cache = Box::new(LocalCache::new());
-        cache.attach(self.inner).unwrap();
-        cache
+    /// A cache for the calling thread, which may go on to another thread with it.
+    fn attach(&self) -> Own {
+        let own = Own(Box::leak(Box::new(Entry::new(
+            ptr::from_ref(absent()).cast_mut(),
+        ))));
+        cache::attach(self.inner, NonNull::from(own.0)).unwrap();
+        own
     }
 
-    /// Runs `body` on a thread of its own, with a local cache that is given back at the end.
+    /// Runs `body` on a thread of its own, with a cache that is detached at the end.
     fn spawn<T: 'static>(
         self,
-        body: impl FnOnce(&'static PoolInner, &LocalCache) -> T + Send + 'static,
+        body: impl FnOnce(&'static PoolInner, &ThreadCache) -> T + Send + 'static,
     ) -> thread::JoinHandle<Sent<T>> {
         thread::spawn(move || {
             let rig = self;
-            let cache = rig.attach();
-            let result = body(rig.inner(), &cache);
-            cache.detach();
+            let own = rig.attach();
+            let result = body(rig.inner(), own.cache());
+            own.detach();
             Sent(result)
+        })
+    }
+
+    /// Runs `body` on a thread of its own that goes idle afterwards: it keeps its cache, full as it is, and returns it.
+    fn spawn_idle(
+        self,
+        body: impl FnOnce(&'static PoolInner, &ThreadCache) + Send + 'static,
+    ) -> thread::JoinHandle<Own> {
+        thread::spawn(move || {
+            let rig = self;
+            let own = rig.attach();
+            body(rig.inner(), own.cache());
+            own
         })
     }
 
@@ -109,29 +126,43 @@ impl Rig {
         let inner = self.inner();
         assert_eq!((usage.in_use, usage.large_live), (0, 0));
         assert_eq!(usage.external, self.fake.mapped() as u64);
-        inner.relieve();
+        inner.trim();
         let usage = self.usage();
         assert_eq!((usage.array_buffers, usage.external), (0, 0));
         assert_eq!(self.fake.mapped(), 0);
-        let id = inner.id;
         self.close();
-        self.assert_gone(id);
+        self.assert_gone();
     }
 
     /// Drops the last handle.
     fn close(self) {
         assert!(self.inner().remove_handle());
-        self.inner().relieve();
+        self.inner().close();
         PoolInner::release(self.inner);
     }
 
     /// All was unmapped, and the pool was freed.
-    fn assert_gone(&self, id: u64) {
+    fn assert_gone(&self) {
         assert_eq!(self.fake.mapped(), 0);
-        let pools = registry::pools();
-        let left = pools.iter().any(|pool| PoolInner::of(pool.cast()).id == id);
-        drop(pools);
-        assert!(!left, "the pool was not freed");
+        assert_eq!(
+            registry::pools().iter().count(),
+            0,
+            "the pool was not freed"
+        );
+    }
+}
+
+/// A thread's entry, for its cache of one pool. Leaked: a pool may write to it later than its thread.
+struct Own(&'static Entry);
+
+impl Own {
+    fn cache(&self) -> &'static ThreadCache {
+        // SAFETY: never null; the pool lives while the model uses the cache.
+        unsafe { &*self.0.load(Relaxed) }
+    }
+
+    fn detach(self) {
+        cache::detach(self.0);
     }
 }
 
@@ -140,21 +171,30 @@ fn model(body: impl Fn() + Sync + Send + 'static) {
     // Three preemptions find what more would, by experience, in a fraction of the time;
     // LOOM_MAX_PREEMPTIONS overrides it.
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.max_branches = 20_000;
     builder.check(body);
 }
 
-fn take(inner: &PoolInner, cache: &LocalCache) -> NonNull<u8> {
-    let slot = cache.take(CLASS);
-    let slot = slot.unwrap_or_else(|| cache.take_slow(inner, CLASS).unwrap());
+fn try_take(inner: &PoolInner, cache: &ThreadCache) -> Result<NonNull<u8>, AllocFailure> {
+    let slot = match cache.pop(CLASS) {
+        Some((slot, _)) => slot,
+        None => cache::alloc_slot(inner, Some(cache), CLASS)?,
+    };
     // SAFETY: the slot is out of a slab of a region of this pool.
     let owner = unsafe { owner_of(slot, inner.config.region_shift) };
-    assert_eq!(owner, NonNull::from(inner).cast());
-    slot
+    assert_eq!(owner, inner.as_owner());
+    Ok(slot)
 }
 
-fn give(inner: &PoolInner, cache: &LocalCache, slot: NonNull<u8>) {
-    if !cache.give(CLASS, slot) {
-        cache.give_slow(inner, CLASS, slot);
+fn take(inner: &PoolInner, cache: &ThreadCache) -> NonNull<u8> {
+    try_take(inner, cache).unwrap()
+}
+
+fn give(inner: &PoolInner, cache: &ThreadCache, slot: NonNull<u8>) {
+    if !cache.push(CLASS * MAGAZINE, slot) {
+        inner.retain();
+        cache::free_slot(inner, Some(cache), CLASS, slot);
+        PoolInner::release(inner.as_owner().cast());
     }
 }
 
@@ -163,7 +203,7 @@ fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
     model(move || {
         let rig = Rig::new(|_| ());
         let kept = prepare(&rig);
-        let body = |inner: &PoolInner, cache: &LocalCache| {
+        let body = |inner: &PoolInner, cache: &ThreadCache| {
             let slot = take(inner, cache);
             // SAFETY: the slot is this thread's alone.
             unsafe { slot.write(1) };
@@ -174,7 +214,7 @@ fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
         assert_ne!(a, b, "one slot was taken twice");
         assert_eq!(rig.usage().in_use, (2 + kept.len() as u64) * SLOT);
         for slot in kept.into_iter().chain([a, b]) {
-            rig.inner().give_slot(CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
         rig.finish();
     });
@@ -188,18 +228,18 @@ fn loom_two_threads_miss_at_once() {
 #[test]
 fn loom_two_threads_ask_for_the_last_empty_slab() {
     // Two of the region's three slabs are full.
-    two_threads_miss(|rig| Vec::from([0; 4].map(|_| rig.inner().take_slot(CLASS).unwrap())));
+    two_threads_miss(|rig| Vec::from([0; 4].map(|_| rig.inner().alloc_slot(CLASS).unwrap())));
 }
 
 #[test]
 fn loom_two_threads_ask_for_the_only_full_magazine() {
     two_threads_miss(|rig| {
-        let slots = [0; 3].map(|_| rig.inner().take_slot(CLASS).unwrap());
-        let cache = rig.attach();
+        let slots = [0; 3].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
+        let own = rig.attach();
         slots
             .into_iter()
-            .for_each(|slot| give(rig.inner(), &cache, slot));
-        cache.detach();
+            .for_each(|slot| give(rig.inner(), own.cache(), slot));
+        own.detach();
         Vec::new()
     });
 }
@@ -208,10 +248,10 @@ fn loom_two_threads_ask_for_the_only_full_magazine() {
 fn loom_a_slab_empties_while_another_thread_carves_it() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slots = Sent([0; 2].map(|_| rig.inner().take_slot(CLASS).unwrap()));
+        let slots = Sent([0; 2].map(|_| rig.inner().alloc_slot(CLASS).unwrap()));
         let giver = rig.spawn(move |inner, _| {
             for slot in slots.get() {
-                inner.give_slot(CLASS, slot);
+                inner.free_slot(CLASS, slot);
             }
         });
         let taker = rig.spawn(|inner, cache| {
@@ -228,7 +268,7 @@ fn loom_a_slab_empties_while_another_thread_carves_it() {
 fn loom_full_magazines_cross_at_the_depot() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slots = Sent([0; 3].map(|_| rig.inner().take_slot(CLASS).unwrap()));
+        let slots = Sent([0; 3].map(|_| rig.inner().alloc_slot(CLASS).unwrap()));
         let giver = rig.spawn(move |inner, cache| {
             for slot in slots.get() {
                 give(inner, cache, slot);
@@ -250,16 +290,16 @@ fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
     model(|| {
         // One slab a region: giving it back empties the region.
         let rig = Rig::new(|config| config.region_shift = 13);
-        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
         let giver = rig.spawn(move |inner, _| {
-            inner.give_slot(CLASS, slot.get());
-            inner.relieve();
+            inner.free_slot(CLASS, slot.get());
+            inner.trim();
         });
         let taker = rig.spawn(|inner, _| {
-            let slot = inner.take_slot(CLASS).unwrap();
+            let slot = inner.alloc_slot(CLASS).unwrap();
             // SAFETY: the slot is this thread's alone, and its region is mapped.
             unsafe { slot.write(1) };
-            inner.give_slot(CLASS, slot);
+            inner.free_slot(CLASS, slot);
         });
         giver.join().unwrap();
         taker.join().unwrap();
@@ -271,45 +311,12 @@ fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
 fn loom_a_thread_ends_while_another_trims() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
         let ending = rig.spawn(move |inner, cache| give(inner, cache, slot.get()));
         let inner = rig.inner();
-        inner.call_threads();
-        inner.relieve();
+        inner.trim();
         inner.purge();
         ending.join().unwrap();
-        rig.finish();
-    });
-}
-
-#[test]
-fn loom_a_called_thread_loses_nothing() {
-    model(|| {
-        let rig = Rig::new(|_| ());
-        let cache = Sent(rig.attach());
-        let owner = thread::spawn(move || {
-            let (inner, cache) = (rig.inner(), cache.get());
-            for _ in 0..2 {
-                let slot = take(inner, &cache);
-                give(inner, &cache, slot);
-            }
-            let slots = cache.magazines.slots(CLASS);
-            assert!((1..=2).contains(&slots), "a slab has two slots");
-            Sent(cache)
-        });
-        rig.inner().call_threads();
-        let cache = owner.join().unwrap().get();
-        // Whoever has not answered yet comes to do it at the next drop.
-        let called = cache.magazines.get(CLASS).capacity() == 0;
-        cache.answer(rig.inner());
-        assert!(
-            called || cache.magazines.slots(CLASS) > 0,
-            "a call was lost"
-        );
-        rig.inner().call_threads();
-        cache.answer(rig.inner());
-        assert_eq!(cache.magazines.slots(CLASS), 0, "a call was not answered");
-        cache.detach();
         rig.finish();
     });
 }
@@ -318,25 +325,24 @@ fn loom_a_called_thread_loses_nothing() {
 fn last_slot_comes_home(slots: usize, region_shift: u32) {
     model(move || {
         let rig = Rig::new(|config| config.region_shift = region_shift);
-        let id = rig.inner().id;
         let slots: Vec<_> = (0..slots)
-            .map(|_| rig.inner().take_slot(CLASS).unwrap())
+            .map(|_| rig.inner().alloc_slot(CLASS).unwrap())
             .collect();
         let last = Sent(slots[0]);
         for slot in &slots[1..] {
-            rig.inner().give_slot(CLASS, *slot);
+            rig.inner().free_slot(CLASS, *slot);
         }
         let dropper = thread::spawn(move || {
             // The slot's region keeps the pool alive.
             let slot = last.get();
             let inner = rig.inner();
             inner.retain();
-            inner.give_slot(CLASS, slot);
+            inner.free_slot(CLASS, slot);
             PoolInner::release(rig.inner);
         });
         rig.close();
         dropper.join().unwrap();
-        rig.assert_gone(id);
+        rig.assert_gone();
     });
 }
 
@@ -355,12 +361,11 @@ fn loom_the_last_handle_goes_while_idle_slabs_become_too_many() {
 fn loom_the_last_handle_goes_while_a_thread_ends() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.inner().id;
-        let slot = Sent(rig.inner().take_slot(CLASS).unwrap());
+        let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
         let ending = rig.spawn(move |inner, cache| give(inner, cache, slot.get()));
         rig.close();
         ending.join().unwrap();
-        rig.assert_gone(id);
+        rig.assert_gone();
     });
 }
 
@@ -368,17 +373,17 @@ fn loom_the_last_handle_goes_while_a_thread_ends() {
 fn loom_two_handles_go_at_once() {
     model(|| {
         let rig = Rig::new(|_| ());
-        let id = rig.inner().id;
         rig.inner().add_handle();
         let body = move || {
             let last = rig.inner().remove_handle();
             if last {
+                rig.inner().close();
                 PoolInner::release(rig.inner);
             }
             last
         };
         let other = thread::spawn(body);
         assert!(body() != other.join().unwrap(), "one of them is the last");
-        rig.assert_gone(id);
+        rig.assert_gone();
     });
 }

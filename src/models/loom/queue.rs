@@ -4,7 +4,7 @@ use super::model;
 use crate::config::Levels;
 use crate::error::AllocFailure;
 use crate::pressure::wait_queue::{WaitQueue, Wake};
-use crate::pressure::watermark::Watermarks;
+use crate::pressure::watermark::{Change, Watermarks};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -95,6 +95,28 @@ fn loom_nobody_in_the_queue_overtakes() {
     });
 }
 
+/// Follows a change of counting, of a pool whose magazines are always empty.
+fn follow(watermarks: &Watermarks, mut change: Option<Change>) {
+    while let Some(next) = change {
+        change = match next {
+            Change::CountExactly => {
+                watermarks.is_exact_now();
+                None
+            }
+            Change::CountBlocks => watermarks.is_by_blocks_now(),
+        };
+    }
+}
+
+fn alloc(watermarks: &Watermarks, bytes: usize) {
+    watermarks.add(bytes);
+    follow(watermarks, watermarks.check());
+}
+
+fn free(watermarks: &Watermarks) {
+    follow(watermarks, watermarks.free(1));
+}
+
 #[test]
 fn loom_marks_end_as_the_buffers_do() {
     model(|| {
@@ -102,8 +124,8 @@ fn loom_marks_end_as_the_buffers_do() {
         let counting = [0; 2].map(|_| {
             let watermarks = watermarks.clone();
             thread::spawn(move || {
-                watermarks.add(1);
-                watermarks.subtract(1);
+                alloc(&watermarks, 1);
+                free(&watermarks);
             })
         });
         assert!(watermarks.wait(None));
@@ -121,9 +143,9 @@ fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
         let drops = {
             let watermarks = watermarks.clone();
             // Counted before the take at times: the figure wraps until both are done.
-            thread::spawn(move || watermarks.subtract(1))
+            thread::spawn(move || free(&watermarks))
         };
-        watermarks.add(1);
+        alloc(&watermarks, 1);
         drops.join().unwrap();
         assert!(!watermarks.is_over(), "nothing is live");
     });
@@ -133,12 +155,12 @@ fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
 fn loom_marks_end_over_when_the_buffers_stay() {
     model(|| {
         let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
-        watermarks.add(2);
+        alloc(&watermarks, 2);
         let drops = {
             let watermarks = watermarks.clone();
-            thread::spawn(move || watermarks.subtract(1))
+            thread::spawn(move || free(&watermarks))
         };
-        watermarks.add(1);
+        alloc(&watermarks, 1);
         drops.join().unwrap();
         assert!(watermarks.is_over(), "two are live");
     });
@@ -148,7 +170,7 @@ fn loom_marks_end_over_when_the_buffers_stay() {
 fn loom_a_drain_wakes_who_waits() {
     model(|| {
         let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
-        watermarks.add(2);
+        alloc(&watermarks, 2);
         let watch = watermarks.watch().suspend();
         let waits = {
             let watermarks = watermarks.clone();
@@ -159,9 +181,9 @@ fn loom_a_drain_wakes_who_waits() {
                 }
             })
         };
-        watermarks.subtract(1);
+        free(&watermarks);
         // Filled again at once: the drain has been, all the same.
-        watermarks.add(1);
+        alloc(&watermarks, 1);
         waits.join().unwrap();
         assert!(watermarks.is_over());
     });

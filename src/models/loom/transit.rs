@@ -2,18 +2,14 @@
 //! moment, and whoever waits may look just then.
 
 use super::{CLASS, PAGE, Rig, model};
-use crate::thread::cache::gated;
 use std::ptr::NonNull;
 
 /// Room for one region of three slabs and nothing else, all of them empty, used before, and in the region.
 fn one_empty_region() -> Rig {
-    let rig = Rig::new(|config| {
-        config.limit = 4 * PAGE;
-        config.gated = true;
-    });
-    let slots = [0; 6].map(|_| gated::take(None, rig.inner(), CLASS).unwrap());
+    let rig = Rig::new(|config| config.limit = 4 * PAGE);
+    let slots = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
     for slot in slots {
-        gated::give(None, rig.inner(), CLASS, slot);
+        rig.inner().free_slot(CLASS, slot);
     }
     let usage = rig.usage();
     assert_eq!(
@@ -26,7 +22,7 @@ fn one_empty_region() -> Rig {
 
 fn wait_for_slot(rig: &Rig) -> NonNull<u8> {
     let inner = rig.inner();
-    let slot = inner.waiting.wait(None, || gated::take(None, inner, CLASS));
+    let slot = inner.waiting.wait(None, || inner.alloc_slot(CLASS));
     slot.unwrap()
 }
 
@@ -36,7 +32,7 @@ fn wait_while(body: fn(&crate::inner::PoolInner)) {
         let other = rig.spawn(move |inner, _| body(inner));
         let slot = wait_for_slot(&rig);
         other.join().unwrap();
-        gated::give(None, rig.inner(), CLASS, slot);
+        rig.inner().free_slot(CLASS, slot);
         rig.finish();
     });
 }

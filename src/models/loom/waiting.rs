@@ -1,11 +1,10 @@
 //! Models of gated pools: emptying a thread's magazines from outside, and waiting for memory.
 
-use super::{CLASS, PAGE, Rig, Sent, model};
+use super::{CLASS, Own, PAGE, Rig, Sent, give, model, try_take as take};
 use crate::config::Config;
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
 use crate::os::fake::{Call, Fault};
-use crate::thread::cache::{LocalCache, gated};
 use loom::thread;
 use std::ptr::NonNull;
 
@@ -13,40 +12,15 @@ use std::ptr::NonNull;
 fn two_slots(config: &mut Config) {
     config.region_shift = 13;
     config.limit = 2 * PAGE;
-    config.gated = true;
-}
-
-fn take(inner: &PoolInner, cache: &LocalCache) -> Result<NonNull<u8>, AllocFailure> {
-    gated::take(Some(cache), inner, CLASS)
-}
-
-fn give(inner: &PoolInner, cache: &LocalCache, slot: NonNull<u8>) {
-    if !cache.give_entered(CLASS, slot) {
-        gated::give(Some(cache), inner, CLASS, slot);
-    }
 }
 
 fn wait_for_slot(inner: &PoolInner) -> NonNull<u8> {
-    let slot = inner.waiting.wait(None, || gated::take(None, inner, CLASS));
+    let slot = inner.waiting.wait(None, || inner.alloc_slot(CLASS));
     slot.unwrap()
 }
 
-/// A thread that keeps its local cache, full as it is, and returns it: what it drops into a magazine nobody
-/// flushes for it.
-fn spawn_idle(
-    rig: Rig,
-    body: impl FnOnce(&'static PoolInner, &LocalCache) + Send + 'static,
-) -> thread::JoinHandle<Sent<Box<LocalCache>>> {
-    thread::spawn(move || {
-        let rig = rig;
-        let cache = rig.attach();
-        body(rig.inner(), &cache);
-        Sent(cache)
-    })
-}
-
 fn both_slots(rig: &Rig) -> [NonNull<u8>; 2] {
-    [0; 2].map(|_| gated::take(None, rig.inner(), CLASS).unwrap())
+    [0; 2].map(|_| rig.inner().alloc_slot(CLASS).unwrap())
 }
 
 #[test]
@@ -55,14 +29,14 @@ fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
         let rig = Rig::new(two_slots);
         let [kept, dropped] = both_slots(&rig);
         let dropped = Sent(dropped);
-        let idle = spawn_idle(rig, move |inner, cache| give(inner, cache, dropped.get()));
+        let idle = rig.spawn_idle(move |inner, cache| give(inner, cache, dropped.get()));
         let slot = wait_for_slot(rig.inner());
         assert_ne!(slot, kept);
-        let cache = idle.join().unwrap().get();
+        let own = idle.join().unwrap();
         for slot in [kept, slot] {
-            gated::give(None, rig.inner(), CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
-        cache.detach();
+        own.detach();
         rig.finish();
     });
 }
@@ -72,18 +46,13 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
     model(|| {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig).map(Sent);
-        gated::give(None, rig.inner(), CLASS, a.get());
-        let idle = spawn_idle(rig, move |inner, cache| give(inner, cache, b.get()));
+        rig.inner().free_slot(CLASS, a.get());
+        let idle = rig.spawn_idle(move |inner, cache| give(inner, cache, b.get()));
         let inner = rig.inner();
-        let large = inner.waiting.wait(None, || {
-            inner.take_large(2 * PAGE).or_else(|_| {
-                inner.relieve();
-                inner.take_large(2 * PAGE)
-            })
-        });
+        let large = inner.waiting.wait(None, || inner.alloc_large(2 * PAGE));
         assert!(inner.mapper.mapped() <= inner.config.limit);
-        inner.give_large(large.unwrap());
-        idle.join().unwrap().get().detach();
+        inner.free_large(large.unwrap());
+        idle.join().unwrap().detach();
         rig.finish();
     });
 }
@@ -92,7 +61,7 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
 fn loom_an_owner_and_one_who_empties_its_magazines() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let idle = spawn_idle(rig, |inner, cache| {
+        let idle = rig.spawn_idle(|inner, cache| {
             for _ in 0..2 {
                 // The limit has room for one region, and the other thread may be about to unmap it.
                 let slot = inner.waiting.wait(None, || take(inner, cache)).unwrap();
@@ -101,8 +70,8 @@ fn loom_an_owner_and_one_who_empties_its_magazines() {
                 give(inner, cache, slot);
             }
         });
-        rig.inner().relieve();
-        idle.join().unwrap().get().detach();
+        rig.inner().trim();
+        idle.join().unwrap().detach();
         rig.finish();
     });
 }
@@ -113,12 +82,11 @@ fn trim_while_one_waits(prepare: fn(&Rig)) {
         let rig = Rig::new(two_slots);
         prepare(&rig);
         let trims = rig.spawn(|inner, _| {
-            inner.recall();
             inner.trim();
         });
         let slot = wait_for_slot(rig.inner());
         trims.join().unwrap();
-        gated::give(None, rig.inner(), CLASS, slot);
+        rig.inner().free_slot(CLASS, slot);
         rig.finish();
     });
 }
@@ -126,16 +94,16 @@ fn trim_while_one_waits(prepare: fn(&Rig)) {
 #[test]
 fn loom_a_slab_that_a_trim_carries_wakes_who_waits() {
     trim_while_one_waits(|rig| {
-        let slot = gated::take(None, rig.inner(), CLASS).unwrap();
-        gated::give(None, rig.inner(), CLASS, slot);
+        let slot = rig.inner().alloc_slot(CLASS).unwrap();
+        rig.inner().free_slot(CLASS, slot);
     });
 }
 
 #[test]
 fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
     trim_while_one_waits(|rig| {
-        let large = rig.inner().take_large(PAGE).unwrap();
-        rig.inner().give_large(large);
+        let large = rig.inner().alloc_large(PAGE).unwrap();
+        rig.inner().free_large(large);
         assert_eq!(rig.usage().large_cached, PAGE as u64);
     });
 }
@@ -150,7 +118,7 @@ fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
             takes.join().unwrap().get().get(),
         ];
         for slot in slots {
-            gated::give(None, rig.inner(), CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
         rig.finish();
     });
@@ -166,11 +134,11 @@ fn loom_what_the_system_refused_wakes_who_waits() {
             first: 0,
             count: 1,
         }));
-        let takes = rig.spawn(|inner, _| inner.take_slot(CLASS).ok());
+        let takes = rig.spawn(|inner, _| inner.alloc_slot(CLASS).ok());
         let slot = wait_for_slot(rig.inner());
         rig.fake.set_fault(None);
         for slot in takes.join().unwrap().get().into_iter().chain([slot]) {
-            gated::give(None, rig.inner(), CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
         rig.finish();
     });
@@ -183,11 +151,11 @@ fn loom_a_mapping_on_its_way_wakes_who_waits() {
             two_slots(config);
             config.cache_limit = PAGE;
         });
-        let large = Sent(rig.inner().take_large(PAGE).unwrap());
-        let giver = rig.spawn(move |inner, _| inner.give_large(large.get()));
+        let large = Sent(rig.inner().alloc_large(PAGE).unwrap());
+        let giver = rig.spawn(move |inner, _| inner.free_large(large.get()));
         let slot = wait_for_slot(rig.inner());
         giver.join().unwrap();
-        gated::give(None, rig.inner(), CLASS, slot);
+        rig.inner().free_slot(CLASS, slot);
         rig.finish();
     });
 }
@@ -202,70 +170,60 @@ fn loom_an_end_of_thread_wakes_who_waits() {
         let b = wait_for_slot(rig.inner());
         ending.join().unwrap();
         for slot in [a, b] {
-            gated::give(None, rig.inner(), CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
         rig.finish();
     });
 }
 
-/// A local cache with an empty magazine that has room, so that the next drop takes the short path.
-fn warm(rig: &Rig) -> Sent<Box<LocalCache>> {
-    let cache = rig.attach();
-    let slot = take(rig.inner(), &cache).unwrap();
-    give(rig.inner(), &cache, slot);
-    let slot = cache.take_entered(CLASS).unwrap().0;
-    gated::give(None, rig.inner(), CLASS, slot);
-    assert_eq!(
-        (
-            cache.magazines.slots(CLASS),
-            cache.magazines.get(CLASS).capacity()
-        ),
-        (0, 1)
-    );
-    Sent(cache)
+/// A cache with an empty magazine that has room, so that the next free takes the fast path.
+fn warm(rig: &Rig) -> Own {
+    let own = rig.attach();
+    let slot = take(rig.inner(), own.cache()).unwrap();
+    give(rig.inner(), own.cache(), slot);
+    let (slot, _) = own.cache().pop(CLASS).unwrap();
+    rig.inner().free_slot(CLASS, slot);
+    let magazine = own.cache().magazine(CLASS);
+    assert!(magazine.has_blocks() && magazine.slots() == 0);
+    own
 }
 
 #[test]
-fn loom_a_slot_dropped_on_the_short_path_wakes_who_waits() {
+fn loom_a_slot_freed_on_the_fast_path_wakes_a_waiter() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let cache = warm(&rig);
+        let own = warm(&rig);
         let [kept, dropped] = both_slots(&rig);
         let dropped = Sent(dropped);
         let idle = thread::spawn(move || {
-            let (rig, cache) = (rig, cache.get());
-            give(rig.inner(), &cache, dropped.get());
-            Sent(cache)
+            let (rig, own) = (rig, own);
+            give(rig.inner(), own.cache(), dropped.get());
+            own
         });
         let slot = wait_for_slot(rig.inner());
         for slot in [kept, slot] {
-            gated::give(None, rig.inner(), CLASS, slot);
+            rig.inner().free_slot(CLASS, slot);
         }
-        idle.join().unwrap().get().detach();
+        idle.join().unwrap().detach();
         rig.finish();
     });
 }
 
 #[test]
-fn loom_the_last_handle_goes_while_a_gated_slot_comes_home() {
+fn loom_the_last_handle_goes_while_a_slot_is_freed_on_the_fast_path() {
     model(|| {
         let rig = Rig::new(two_slots);
-        let id = rig.inner().id;
-        let cache = warm(&rig);
-        let slot = Sent(gated::take(None, rig.inner(), CLASS).unwrap());
+        let own = warm(&rig);
+        let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
         let idle = thread::spawn(move || {
-            let (rig, cache) = (rig, cache.get());
-            give(rig.inner(), &cache, slot.get());
-            Sent(cache)
+            let (rig, own) = (rig, own);
+            give(rig.inner(), own.cache(), slot.get());
+            own
         });
         rig.close();
-        let cache = idle.join().unwrap().get();
-        assert_eq!(
-            rig.fake.mapped(),
-            0,
-            "a slot lies in a magazine of a closed pool"
-        );
-        cache.detach();
-        rig.assert_gone(id);
+        let own = idle.join().unwrap();
+        // The pool is gone, and the idle thread's cache with it.
+        rig.assert_gone();
+        own.detach();
     });
 }

@@ -25,7 +25,7 @@ pub(super) enum Unmap {
 
 impl PoolInner {
     /// Gives back cached mappings that are too many or too old.
-    pub(super) fn shrink_mappings(&self, now_ms: u64) {
+    pub(crate) fn shrink_mappings(&self, now_ms: u64) {
         let decay_ms = self.config.decay_ms;
         let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
         self.unmap_mappings(evicted, Unmap::Sparing { leaving: 0 });
@@ -108,32 +108,26 @@ impl PoolInner {
         }
     }
 
-    /// Gives back everything that no buffer and no thread's local cache holds.
+    /// Releases everything that no buffer uses, of all threads' caches too. Makes system calls and runs wakers.
     pub(crate) fn trim(&self) {
+        let _carry = self.carry();
+        self.reclaim(0);
         let (evicted, leaving) = self.mappings.drain();
         self.unmap_mappings(evicted.sorted(), Unmap::Sparing { leaving });
         self.drain_slabs();
     }
 
-    /// Has every thread give up its slots: in a gated pool at once, in others at its next drop.
-    pub(crate) fn recall(&self) {
-        if self.config.gated {
-            self.reclaim();
-        } else {
-            self.call_threads();
-        }
-    }
-
-    /// The same when a request is about to fail, or the pool is closed: also addresses that were better kept;
-    /// and calls on other threads to give up what they hold, for requests to come.
-    pub(crate) fn relieve(&self) {
+    /// The same when a request is about to fail, or the pool is closed: also mappings whose release fragments the
+    /// address space. `bypass`: why freed slots bypass magazines from now on.
+    pub(super) fn release_caches(&self, bypass: u8) {
+        let _carry = self.carry();
         self.note(Event::CachesEmptied, 1, 0);
-        self.recall();
+        self.reclaim(bypass);
         self.unmap_mappings(self.mappings.drain().0.sorted(), Unmap::All);
         self.drain_slabs();
     }
 
-    pub(super) fn drain_slabs(&self) {
+    fn drain_slabs(&self) {
         for class in 0..self.table.count() {
             let slabs = self.depot.drain(class);
             let any = !slabs.is_empty();

@@ -1,0 +1,85 @@
+//! What a pool counts on slow paths: live bytes for its watermarks, allocations for its sampler.
+
+use super::PoolInner;
+use crate::depot::cache::ThreadCache;
+use crate::pressure::watermark::Change;
+
+impl PoolInner {
+    /// Counts slots that left the depot and the slabs, and slots that came back with a block. Wakes no thread, so it may
+    /// be called inside a gate.
+    #[inline]
+    pub(super) fn count_slots(&self, class: usize, out: u32, back: u32) {
+        if let Some(watermarks) = &self.watermarks {
+            let size = self.table.get(class).slot_size as usize;
+            watermarks.add(out as usize * size);
+            watermarks.subtract(back as usize * size);
+        }
+    }
+
+    /// Compares with the watermarks after slots or a large buffer were allocated. May make system calls and run
+    /// wakers.
+    #[inline]
+    pub(crate) fn check_watermarks(&self) {
+        if let Some(watermarks) = &self.watermarks {
+            self.follow(watermarks.check());
+        }
+    }
+
+    /// Counts bytes that were freed past the magazines, likewise.
+    #[inline]
+    pub(crate) fn count_freed(&self, bytes: usize) {
+        if let Some(watermarks) = &self.watermarks {
+            self.follow(watermarks.free(bytes));
+        }
+    }
+
+    /// Counts the bytes of a large buffer that was allocated or grew, likewise.
+    #[inline]
+    pub(crate) fn count_large(&self, bytes: usize) {
+        if let Some(watermarks) = &self.watermarks {
+            watermarks.add(bytes);
+            self.follow(watermarks.check());
+        }
+    }
+
+    #[inline]
+    fn follow(&self, mut change: Option<Change>) {
+        let Some(watermarks) = &self.watermarks else {
+            return;
+        };
+        while let Some(next) = change.take() {
+            match next {
+                Change::CountExactly => {
+                    self.count_exactly();
+                    watermarks.is_exact_now();
+                }
+                Change::CountBlocks => {
+                    self.count_blocks();
+                    change = watermarks.is_by_blocks_now();
+                }
+            }
+        }
+    }
+
+    /// Whether the allocation that the calling thread has just made is one to sample.
+    pub(crate) fn is_sample_due(&self, cache: Option<&ThreadCache>) -> bool {
+        let Some(sampler) = &self.sampler else {
+            return false;
+        };
+        let Some(cache) = cache else {
+            return sampler.is_uncached_due();
+        };
+        let less = cache.sample_countdown.get().checked_sub(1);
+        cache
+            .sample_countdown
+            .set(less.unwrap_or_else(|| sampler.interval() - 1));
+        less.is_none()
+    }
+
+    /// Remembers an allocation: see [`Sampler::remember`](super::sampler::Sampler::remember).
+    pub(crate) fn remember(&self, key: usize, len: usize) {
+        if let Some(sampler) = &self.sampler {
+            sampler.remember(key, len);
+        }
+    }
+}

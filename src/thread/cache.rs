@@ -1,0 +1,311 @@
+//! Allocating and freeing through a thread's cache, when its fast paths ([`ThreadCache::pop`],
+//! [`ThreadCache::push`]) turn back.
+//!
+//! Heap memory is allocated, and slabs are mapped, outside of the gate and of all locks; then the thread enters and looks
+//! anew, because a hook of the process's global allocator may have used the cache meanwhile.
+//!
+//! # Safety
+//!
+//! A cache is freed by its owner, here, or together with its pool (see [`crate::inner`]). An entry outlives the caches
+//! that it leads to.
+
+use crate::depot::cache::{Entry, ThreadCache, absent};
+use crate::depot::magazine::Block;
+use crate::error::AllocFailure;
+use crate::inner::registry;
+use crate::inner::{PoolInner, tag::AllocTag};
+use crate::large::LargeAlloc;
+use crate::slab::EmptySlabs;
+use crate::sync::Ordering::Relaxed;
+use crate::util::heap::try_box;
+use std::ptr::{self, NonNull};
+
+/// Blocks that were allocated outside of the gate, to be used inside. Freed with the rest.
+#[derive(Default)]
+struct Spare([Option<NonNull<Block>>; 2]);
+
+impl Spare {
+    /// Allocates up to `count` blocks. `false`: there is no memory for them.
+    fn allocate(&mut self, inner: &PoolInner, class: usize, count: usize) -> bool {
+        let capacity = inner.table.get(class).magazine_capacity;
+        for place in &mut self.0[..count] {
+            if place.is_none() {
+                *place = Block::allocate(capacity).ok();
+            }
+        }
+        self.0[..count].iter().all(Option::is_some)
+    }
+
+    fn both(&mut self) -> Option<[NonNull<Block>; 2]> {
+        let both = [self.0[0]?, self.0[1]?];
+        self.0 = [None; 2];
+        Some(both)
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        for block in self.0.into_iter().flatten() {
+            // SAFETY: allocated by `allocate`, empty, and not given away.
+            unsafe { Block::free(block) };
+        }
+    }
+}
+
+/// Makes a cache for the calling thread and links it into the pool's list. `None`: there is no memory for it.
+pub(crate) fn attach(
+    at: NonNull<PoolInner>,
+    entry: NonNull<Entry>,
+) -> Option<NonNull<ThreadCache>> {
+    let inner = PoolInner::of(at);
+    let page_size = inner.mapper.page_size();
+    let cache = try_box(ThreadCache::new(at.cast(), page_size, 0, entry)).ok()?;
+    let this = ThreadCache::of(cache);
+    for class in 0..inner.table.count() {
+        let size = inner.table.get(class).slot_size as usize;
+        let tag = AllocTag::slot(inner.prefix, class, size);
+        this.magazine(class).set_word(tag.to_word());
+    }
+    if let Some(sampler) = &inner.sampler {
+        this.sample_countdown.set(sampler.interval() - 1);
+    }
+    // SAFETY: the entry is of the calling thread, which is here.
+    let place = unsafe { entry.as_ref() };
+    let first = NonNull::new(place.load(Relaxed))?;
+    if ThreadCache::of(first).pool().is_some() {
+        // A hook of the heap was here meanwhile.
+        // SAFETY: made by `try_box` above, and shown to no other thread.
+        unsafe { ThreadCache::free(cache) };
+        return Some(first);
+    }
+    inner.caches().link(cache);
+    place.store(cache.as_ptr(), Relaxed);
+    Some(cache)
+}
+
+/// Removes the cache in one of the calling thread's entries, if there is one, and flushes and frees it. Its pool may be
+/// freed by another thread at the same time: that thread replaces the entry, under the registry's lock. May make system
+/// calls and run wakers.
+pub(crate) fn detach(entry: &Entry) {
+    if ptr::eq(entry.load(Relaxed), absent()) {
+        return;
+    }
+    let (cache, at) = {
+        let _pools = registry::pools();
+        let Some(cache) = NonNull::new(entry.load(Relaxed)) else {
+            return;
+        };
+        let Some(at) = ThreadCache::of(cache).pool() else {
+            return;
+        };
+        let at = at.cast::<PoolInner>();
+        entry.store(ptr::from_ref(absent()).cast_mut(), Relaxed);
+        if PoolInner::of(at).try_retain() {
+            (cache, Some(at))
+        } else {
+            // The thread that frees the pool waits for the registry: the cache is not its business any more.
+            PoolInner::of(at).unlink(cache);
+            (cache, None)
+        }
+    };
+    if let Some(at) = at {
+        flush(PoolInner::of(at), ThreadCache::of(cache));
+        PoolInner::of(at).unlink(cache);
+    }
+    // SAFETY: made by `attach`, unlinked, in no entry, and its thread is here.
+    unsafe { ThreadCache::free(cache) };
+    if let Some(at) = at {
+        PoolInner::release(at);
+    }
+}
+
+/// Puts every slot back into its slab, and every kept mapping into the mapping cache.
+fn flush(inner: &PoolInner, cache: &ThreadCache) {
+    let _carry = inner.carry();
+    for class in 0..inner.table.count() {
+        let inside = inner.enter(cache);
+        let blocks = cache.magazine(class).uninstall();
+        drop(inside);
+        for block in blocks.into_iter().flatten() {
+            inner.flush_block(class, block);
+        }
+    }
+    let mut mappings = crate::large::cache::Evicted::default();
+    let inside = inner.enter(cache);
+    let lease = cache.take_kept(|large| mappings.push(large));
+    drop(inside);
+    inner.end_lease(lease);
+    while let Some(large) = mappings.pop() {
+        inner.free_large(large);
+    }
+}
+
+/// Pops a slot, after the loaded block was exchanged if need be. `None`: neither the cache nor a slab of the class has
+/// one, or slots bypass the magazines.
+pub(crate) fn pop_or_refill(
+    inner: &PoolInner,
+    cache: &ThreadCache,
+    class: usize,
+) -> Option<NonNull<u8>> {
+    let mut spare = Spare::default();
+    let slot = loop {
+        let inside = inner.enter(cache);
+        let magazine = cache.magazine(class);
+        let slot = magazine.pop();
+        if slot.is_some() || inside.bypass() {
+            break slot;
+        }
+        if !magazine.has_blocks() {
+            match spare.both() {
+                Some(blocks) => magazine.install(blocks),
+                None => {
+                    drop(inside);
+                    if !spare.allocate(inner, class, 2) {
+                        return None;
+                    }
+                    continue;
+                }
+            }
+        }
+        if magazine.previous_height() > 0 {
+            magazine.swap();
+        } else {
+            magazine.exchange_loaded(|block| inner.refill(class, block));
+        }
+        break magazine.pop();
+    };
+    if slot.is_some() {
+        inner.check_watermarks();
+    }
+    slot
+}
+
+/// Pushes a freed slot, after the loaded block was exchanged if need be. `false`: slots bypass the magazines, or there is
+/// no memory for blocks. May make system calls and run wakers.
+fn push_or_exchange(
+    inner: &PoolInner,
+    cache: &ThreadCache,
+    class: usize,
+    slot: NonNull<u8>,
+) -> bool {
+    // Slabs that an exchange empties are in no structure until they are freed.
+    let _carry = inner.carry();
+    let mut slabs = EmptySlabs::default();
+    let mut spare = Spare::default();
+    let mut needs = 0;
+    let pushed = loop {
+        if needs > 0 && !spare.allocate(inner, class, needs) {
+            break false;
+        }
+        let inside = inner.enter(cache);
+        if inside.bypass() {
+            break false;
+        }
+        let magazine = cache.magazine(class);
+        if magazine.push(slot) {
+            break true;
+        }
+        if !magazine.has_blocks() {
+            needs = 2;
+            let Some(blocks) = spare.both() else { continue };
+            magazine.install(blocks);
+            break magazine.push(slot);
+        }
+        magazine.swap();
+        if magazine.push(slot) {
+            break true;
+        }
+        // Both full. The one that was previous is the colder one; its slots go.
+        let mut exchanged = false;
+        magazine.exchange_loaded(|block| {
+            let result = inner.exchange_full(class, block, &mut spare.0[0], &mut slabs);
+            exchanged = result.is_ok();
+            result.unwrap_or_else(|full| full)
+        });
+        if exchanged {
+            break magazine.push(slot);
+        }
+        needs = 1;
+    };
+    inner.free_slabs(class, slabs);
+    pushed
+}
+
+/// Frees a slot of a pool that the caller retains, through its cache if it has one. May make system calls and run
+/// wakers.
+pub(crate) fn free_slot(
+    inner: &PoolInner,
+    cache: Option<&ThreadCache>,
+    class: usize,
+    slot: NonNull<u8>,
+) {
+    if !cache.is_some_and(|cache| push_or_exchange(inner, cache, class, slot)) {
+        inner.free_slot(class, slot);
+    }
+}
+
+/// Allocates a slot, through the thread's cache if it has one. May make system calls and run wakers.
+pub(crate) fn alloc_slot(
+    inner: &PoolInner,
+    cache: Option<&ThreadCache>,
+    class: usize,
+) -> Result<NonNull<u8>, AllocFailure> {
+    match cache.and_then(|cache| pop_or_refill(inner, cache, class)) {
+        Some(slot) => Ok(slot),
+        None => inner.alloc_slot(class),
+    }
+}
+
+/// Allocates a mapping of at least `len` bytes, through the thread's cache if it has one. May make system calls and run
+/// wakers.
+pub(crate) fn alloc_large(
+    inner: &PoolInner,
+    cache: Option<&ThreadCache>,
+    len: usize,
+) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+    if let Some(cache) = cache {
+        let inside = inner.enter(cache);
+        let large = cache.pop_kept_inside(len);
+        drop(inside);
+        if let Some(large) = large {
+            return Ok(large);
+        }
+    }
+    inner.alloc_large(len)
+}
+
+/// Frees a mapping of a pool that the caller retains: keeps it with a longer lease, or gives it to the pool's cache. May
+/// make system calls and run wakers.
+pub(crate) fn free_large(
+    inner: &PoolInner,
+    cache: Option<&ThreadCache>,
+    large: NonNull<LargeAlloc>,
+) {
+    if !cache.is_some_and(|cache| keep(inner, cache, large)) {
+        inner.free_large(large);
+    }
+}
+
+fn keep(inner: &PoolInner, cache: &ThreadCache, large: NonNull<LargeAlloc>) -> bool {
+    let more = cache.lease_lacks(LargeAlloc::of(large).footprint());
+    if !inner.lease(more) {
+        return false;
+    }
+    let _carry = inner.carry();
+    let inside = inner.enter(cache);
+    if inside.bypass() {
+        drop(inside);
+        inner.end_lease(more);
+        return false;
+    }
+    let oldest = cache.push_kept_inside(large, more);
+    drop(inside);
+    if let Some(oldest) = oldest {
+        inner.free_large(oldest);
+    }
+    if more > 0 {
+        // That much less is the mapping cache's.
+        inner.shrink_mappings(inner.mapper.now_ms());
+    }
+    true
+}
