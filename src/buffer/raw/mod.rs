@@ -225,7 +225,7 @@ impl RawBuffer {
             scrub(self.start, self.tag.slot_size());
             if thread::current()
                 .find(self.tag.index())
-                .push(class, self.start)
+                .push(self.tag.magazine_offset(), self.start)
             {
                 return;
             }
