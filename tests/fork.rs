@@ -107,7 +107,7 @@ fn a_child_uses_pools_of_idle_threads() {
                     let more = mixed(&pool);
                     assert!(more.iter().all(|buffer| is_all(buffer, 7)));
                     drop(more);
-                    assert!(pool.try_alloc(60 * MIB).is_ok());
+                    assert!(pool.try_alloc(50 * MIB).is_ok());
                     pool.trim();
                     assert_eq!(pool.usage().in_use, in_use);
                 });

@@ -12,7 +12,7 @@ use common::{KIB, MIB, Rng, SLAB, assert_all_home, assert_apart, holds_stamp, st
 use crew::Crew;
 use slabuf::{Buffer, Pool, memory_usage};
 
-const LENGTHS: [usize; 5] = [16, 1_400, SLAB, 12 * KIB, 100 * KIB];
+const LENGTHS: [usize; 5] = [16, 1_400, SLAB, 12 * KIB, 20 * KIB];
 
 /// Buffers with the seeds of their stamps.
 type Stamped = Vec<(u64, Buffer)>;
@@ -51,7 +51,7 @@ fn a_pool_inherits_nothing() {
         let crew = Crew::of(2);
         let start = memory_usage().external;
         let mut before: Option<Stamped> = None;
-        for number in 0..1_000 {
+        for number in 0..600 {
             let pool = build(number);
             assert_eq!(pool.usage(), slabuf::PoolUsage::default());
             if let Some(old) = &before {
@@ -141,7 +141,7 @@ fn pools_are_replaced_while_threads_use_them() {
         let threads: Vec<_> = (0..3)
             .map(|number| {
                 let places = places.clone();
-                thread::spawn(move || churn(number, &places, 6_000))
+                thread::spawn(move || churn(number, &places, 4_000))
             })
             .collect();
         let built = threads

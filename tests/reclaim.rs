@@ -176,7 +176,8 @@ fn a_waiter_gets_what_threads_drop_before_they_idle() {
 
 /// Eight threads replace buffers, each holding at most `held` of them, and none is refused.
 ///
-/// The lengths are such that no layout of the live buffers excuses a refusal: each pins at most one region of 64 KiB.
+/// No layout of the live buffers excuses a refusal. One buffer of any length for each thread pins at most one region of
+/// 64 KiB for each; up to 2 KiB, eight for each thread pin at most 64 of the pool's 112 slabs.
 fn no_request_is_refused(requests: usize, longest: usize, held: usize) {
     const THREADS: usize = 8;
     let pool = limited(MIB);
@@ -215,6 +216,12 @@ fn no_spurious_refusal() {
 #[test]
 fn no_spurious_refusal_of_slots() {
     no_request_is_refused(4_000_000, SLAB, 1);
+}
+
+/// The same with many live buffers that are shorter.
+#[test]
+fn no_spurious_refusal_of_short_slots() {
+    no_request_is_refused(1_000_000, 2 * KIB, 8);
 }
 
 /// The same with large buffers only, two of them live on each thread.
