@@ -1,5 +1,5 @@
 //! What Node.js documents, tests or has had reported about its `Buffer` memory, as tests of ours.
-//! What it does to the resident size is in `footprint.rs`.
+//! What it does to the resident size is in `rss.rs`.
 
 mod common;
 
