@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::wire;
+use slabuf_fuzz::bytes;
 
-fuzz_target!(|program: wire::Program| wire::run(&program));
+fuzz_target!(|program: bytes::Program| bytes::run(&program));

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::{execute, program::ConfigProgram};
+use slabuf_fuzz::{ops, program::ConfigProgram};
 
-fuzz_target!(|program: ConfigProgram| execute::run_config(&program));
+fuzz_target!(|program: ConfigProgram| ops::run_config(&program));

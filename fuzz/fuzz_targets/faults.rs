@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::{execute, program::FaultyProgram};
+use slabuf_fuzz::{ops, program::FaultyProgram};
 
-fuzz_target!(|program: FaultyProgram| execute::run(&program.0));
+fuzz_target!(|program: FaultyProgram| ops::run(&program.0));

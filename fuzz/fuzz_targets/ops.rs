@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::{execute, program::Program};
+use slabuf_fuzz::{ops, program::Program};
 
-fuzz_target!(|program: Program| execute::run(&program));
+fuzz_target!(|program: Program| ops::run(&program));

@@ -163,16 +163,16 @@ pub struct ConfigProgram {
 
 /// A program for several threads.
 #[derive(Clone, Debug)]
-pub struct LanesProgram {
+pub struct ThreadsProgram {
     /// One or two pools, and whether the main thread keeps a handle of them.
     pub pools: Vec<(Settings, bool)>,
     /// For each thread what it does in each round.
-    pub lanes: Vec<Vec<Vec<LaneStep>>>,
+    pub threads: Vec<Vec<Vec<ThreadStep>>>,
 }
 
 /// One operation of one of several threads.
 #[derive(Clone, Copy, Debug)]
-pub enum LaneStep {
+pub enum ThreadStep {
     /// Something that needs no other thread.
     Own(Step),
     /// Gives a buffer to another thread.
@@ -302,11 +302,11 @@ fn faulty_step(u: &mut Unstructured<'_>) -> Result<Step> {
     })
 }
 
-fn lane_step(u: &mut Unstructured<'_>) -> Result<LaneStep> {
+fn lane_step(u: &mut Unstructured<'_>) -> Result<ThreadStep> {
     Ok(match u.int_in_range(0..=9)? {
-        0..7 => LaneStep::Own(step(u)?),
-        7 | 8 => LaneStep::Send(u.arbitrary()?, u.arbitrary()?),
-        _ => LaneStep::Receive,
+        0..7 => ThreadStep::Own(step(u)?),
+        7 | 8 => ThreadStep::Send(u.arbitrary()?, u.arbitrary()?),
+        _ => ThreadStep::Receive,
     })
 }
 
@@ -357,7 +357,7 @@ impl<'a> Arbitrary<'a> for ConfigProgram {
     }
 }
 
-impl<'a> Arbitrary<'a> for LanesProgram {
+impl<'a> Arbitrary<'a> for ThreadsProgram {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let shape: u8 = u.arbitrary()?;
         let count = 2 + usize::from(shape >> 4 & 1);
@@ -366,14 +366,14 @@ impl<'a> Arbitrary<'a> for LanesProgram {
         for number in 0..=shape & 1 {
             pools.push((Settings::valid(u)?, shape >> (1 + number) & 1 == 0));
         }
-        let mut lanes = vec![vec![Vec::new(); rounds]; count];
+        let mut threads = vec![vec![Vec::new(); rounds]; count];
         // Dealt out like cards, so that a short input still has something for everyone.
         for (n, step) in until_empty(u, MAX_STEPS, lane_step)?
             .into_iter()
             .enumerate()
         {
-            lanes[n % count][n / count / 8 % rounds].push(step);
+            threads[n % count][n / count / 8 % rounds].push(step);
         }
-        Ok(Self { pools, lanes })
+        Ok(Self { pools, threads })
     }
 }

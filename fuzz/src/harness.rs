@@ -1,7 +1,7 @@
 //! Several pools and their buffers, and what must hold between any two operations.
 
-use crate::facts::{PoolFacts, Refusal};
-use crate::item::Item;
+use crate::model_buffer::ModelBuffer;
+use crate::oracle::{PoolOracle, Refusal};
 use crate::settings::Settings;
 use slabuf::fake_os::FakeOs;
 use slabuf::{AllocError, Pool, PoolUsage};
@@ -25,7 +25,7 @@ pub fn fakes() -> [&'static FakeOs; POOLS] {
 /// One pool of a program.
 pub struct PoolUnderTest {
     /// How it was built.
-    pub facts: PoolFacts,
+    pub oracle: PoolOracle,
     /// Its handles: none if it is closed.
     pub handles: Vec<Pool>,
     /// The system it lives on, unless that is the real one.
@@ -49,21 +49,25 @@ pub struct Sums {
 
 impl Sums {
     /// Adds the buffers of one pool.
-    pub fn add<'a>(&mut self, facts: &PoolFacts, items: impl IntoIterator<Item = &'a Item>) {
-        for item in items {
-            if item.facts.number != facts.number {
+    pub fn add<'a>(
+        &mut self,
+        oracle: &PoolOracle,
+        buffers: impl IntoIterator<Item = &'a ModelBuffer>,
+    ) {
+        for buffer in buffers {
+            if buffer.oracle.number != oracle.number {
                 continue;
             }
-            if item.pooled {
-                self.in_use += item.size() as u64;
+            if buffer.pooled {
+                self.in_use += buffer.size() as u64;
                 // A slot may lie in two slabs.
-                let (start, end) = item.extent;
-                let slab_size = facts.settings.slab_size;
+                let (start, end) = buffer.extent;
+                let slab_size = oracle.settings.slab_size;
                 self.slabs.extend(start / slab_size..=(end - 1) / slab_size);
             } else {
-                self.in_use += item.asked as u64;
-                self.large_live += item.asked as u64;
-                self.large_mapped += facts.settings.footprint(item.size()) as u64;
+                self.in_use += buffer.asked as u64;
+                self.large_live += buffer.asked as u64;
+                self.large_mapped += oracle.settings.footprint(buffer.size()) as u64;
             }
         }
     }
@@ -97,7 +101,7 @@ pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
         fake.set_fault(None);
         assert_eq!(fake.mapped(), 0, "left behind by the program before");
         pools.push(PoolUnderTest {
-            facts: PoolFacts { number, settings },
+            oracle: PoolOracle { number, settings },
             handles: vec![settings.build(fake).expect("valid settings")],
             fake: (!settings.real).then_some(fake),
             faulty: false,
@@ -114,7 +118,7 @@ impl PoolUnderTest {
 
     /// What holds whatever buffers there are, also while other threads are at work.
     pub fn check_bounds(&self) {
-        let limit = self.facts.settings.limit.unwrap_or(usize::MAX);
+        let limit = self.oracle.settings.limit.unwrap_or(usize::MAX);
         if let Some(fake) = self.fake {
             assert!(fake.mapped() <= limit, "{} mapped", fake.mapped());
         }
@@ -128,7 +132,7 @@ impl PoolUnderTest {
     /// The figures are those of a recount. No other thread may be at work.
     pub fn check(&self, sums: &Sums) {
         self.check_bounds();
-        let settings = &self.facts.settings;
+        let settings = &self.oracle.settings;
         let Some(pool) = self.handle() else {
             if let Some(fake) = self.fake
                 && sums.in_use + sums.large_mapped == 0
@@ -162,7 +166,7 @@ impl PoolUnderTest {
 
     /// Over from the high mark on, and not at the low mark. Between them it depends on what was before.
     fn check_marks(&self, pool: &Pool, usage: &PoolUsage) {
-        let settings = &self.facts.settings;
+        let settings = &self.oracle.settings;
         let high = settings
             .high_water_mark
             .map_or(u64::MAX, |high| high as u64);
@@ -190,7 +194,7 @@ impl PoolUnderTest {
     }
 
     fn check_trimmed(&self, usage: &PoolUsage, sums: &Sums) {
-        let settings = &self.facts.settings;
+        let settings = &self.oracle.settings;
         assert_eq!(usage.large_cached, 0, "{usage:?}");
         let slabs = sums.slabs.len() as u64;
         assert_eq!(usage.slabs_partial + usage.slabs_full, slabs, "{usage:?}");
@@ -204,7 +208,7 @@ impl PoolUnderTest {
     /// A request may be refused where there is a limit and the request does not fit, or where the system
     /// was told to refuse.
     pub fn judge(&self, refusal: &Refusal, alone: bool) {
-        let settings = &self.facts.settings;
+        let settings = &self.oracle.settings;
         match refusal.error {
             AllocError::TooLarge { requested, maximum } => {
                 assert_eq!(requested, refusal.requested);
@@ -241,7 +245,7 @@ impl PoolUnderTest {
         let Some(pool) = self.handle() else { return };
         let usage = pool.usage();
         assert_eq!(usage.large_cached, 0, "{requested} refused with {usage:?}");
-        let settings = &self.facts.settings;
+        let settings = &self.oracle.settings;
         let needed = if requested > settings.slab_size {
             settings.footprint(requested)
         } else {
@@ -272,7 +276,7 @@ impl PoolUnderTest {
         }
         self.handles.clear();
         if let Some(fake) = self.fake {
-            assert_eq!(fake.mapped(), 0, "left behind by {:?}", self.facts);
+            assert_eq!(fake.mapped(), 0, "left behind by {:?}", self.oracle);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Runs a program on one thread, and recounts after each step.
 
-use crate::facts::{PoolFacts, Refusal};
-use crate::item::Item;
+use crate::harness::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
+use crate::model_buffer::ModelBuffer;
+use crate::oracle::{PoolOracle, Refusal};
 use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
-use crate::world::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
 use slabuf::fake_os::Fault;
 use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
 
 /// Live buffers, at most.
-const MAX_ITEMS: usize = 48;
+const MAX_BUFFERS: usize = 48;
 /// Bytes that a program may ask for in all; what is over is cut to a small length.
 const MAX_WORK: usize = 3 << 20;
 /// How many lengths that are huge a program may ask for beside the rest, if it may at all.
@@ -20,7 +20,7 @@ const MAX_THREADS: u32 = 2;
 /// The pools of a program and what is live.
 pub struct Executor {
     pools: Vec<PoolUnderTest>,
-    items: Vec<Item>,
+    buffers: Vec<ModelBuffer>,
     work_left: usize,
     huge_left: u32,
     threads_left: u32,
@@ -39,7 +39,7 @@ pub fn run(program: &Program) {
 pub fn run_config(program: &ConfigProgram) {
     let settings = program.settings;
     let fake = fakes()[0];
-    let facts = PoolFacts {
+    let oracle = PoolOracle {
         number: 0,
         settings,
     };
@@ -50,7 +50,7 @@ pub fn run_config(program: &ConfigProgram) {
             // A pool maps nothing before its first buffer.
             assert_eq!(pool.usage(), PoolUsage::default());
             let pool = PoolUnderTest {
-                facts,
+                oracle,
                 handles: vec![pool],
                 fake: (!settings.real).then_some(fake),
                 faulty: false,
@@ -85,7 +85,7 @@ impl Executor {
     pub fn new(pools: Vec<PoolUnderTest>) -> Self {
         Self {
             pools,
-            items: Vec::new(),
+            buffers: Vec::new(),
             work_left: MAX_WORK,
             huge_left: 0,
             threads_left: MAX_THREADS,
@@ -102,15 +102,15 @@ impl Executor {
 
     /// Any limit that is accepted leaves room for a buffer of one slab.
     fn run_from_first_buffer(mut self, steps: &[Step]) {
-        let Length(len) = self.within_work(Length(self.pools[0].facts.settings.slab_size));
+        let Length(len) = self.within_work(Length(self.pools[0].oracle.settings.slab_size));
         self.take(0, Make::Copied, Length(len), false);
-        assert_eq!(self.items.len(), 1, "no room for a first buffer");
+        assert_eq!(self.buffers.len(), 1, "no room for a first buffer");
         self.run(steps);
     }
 
     fn sums(&self, pool: usize) -> Sums {
         let mut sums = Sums::default();
-        sums.add(&self.pools[pool].facts, &self.items);
+        sums.add(&self.pools[pool].oracle, &self.buffers);
         sums
     }
 
@@ -118,8 +118,8 @@ impl Executor {
         usize::from(number) % self.pools.len()
     }
 
-    fn item_of(&self, number: u8) -> Option<usize> {
-        usize::from(number).checked_rem(self.items.len())
+    fn buffer_of(&self, number: u8) -> Option<usize> {
+        usize::from(number).checked_rem(self.buffers.len())
     }
 
     /// The length, or a small one if all the work is done.
@@ -148,15 +148,15 @@ impl Executor {
                 peek,
             } => self.take(self.pool_of(pool), make, len, peek),
             Step::TakeTooMuch(pool, which) => self.take_too_much(self.pool_of(pool), which),
-            Step::Change(item, change) => self.change(item, change),
-            Step::Clone(item) => self.clone_item(item),
-            Step::Drop(item) => drop(self.pick(item)),
+            Step::Change(buffer, change) => self.change(buffer, change),
+            Step::Clone(buffer) => self.clone_buffer(buffer),
+            Step::Drop(buffer) => drop(self.pick(buffer)),
             Step::DropMany(from, count) => {
                 for _ in 0..count % 16 {
                     drop(self.pick(from));
                 }
             }
-            Step::DropElsewhere(item) => self.drop_elsewhere(item),
+            Step::DropElsewhere(buffer) => self.drop_elsewhere(buffer),
             Step::Trim(pool) => {
                 let pool = self.pool_of(pool);
                 self.pools[pool].trim(&self.sums(pool));
@@ -188,11 +188,11 @@ impl Executor {
         for number in 0..self.pools.len() {
             self.pools[number].check(&self.sums(number));
         }
-        check_apart(self.items.iter().map(|item| item.extent).collect());
+        check_apart(self.buffers.iter().map(|buffer| buffer.extent).collect());
     }
 
     fn check_all(&self) {
-        self.items.iter().for_each(Item::verify);
+        self.buffers.iter().for_each(ModelBuffer::verify);
         // The process' figures are the sums of its pools', closed ones included.
         let mut external = Pool::global().usage().external;
         for pool in &self.pools {
@@ -214,17 +214,18 @@ impl Executor {
             Make::ConcatToLen(to) => Make::ConcatToLen(self.within_work(to)),
             other => other,
         };
-        if self.items.len() == MAX_ITEMS {
-            self.items.swap_remove(usize::from(self.turn) % MAX_ITEMS);
+        if self.buffers.len() == MAX_BUFFERS {
+            self.buffers
+                .swap_remove(usize::from(self.turn) % MAX_BUFFERS);
         }
         let this = &self.pools[pool];
         let Some(handle) = this.handle() else { return };
-        match Item::take(handle, this.facts, make, len, self.turn) {
-            Ok(mut item) => {
+        match ModelBuffer::take(handle, this.oracle, make, len, self.turn) {
+            Ok(mut buffer) => {
                 if peek {
-                    item.peek();
+                    buffer.peek();
                 }
-                self.items.push(item);
+                self.buffers.push(buffer);
             }
             Err(refusal) => this.judge(&refusal, true),
         }
@@ -236,8 +237,8 @@ impl Executor {
         let this = &self.pools[pool];
         let Some(handle) = this.handle() else { return };
         let lengths = [usize::MAX, isize::MAX as usize, 1 << 60, MAX_LEN + 1];
-        let requested = match (which / 5, this.facts.settings.limit) {
-            (0, Some(limit)) if limit < MAX_LEN => limit.max(this.facts.settings.slab_size) + 1,
+        let requested = match (which / 5, this.oracle.settings.limit) {
+            (0, Some(limit)) if limit < MAX_LEN => limit.max(this.oracle.settings.slab_size) + 1,
             _ => lengths[usize::from(which) % lengths.len()],
         };
         let outcome = match which % 5 {
@@ -254,8 +255,10 @@ impl Executor {
         this.judge(&Refusal { error, requested }, true);
     }
 
-    fn change(&mut self, item: u8, change: Change) {
-        let Some(at) = self.item_of(item) else { return };
+    fn change(&mut self, buffer: u8, change: Change) {
+        let Some(at) = self.buffer_of(buffer) else {
+            return;
+        };
         let change = match change {
             Change::Grow(n) => Change::Grow(self.within_work(n)),
             Change::Resize(n, byte) => Change::Resize(self.within_work(n), byte),
@@ -266,41 +269,45 @@ impl Executor {
             Change::Print(n) => Change::Print(self.within_work(n)),
             other => other,
         };
-        let outcome = self.items[at].change(change, self.turn);
+        let outcome = self.buffers[at].change(change, self.turn);
         if let Err(refusal) = outcome {
-            self.pools[self.items[at].facts.number].judge(&refusal, true);
+            self.pools[self.buffers[at].oracle.number].judge(&refusal, true);
         }
-        if self.items[at].is_gone() {
-            self.items.swap_remove(at);
+        if self.buffers[at].is_gone() {
+            self.buffers.swap_remove(at);
         }
     }
 
-    fn clone_item(&mut self, item: u8) {
-        let Some(at) = self.item_of(item) else { return };
-        if self.items.len() == MAX_ITEMS || self.items[at].size() > self.work_left {
+    fn clone_buffer(&mut self, buffer: u8) {
+        let Some(at) = self.buffer_of(buffer) else {
+            return;
+        };
+        if self.buffers.len() == MAX_BUFFERS || self.buffers[at].size() > self.work_left {
             return;
         }
-        self.work_left -= self.items[at].size();
-        match self.items[at].try_clone() {
-            Ok(copy) => self.items.extend(copy),
-            Err(refusal) => self.pools[self.items[at].facts.number].judge(&refusal, true),
+        self.work_left -= self.buffers[at].size();
+        match self.buffers[at].try_clone() {
+            Ok(copy) => self.buffers.extend(copy),
+            Err(refusal) => self.pools[self.buffers[at].oracle.number].judge(&refusal, true),
         }
     }
 
-    fn pick(&mut self, item: u8) -> Option<Item> {
-        let item = self.items.swap_remove(self.item_of(item)?);
-        item.verify();
-        Some(item)
+    fn pick(&mut self, buffer: u8) -> Option<ModelBuffer> {
+        let buffer = self.buffers.swap_remove(self.buffer_of(buffer)?);
+        buffer.verify();
+        Some(buffer)
     }
 
     /// The thread that drops the buffer then ends, and leaves nothing in its local caches.
-    fn drop_elsewhere(&mut self, item: u8) {
+    fn drop_elsewhere(&mut self, buffer: u8) {
         if self.threads_left == 0 {
             return;
         }
-        let Some(item) = self.pick(item) else { return };
+        let Some(buffer) = self.pick(buffer) else {
+            return;
+        };
         self.threads_left -= 1;
-        let dropper = std::thread::spawn(move || drop(item));
+        let dropper = std::thread::spawn(move || drop(buffer));
         dropper.join().expect("dropping never panics");
     }
 
@@ -325,8 +332,8 @@ impl Executor {
     /// Drops everything, trims and closes the pools: nothing is left.
     fn end(mut self) {
         self.check_all();
-        while let Some(item) = self.items.pop() {
-            drop(item);
+        while let Some(buffer) = self.buffers.pop() {
+            drop(buffer);
         }
         self.check();
         self.pools.into_iter().for_each(PoolUnderTest::end);

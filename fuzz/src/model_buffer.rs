@@ -1,6 +1,6 @@
 //! One live buffer beside the bytes it must hold.
 
-use crate::facts::{PoolFacts, Refusal, repeated, thirds};
+use crate::oracle::{PoolOracle, Refusal, repeated, thirds};
 use crate::program::{Change, Length, Make, Part};
 use bytes::{Buf, Bytes};
 use slabuf::{AllocError, Buffer, Pool};
@@ -14,9 +14,9 @@ enum Held {
 }
 
 /// A live buffer, or views of one.
-pub struct Item {
+pub struct ModelBuffer {
     /// Of its pool.
-    pub facts: PoolFacts,
+    pub oracle: PoolOracle,
     held: Held,
     /// What is known of the memory from the start on; the buffer's bytes first.
     known: Vec<u8>,
@@ -31,16 +31,16 @@ pub struct Item {
     pub pooled: bool,
 }
 
-impl Item {
+impl ModelBuffer {
     /// Takes a buffer of `n` bytes and checks what it is given.
     pub fn take(
         pool: &Pool,
-        facts: PoolFacts,
+        oracle: PoolOracle,
         make: Make,
         n: usize,
         turn: u8,
     ) -> Result<Self, Refusal> {
-        let given = || facts.fresh_bytes(turn, n);
+        let given = || oracle.fresh_bytes(turn, n);
         let (outcome, requested, known) = match make {
             // Some wait, as long as it takes to find that there is no use in it.
             Make::Zeroed if n % 3 == 0 => {
@@ -49,7 +49,7 @@ impl Item {
             }
             Make::Zeroed => (pool.try_alloc(n), n, Some(vec![0; n])),
             Make::Filled(by) => {
-                let pattern = facts.fresh_bytes(turn, usize::from(by) % 40);
+                let pattern = oracle.fresh_bytes(turn, usize::from(by) % 40);
                 let shown = if pattern.is_empty() {
                     &[0][..]
                 } else {
@@ -78,24 +78,24 @@ impl Item {
             }
         };
         let buffer = outcome.map_err(|error| Refusal { error, requested })?;
-        let small = requested <= facts.settings.slab_size && !matches!(make, Make::StaleSlow);
+        let small = requested <= oracle.settings.slab_size && !matches!(make, Make::StaleSlow);
         assert_eq!(buffer.is_pooled(), small, "{make:?} of {requested}");
         assert!(buffer.capacity() >= requested, "{buffer:?} for {requested}");
         assert_eq!(buffer.as_ptr().addr() % 16, 0);
         let known = known.unwrap_or_else(|| {
             assert_eq!(buffer.len(), n);
-            facts.check_stale(&buffer, facts.settings.hides_stale_bytes());
+            oracle.check_stale(&buffer, oracle.settings.hides_stale_bytes());
             buffer.to_vec()
         });
-        let mut item = Self::around(buffer, facts, known);
-        item.asked = if small { 0 } else { requested };
-        item.verify();
-        Ok(item)
+        let mut model = Self::around(buffer, oracle, known);
+        model.asked = if small { 0 } else { requested };
+        model.verify();
+        Ok(model)
     }
 
-    fn around(buffer: Buffer, facts: PoolFacts, known: Vec<u8>) -> Self {
-        let mut item = Self {
-            facts,
+    fn around(buffer: Buffer, oracle: PoolOracle, known: Vec<u8>) -> Self {
+        let mut model = Self {
+            oracle,
             len: known.len(),
             held: Held::Buffer(buffer),
             known,
@@ -104,13 +104,13 @@ impl Item {
             asked: 0,
             pooled: false,
         };
-        item.locate();
-        item
+        model.locate();
+        model
     }
 
     /// Looks at the spare capacity of a new buffer.
     pub fn peek(&mut self) {
-        self.read_spare(self.facts.settings.hides_stale_bytes());
+        self.read_spare(self.oracle.settings.hides_stale_bytes());
     }
 
     /// The contents are as they must be.
@@ -148,10 +148,10 @@ impl Item {
         let refuse = |error| Refusal { error, requested };
         let copy = buffer.try_clone().map_err(refuse)?;
         assert_eq!(copy, *buffer);
-        let mut item = Self::around(copy, self.facts, self.known[..self.len].to_vec());
-        item.asked = if item.pooled { 0 } else { requested };
-        item.verify();
-        Ok(Some(item))
+        let mut model = Self::around(copy, self.oracle, self.known[..self.len].to_vec());
+        model.asked = if model.pooled { 0 } else { requested };
+        model.verify();
+        Ok(Some(model))
     }
 
     /// Carries a change out on the buffer and on the bytes it must hold.
@@ -180,7 +180,7 @@ impl Item {
     fn buffer(&mut self) -> &mut Buffer {
         match &mut self.held {
             Held::Buffer(buffer) => buffer,
-            Held::Views(_) => unreachable!("frozen items are not changed"),
+            Held::Views(_) => unreachable!("frozen buffers are not changed"),
         }
     }
 
@@ -208,7 +208,7 @@ impl Item {
         let from = self.known.len();
         if end > from {
             let shown = self.buffer()[from..end].to_vec();
-            self.facts.check_stale(&shown, zero);
+            self.oracle.check_stale(&shown, zero);
             self.known.extend_from_slice(&shown);
         }
     }
@@ -217,7 +217,7 @@ impl Item {
         let (len, known) = (self.len, self.known.len());
         let spare = self.buffer().spare_capacity_mut().to_vec();
         assert!(spare[..known - len] == self.known[len..], "spare capacity");
-        self.facts.check_stale(&spare[known - len..], zero);
+        self.oracle.check_stale(&spare[known - len..], zero);
         self.put(len, &spare);
     }
 
@@ -226,12 +226,12 @@ impl Item {
         match change {
             Change::Write(from) => {
                 let from = from.of(len);
-                let bytes = self.facts.fresh_bytes(turn, len - from);
+                let bytes = self.oracle.fresh_bytes(turn, len - from);
                 self.buffer()[from..].copy_from_slice(&bytes);
                 self.put(from, &bytes);
             }
             Change::WriteSpare(part) => {
-                let bytes = self.facts.fresh_bytes(turn, part.of(capacity - len));
+                let bytes = self.oracle.fresh_bytes(turn, part.of(capacity - len));
                 self.buffer().spare_capacity_mut()[..bytes.len()].copy_from_slice(&bytes);
                 self.put(len, &bytes);
             }
@@ -297,7 +297,7 @@ impl Item {
                 (to.0, len.max(to.0), outcome)
             }
             Change::Resize(to, by) => {
-                let by = if by == 0 { 0 } else { self.facts.mark(by) };
+                let by = if by == 0 { 0 } else { self.oracle.mark(by) };
                 bytes.resize(to.0.saturating_sub(len), by);
                 (to.0, to.0, self.buffer().try_resize(to.0, by))
             }
@@ -313,7 +313,7 @@ impl Item {
                 (len.saturating_add(more), len, outcome)
             }
             Change::Append(more) | Change::AppendEach(more) | Change::Print(more) => {
-                bytes = self.facts.fresh_bytes(turn, more.0);
+                bytes = self.oracle.fresh_bytes(turn, more.0);
                 (len + more.0, len + more.0, self.append(change, &bytes))
             }
             other => unreachable!("makes nothing longer: {other:?}"),

@@ -5,14 +5,14 @@ use slabuf::AllocError;
 
 /// What a program knows of the pool that a buffer is from.
 #[derive(Clone, Copy, Debug)]
-pub struct PoolFacts {
+pub struct PoolOracle {
     /// Its place among the program's pools.
     pub number: usize,
     /// How it was built.
     pub settings: Settings,
 }
 
-impl PoolFacts {
+impl PoolOracle {
     /// A byte for this pool: every byte written into its buffers is 0 or has these two top bits, so that
     /// bytes that come from another pool, or from anywhere else, are seen.
     pub fn mark(&self, byte: u8) -> u8 {

@@ -1,16 +1,16 @@
 //! Runs a program on several threads, and recounts whenever all of them pause.
 
-use crate::facts::PoolFacts;
-use crate::item::Item;
-use crate::program::{Change, LaneStep, LanesProgram, Length, Make, Step};
+use crate::harness::{PoolUnderTest, Sums, build_pools, check_apart};
+use crate::model_buffer::ModelBuffer;
+use crate::oracle::PoolOracle;
+use crate::program::{Change, Length, Make, Step, ThreadStep, ThreadsProgram};
 use crate::settings::Settings;
-use crate::world::{PoolUnderTest, Sums, build_pools, check_apart};
 use slabuf::Pool;
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 
 /// Live buffers of a thread, at most.
-const MAX_ITEMS: usize = 24;
+const MAX_BUFFERS: usize = 24;
 /// The longest buffer, in bytes; longer ones are cut to a small length.
 const MAX_LEN: usize = 1 << 20;
 
@@ -25,34 +25,34 @@ struct Floor {
 
 #[derive(Default)]
 struct Locker {
-    paused: Vec<Item>,
-    inbox: Vec<Item>,
+    paused: Vec<ModelBuffer>,
+    inbox: Vec<ModelBuffer>,
 }
 
 impl Locker {
-    fn items(&self) -> impl Iterator<Item = &Item> {
+    fn buffers(&self) -> impl Iterator<Item = &ModelBuffer> {
         self.paused.iter().chain(&self.inbox)
     }
 }
 
 /// One of the threads.
-struct Lane<'a> {
+struct Worker<'a> {
     floor: &'a Floor,
     number: usize,
     handles: Vec<Option<Pool>>,
-    items: Vec<Item>,
+    buffers: Vec<ModelBuffer>,
     turn: u8,
 }
 
 /// Runs a program to its end.
-pub fn run(program: &LanesProgram) {
+pub fn run(program: &ThreadsProgram) {
     let settings: Vec<Settings> = program
         .pools
         .iter()
         .map(|(settings, _)| *settings)
         .collect();
     let mut pools = build_pools(&settings, false);
-    let count = program.lanes.len();
+    let count = program.threads.len();
     let handles: Vec<Vec<_>> = (0..count)
         .map(|_| pools.iter().map(|pool| pool.handle().cloned()).collect())
         .collect();
@@ -67,18 +67,18 @@ pub fn run(program: &LanesProgram) {
         lockers: (0..count).map(|_| Mutex::default()).collect(),
         barrier: Barrier::new(count + 1),
     };
-    let rounds = program.lanes[0].len();
+    let rounds = program.threads[0].len();
     thread::scope(|scope| {
         let mut threads = Vec::new();
-        for (number, (steps, handles)) in program.lanes.iter().zip(handles).enumerate() {
-            let lane = Lane {
+        for (number, (steps, handles)) in program.threads.iter().zip(handles).enumerate() {
+            let worker = Worker {
                 floor: &floor,
                 number,
                 handles,
-                items: Vec::new(),
+                buffers: Vec::new(),
                 turn: number as u8 * 101,
             };
-            threads.push(scope.spawn(move || lane.run(steps)));
+            threads.push(scope.spawn(move || worker.run(steps)));
         }
         for _ in 0..rounds {
             floor.barrier.wait();
@@ -87,7 +87,7 @@ pub fn run(program: &LanesProgram) {
         }
         // Joined one by one: a scope's end does not wait for the threads' destructors.
         for thread in threads {
-            thread.join().expect("no lane panics");
+            thread.join().expect("no worker panics");
         }
     });
     floor.end();
@@ -101,10 +101,10 @@ impl Floor {
     /// All threads pause, with their buffers in their lockers and their magazines full of slots.
     fn recount(&self) {
         let lockers: Vec<_> = self.lockers.iter().map(open).collect();
-        let items = || lockers.iter().flat_map(|locker| locker.items());
+        let buffers = || lockers.iter().flat_map(|locker| locker.buffers());
         for pool in &self.pools {
             let mut sums = Sums::default();
-            sums.add(&pool.facts, items());
+            sums.add(&pool.oracle, buffers());
             if pool.handle().is_some() {
                 pool.check(&sums);
             } else {
@@ -112,49 +112,49 @@ impl Floor {
                 pool.check_bounds();
             }
         }
-        items().for_each(Item::verify);
-        check_apart(items().map(|item| item.extent).collect());
+        buffers().for_each(ModelBuffer::verify);
+        check_apart(buffers().map(|buffer| buffer.extent).collect());
     }
 
     /// The threads are gone and so are their local caches: what is left belongs to live buffers.
     fn end(self) {
-        let items = |locker: Mutex<Locker>| {
+        let buffers = |locker: Mutex<Locker>| {
             let Locker { paused, inbox } =
                 locker.into_inner().unwrap_or_else(PoisonError::into_inner);
             paused.into_iter().chain(inbox)
         };
-        let items: Vec<Item> = self.lockers.into_iter().flat_map(items).collect();
-        items.iter().for_each(Item::verify);
+        let buffers: Vec<ModelBuffer> = self.lockers.into_iter().flat_map(buffers).collect();
+        buffers.iter().for_each(ModelBuffer::verify);
         for pool in &self.pools {
             let mut sums = Sums::default();
-            sums.add(&pool.facts, &items);
+            sums.add(&pool.oracle, &buffers);
             pool.check(&sums);
             pool.trim(&sums);
         }
-        drop(items);
+        drop(buffers);
         self.pools.into_iter().for_each(PoolUnderTest::end);
     }
 }
 
-impl Lane<'_> {
-    fn run(mut self, rounds: &[Vec<LaneStep>]) {
+impl Worker<'_> {
+    fn run(mut self, rounds: &[Vec<ThreadStep>]) {
         for steps in rounds {
             for step in steps {
                 self.turn = self.turn.wrapping_add(37);
                 match step {
-                    LaneStep::Own(step) => self.step(*step),
-                    LaneStep::Send(item, to) => self.send(*item, *to),
-                    LaneStep::Receive => self.receive(),
+                    ThreadStep::Own(step) => self.step(*step),
+                    ThreadStep::Send(buffer, to) => self.send(*buffer, *to),
+                    ThreadStep::Receive => self.receive(),
                 }
             }
-            open(&self.floor.lockers[self.number]).paused = std::mem::take(&mut self.items);
+            open(&self.floor.lockers[self.number]).paused = std::mem::take(&mut self.buffers);
             self.floor.barrier.wait();
             self.floor.barrier.wait();
-            self.items = std::mem::take(&mut open(&self.floor.lockers[self.number]).paused);
+            self.buffers = std::mem::take(&mut open(&self.floor.lockers[self.number]).paused);
         }
         // Every second thread ends with its buffers dropped; the others leave them to the main thread.
         if self.number % 2 == 1 {
-            open(&self.floor.lockers[self.number]).paused = self.items;
+            open(&self.floor.lockers[self.number]).paused = self.buffers;
         }
     }
 
@@ -162,23 +162,25 @@ impl Lane<'_> {
         usize::from(number) % self.handles.len()
     }
 
-    fn pick(&mut self, item: u8) -> Option<Item> {
-        let at = usize::from(item).checked_rem(self.items.len())?;
-        let item = self.items.swap_remove(at);
-        item.verify();
-        Some(item)
+    fn pick(&mut self, buffer: u8) -> Option<ModelBuffer> {
+        let at = usize::from(buffer).checked_rem(self.buffers.len())?;
+        let buffer = self.buffers.swap_remove(at);
+        buffer.verify();
+        Some(buffer)
     }
 
-    fn send(&mut self, item: u8, to: u8) {
-        let Some(item) = self.pick(item) else { return };
+    fn send(&mut self, buffer: u8, to: u8) {
+        let Some(buffer) = self.pick(buffer) else {
+            return;
+        };
         let to = usize::from(to) % self.floor.lockers.len();
-        open(&self.floor.lockers[to]).inbox.push(item);
+        open(&self.floor.lockers[to]).inbox.push(buffer);
     }
 
     fn receive(&mut self) {
         let sent = std::mem::take(&mut open(&self.floor.lockers[self.number]).inbox);
-        sent.iter().for_each(Item::verify);
-        self.items.extend(sent);
+        sent.iter().for_each(ModelBuffer::verify);
+        self.buffers.extend(sent);
     }
 
     fn step(&mut self, step: Step) {
@@ -189,16 +191,16 @@ impl Lane<'_> {
                 len,
                 peek,
             } => self.take(self.pool_of(pool), make, len, peek),
-            Step::Change(item, change) => self.change(item, change),
-            Step::Clone(item) => self.clone_item(item),
-            Step::Drop(item) => drop(self.pick(item)),
+            Step::Change(buffer, change) => self.change(buffer, change),
+            Step::Clone(buffer) => self.clone_buffer(buffer),
+            Step::Drop(buffer) => drop(self.pick(buffer)),
             Step::DropMany(from, count) => {
                 for _ in 0..count % 16 {
                     drop(self.pick(from));
                 }
             }
             // Too slow here; sending does the same.
-            Step::DropElsewhere(item) => self.send(item, self.number as u8 + 1),
+            Step::DropElsewhere(buffer) => self.send(buffer, self.number as u8 + 1),
             Step::Trim(pool) => {
                 if let Some(pool) = &self.handles[self.pool_of(pool)] {
                     pool.trim();
@@ -209,7 +211,7 @@ impl Lane<'_> {
                     fake.advance_ms(u64::from(ms));
                 }
             }
-            Step::CheckAll => self.items.iter().for_each(Item::verify),
+            Step::CheckAll => self.buffers.iter().for_each(ModelBuffer::verify),
             Step::CloneHandle(pool) => drop(self.handles[self.pool_of(pool)].clone()),
             Step::DropHandle(pool) => {
                 let pool = self.pool_of(pool);
@@ -228,35 +230,36 @@ impl Lane<'_> {
             .for_each(PoolUnderTest::check_bounds);
     }
 
-    fn facts(&self, pool: usize) -> PoolFacts {
-        self.floor.pools[pool].facts
+    fn oracle(&self, pool: usize) -> PoolOracle {
+        self.floor.pools[pool].oracle
     }
 
     fn take(&mut self, pool: usize, make: Make, len: Length, peek: bool) {
-        if self.items.len() >= MAX_ITEMS {
-            self.items.swap_remove(usize::from(self.turn) % MAX_ITEMS);
+        if self.buffers.len() >= MAX_BUFFERS {
+            self.buffers
+                .swap_remove(usize::from(self.turn) % MAX_BUFFERS);
         }
         let make = match make {
             Make::ConcatToLen(to) => Make::ConcatToLen(cut(to)),
             other => other,
         };
-        let facts = self.facts(pool);
+        let oracle = self.oracle(pool);
         let Some(handle) = &self.handles[pool] else {
             return;
         };
-        match Item::take(handle, facts, make, cut(len).0, self.turn) {
-            Ok(mut item) => {
+        match ModelBuffer::take(handle, oracle, make, cut(len).0, self.turn) {
+            Ok(mut buffer) => {
                 if peek {
-                    item.peek();
+                    buffer.peek();
                 }
-                self.items.push(item);
+                self.buffers.push(buffer);
             }
             Err(refusal) => self.floor.pools[pool].judge(&refusal, false),
         }
     }
 
-    fn change(&mut self, item: u8, change: Change) {
-        let Some(at) = usize::from(item).checked_rem(self.items.len()) else {
+    fn change(&mut self, buffer: u8, change: Change) {
+        let Some(at) = usize::from(buffer).checked_rem(self.buffers.len()) else {
             return;
         };
         let change = match change {
@@ -269,23 +272,23 @@ impl Lane<'_> {
             Change::Print(n) => Change::Print(cut(n)),
             other => other,
         };
-        let facts = self.items[at].facts;
-        if let Err(refusal) = self.items[at].change(change, self.turn) {
-            self.floor.pools[facts.number].judge(&refusal, false);
+        let oracle = self.buffers[at].oracle;
+        if let Err(refusal) = self.buffers[at].change(change, self.turn) {
+            self.floor.pools[oracle.number].judge(&refusal, false);
         }
-        if self.items[at].is_gone() {
-            self.items.swap_remove(at);
+        if self.buffers[at].is_gone() {
+            self.buffers.swap_remove(at);
         }
     }
 
-    fn clone_item(&mut self, item: u8) {
-        let at = usize::from(item).checked_rem(self.items.len());
-        let Some(at) = at.filter(|_| self.items.len() < MAX_ITEMS) else {
+    fn clone_buffer(&mut self, buffer: u8) {
+        let at = usize::from(buffer).checked_rem(self.buffers.len());
+        let Some(at) = at.filter(|_| self.buffers.len() < MAX_BUFFERS) else {
             return;
         };
-        match self.items[at].try_clone() {
-            Ok(copy) => self.items.extend(copy),
-            Err(refusal) => self.floor.pools[self.items[at].facts.number].judge(&refusal, false),
+        match self.buffers[at].try_clone() {
+            Ok(copy) => self.buffers.extend(copy),
+            Err(refusal) => self.floor.pools[self.buffers[at].oracle.number].judge(&refusal, false),
         }
     }
 }
