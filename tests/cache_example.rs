@@ -31,7 +31,7 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         assert!((64.0..70.0).contains(&external), "{external}");
         assert_eq!(array_buffers, 64.0);
         // An entry of 200 bytes or so for each value of 8 KiB.
-        assert!(ended.figure("heap growth for a cached GiB:") < 32.0);
+        assert!(ended.figure("heap growth per cached GiB:") < 32.0);
 
         let [.., external, array_buffers] = row(&ended, "trim()");
         assert!(external < 20.0, "a quarter of the bound, {external} MiB");
@@ -41,7 +41,7 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         );
 
         assert!(ended.figure("peak external:") <= ended.figure("limit:"));
-        assert!(ended.figure("refused and evicted") > 0.0);
+        assert!(ended.figure("refused, then evicted:") > 0.0);
 
         let [.., external, _] = row(&ended, "sweep(), trim()");
         // One view is still there: of a mapping, or of a slot, which keeps its region.

@@ -1,16 +1,17 @@
-//! Figures of a server: while it runs, each second, and at the end.
+//! Counters of a server: a line per second while it runs, and a report at the end.
 
 use crate::options::Options;
 use slabuf::{Pool, memory_usage};
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const MIB: f64 = (1 << 20) as f64;
-/// Numbers of a report that only a server with a pool has.
+/// Names in a report that only a server with a pool has.
 const OF_A_POOL: [&str; 6] = [
     "limit",
     "peak_external",
@@ -19,17 +20,17 @@ const OF_A_POOL: [&str; 6] = [
     "mean_wait_ms",
     "longest_wait_ms",
 ];
-/// How often the pool is looked at.
+/// Interval at which the pool is sampled.
 const SAMPLE: Duration = Duration::from_millis(10);
 
-/// What connections count, and the pool they take from.
+/// Counters of the connections, and the pool that they allocate from.
 pub(crate) struct Figures {
     pool: Option<Pool>,
     message: u64,
     pub(crate) connections: AtomicUsize,
-    /// Bytes read and written again.
+    /// Bytes read and written back.
     pub(crate) echoed: AtomicU64,
-    /// Connections that wait for memory now.
+    /// Connections that wait for memory at the moment.
     pub(crate) waiting: AtomicUsize,
     waits: AtomicU64,
     waited_us: AtomicU64,
@@ -39,6 +40,8 @@ pub(crate) struct Figures {
     peak_external: AtomicU64,
     peak_in_use: AtomicU64,
     peak_connections: AtomicUsize,
+    /// Set when a line cannot be printed. The server then ends.
+    pub(crate) output_closed: AtomicBool,
 }
 
 impl Figures {
@@ -56,6 +59,7 @@ impl Figures {
             peak_external: AtomicU64::new(0),
             peak_in_use: AtomicU64::new(0),
             peak_connections: AtomicUsize::new(0),
+            output_closed: AtomicBool::new(false),
         }
     }
 
@@ -71,8 +75,8 @@ impl Figures {
         self.longest_wait_us.fetch_max(us, Relaxed);
     }
 
-    /// The pool's external and live bytes.
-    fn look(&self) -> (u64, u64) {
+    /// Updates the peaks. Returns the pool's external and live bytes.
+    fn sample(&self) -> (u64, u64) {
         let Some(pool) = &self.pool else {
             return (0, 0);
         };
@@ -82,11 +86,12 @@ impl Figures {
         (usage.external, usage.in_use)
     }
 
-    /// One line; `echoed` is what had been echoed at the line before, `time` since then.
-    fn print(&self, second: u64, echoed: u64, time: Duration) {
-        let (external, in_use) = self.look();
+    /// Prints one line. `echoed` is the value of the counter at the previous line, `time` the time since.
+    fn print(&self, second: u64, echoed: u64, time: Duration) -> io::Result<()> {
+        let (external, in_use) = self.sample();
         let requests = (self.echoed.load(Relaxed) - echoed) as f64 / self.message as f64;
-        println!(
+        writeln!(
+            io::stdout(),
             "{second:>4} s {:>6} connections {:>9.0} requests/s {:>7.2} MiB external {:>7.2} in use {:>5} waiting {:>8} waits {:>7.1} rss",
             self.connections.load(Relaxed),
             requests / time.as_secs_f64(),
@@ -95,11 +100,12 @@ impl Figures {
             self.waiting.load(Relaxed),
             self.waits.load(Relaxed),
             memory_usage().rss as f64 / MIB,
-        );
+        )
     }
 }
 
-/// A thread that looks at the pool often and prints a line each second.
+/// A thread that samples the pool and prints a line each second, until it is stopped or the output is
+/// closed.
 pub(crate) struct Sampler {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -111,10 +117,13 @@ impl Sampler {
         let thread = thread::spawn(move || {
             let (mut second, mut echoed, mut last) = (0, 0, Instant::now());
             while stopped.recv_timeout(SAMPLE) == Err(RecvTimeoutError::Timeout) {
-                figures.look();
+                figures.sample();
                 if last.elapsed() >= Duration::from_secs(1) {
                     second += 1;
-                    figures.print(second, echoed, last.elapsed());
+                    if figures.print(second, echoed, last.elapsed()).is_err() {
+                        figures.output_closed.store(true, Relaxed);
+                        break;
+                    }
                     echoed = figures.echoed.load(Relaxed);
                     last = Instant::now();
                 }
@@ -131,14 +140,14 @@ impl Sampler {
     }
 }
 
-/// Numbers by name, printed as `name=number`, one line.
+/// Numbers by name, printed as `name=number` on one line.
 pub(crate) struct Report {
     numbers: Vec<(&'static str, f64)>,
     good: bool,
 }
 
 impl Report {
-    /// From the server's figures and the client's line.
+    /// Combines the server's counters and the client's line.
     pub(crate) fn new(options: &Options, figures: &Figures, client: &str) -> Self {
         let client = parse(client);
         let of = |name| client.get(name).copied().unwrap_or(0.0);
@@ -182,17 +191,18 @@ impl Report {
         Self { numbers, good }
     }
 
-    pub(crate) fn print(&self) -> bool {
+    /// Prints the report as one line. Returns whether the run was correct.
+    pub(crate) fn print(&self) -> io::Result<bool> {
         let numbers = self.numbers.iter().map(|(name, number)| {
             let places = if number.fract() == 0.0 { 0 } else { 2 };
             format!(" {name}={number:.places$}")
         });
-        println!("result{}", numbers.collect::<String>());
-        self.good
+        writeln!(io::stdout(), "result{}", numbers.collect::<String>())?;
+        Ok(self.good)
     }
 }
 
-/// The numbers of a line of `name=number`.
+/// Parses a line of `name=number`.
 pub(crate) fn parse(line: &str) -> HashMap<&str, f64> {
     let pairs = line
         .split_whitespace()
@@ -202,7 +212,7 @@ pub(crate) fn parse(line: &str) -> HashMap<&str, f64> {
         .collect()
 }
 
-/// The most resident memory this process has had, in bytes; 0 where the system does not tell.
+/// Returns the peak resident memory of this process in bytes, or 0 if the system does not report it.
 fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -210,7 +220,7 @@ fn peak_rss() -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-/// Processor time of this process, in the kernel too.
+/// Returns the processor time of this process, user and kernel.
 #[cfg(unix)]
 fn cpu() -> Duration {
     let mut time = libc::timespec {
