@@ -1,4 +1,4 @@
-//! What the rounds came to, as tables to read, as JSON and as a plot.
+//! The results of the rounds, as tables, as JSON and as a plot.
 
 pub mod json;
 pub mod plot;
