@@ -22,8 +22,8 @@ struct Case {
     back: &'static str,
     /// The value and its bound, as the message must name them.
     says: &'static [&'static str],
-    /// The call. For functions with a `try_` variant, that variant and then the other one, which must panic
-    /// with the same message.
+    /// The call. For functions with a `try_` variant, that variant and then the other one, which
+    /// must panic with the same message.
     calls: &'static [fn(&Pool, &mut Buffer) -> Answer],
 }
 

@@ -1,4 +1,5 @@
-//! `hyper` over an in-memory connection: bodies from [`Buffer::freeze`], and buffers as a body's data.
+//! `hyper` over an in-memory connection: bodies from [`Buffer::freeze`], and buffers as a body's
+//! data.
 
 mod common;
 
@@ -13,7 +14,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use slabuf::{Buffer, Pool};
 
-/// One request of a client to a server that answers with what `answer` makes; the body, in a buffer of `pool`.
+/// Sends one request to a server that responds with `answer`. Returns the body in a buffer of
+/// `pool`.
 async fn fetch<B>(
     pool: &Pool,
     request: impl Body<Data: Send, Error = Infallible> + Send + Unpin + 'static,
@@ -55,7 +57,7 @@ where
     buffer
 }
 
-/// A body's frames, a buffer each.
+/// The frames of a body, one buffer each.
 async fn collect(pool: &Pool, mut body: Incoming) -> Vec<Buffer> {
     let mut parts = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -9,7 +9,7 @@ use metrics::Unit;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use slabuf::{Pool, metrics as ours};
 
-/// What a recorder heard: by name and labels, `name{key=value,..}`.
+/// The recorded values by name and labels, `name{key=value,..}`.
 type Heard = BTreeMap<String, (Option<Unit>, DebugValue)>;
 
 fn heard(step: impl FnOnce()) -> Heard {

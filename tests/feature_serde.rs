@@ -1,4 +1,5 @@
-//! `serde`: JSON has no byte strings, CBOR has, and serde's own deserializers serve hostile length hints.
+//! `serde`: JSON (without byte strings), CBOR (with them), and deserializers that return wrong
+//! length hints.
 
 mod common;
 
@@ -56,7 +57,7 @@ fn every_kind_of_input_is_visited() {
     assert_eq!(Buffer::deserialize(Owned(b"hi".to_vec())).unwrap(), "hi");
 }
 
-/// Hands out an owned vector, as formats do that had to put the bytes together.
+/// Passes an owned vector, like formats that assemble the bytes.
 struct Owned(Vec<u8>);
 
 impl<'de> Deserializer<'de> for Owned {
@@ -72,7 +73,7 @@ impl<'de> Deserializer<'de> for Owned {
     }
 }
 
-/// Says that it has this many bytes, and has three.
+/// Claims this number of bytes, and has three.
 struct Boasting(usize, std::vec::IntoIter<u8>);
 
 impl Iterator for Boasting {
@@ -101,7 +102,7 @@ fn a_boast_of_many_bytes_allocates_few() {
     }
 }
 
-/// Visits the sequence without asking afterwards whether the hint was true.
+/// Visits the sequence without checking the length hint afterwards.
 struct AnySeq<'a>(&'a mut SeqDeserializer<Boasting, ValueError>);
 
 impl<'de> Deserializer<'de> for AnySeq<'_> {
@@ -136,12 +137,12 @@ fn a_pool_s_limit_stops_an_input_and_loses_nothing() {
 
 #[test]
 fn a_cbor_length_that_is_a_lie_is_an_error() {
-    // A byte string of 2^62 bytes, of which three come.
+    // A byte string that claims 2^62 bytes and contains three.
     let mut lie = vec![0x5B];
     lie.extend((1_u64 << 62).to_be_bytes());
     lie.extend([1, 2, 3]);
     assert!(ciborium::from_reader::<Buffer, _>(&lie[..]).is_err());
-    // An array of 2^62 numbers, likewise.
+    // An array that claims 2^62 numbers.
     lie[0] = 0x9B;
     assert!(ciborium::from_reader::<Buffer, _>(&lie[..]).is_err());
 }

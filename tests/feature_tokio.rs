@@ -1,4 +1,5 @@
-//! `tokio` and `tokio-util`: a `Buffer` where `BytesMut` stands, and how to do what their traits do not allow.
+//! `tokio` and `tokio-util`: a `Buffer` in place of a `BytesMut`, and alternatives where their
+//! traits require one.
 
 mod common;
 
@@ -22,7 +23,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(future)
 }
 
-/// Both ends of a connection over loopback.
+/// Returns both ends of a loopback connection.
 async fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let connecting = TcpStream::connect(listener.local_addr().unwrap());
@@ -97,8 +98,9 @@ fn write_buf_takes_what_the_peer_has_room_for() {
     });
 }
 
-/// Frames of a length in two bytes and as many bytes. `Decoder` names `BytesMut`: what is read is there already, and a
-/// frame is copied into a buffer. `Encoder` takes any item, and writes into a `BytesMut`.
+/// Frames with a length of two bytes. `Decoder` requires a `BytesMut`, so the bytes are already
+/// read, and a frame is copied into a buffer. `Encoder` accepts any item and writes into a
+/// `BytesMut`.
 struct Frames(Pool);
 
 impl Decoder for Frames {
@@ -132,7 +134,7 @@ impl Encoder<Buffer> for Frames {
     }
 }
 
-/// The next item of a stream, without a crate for it.
+/// Returns the next item of a stream.
 async fn next<S: futures_core::Stream>(stream: &mut Pin<&mut S>) -> Option<S::Item> {
     std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await
 }
@@ -182,8 +184,8 @@ fn a_codec_of_bytes_takes_frozen_buffers() {
     assert_all_home(&pool);
 }
 
-/// What a decoder over a `BytesMut` does by `split_to`, over a `Buffer`: frames go out as slices of one memory without a
-/// copy, and only the part of a frame at the end, if any, is copied into the next buffer.
+/// Does with a `Buffer` what a decoder does with `BytesMut::split_to`: returns frames as slices of
+/// one memory without a copy, and copies only an incomplete frame at the end into the next buffer.
 fn take_frames(read: &mut Buffer, pool: &Pool) -> Vec<Bytes> {
     let mut end = 0;
     let mut ranges = Vec::new();
@@ -259,7 +261,7 @@ fn a_stream_of_buffers_is_read_as_one() {
     assert_all_home(&pool);
 }
 
-/// A `Buffer` that is drained as a reader: [`std::io::Read`] never waits.
+/// A `Buffer` as an asynchronous reader: its [`std::io::Read`] never waits.
 struct Reader(Buffer);
 
 impl AsyncRead for Reader {
@@ -321,7 +323,7 @@ fn a_limit_that_is_reached_while_reading_is_an_error_if_room_is_made_first() {
         let mut source = tokio::io::repeat(7);
         let mut buffer = pool.with_capacity(0);
         loop {
-            // `read_buf` itself has no way to say that there is no memory, and would panic.
+            // `read_buf` cannot report a failed allocation; it would panic.
             buffer.try_reserve(SLAB)?;
             source.read_buf(&mut buffer).await?;
         }

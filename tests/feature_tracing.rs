@@ -1,4 +1,4 @@
-//! `tracing`: what a subscriber hears, and what it may do meanwhile.
+//! `tracing`: the events that a subscriber receives, and what it may do during one.
 
 mod common;
 
@@ -46,7 +46,7 @@ impl Visit for Heard {
 
 type Log = Arc<Mutex<Vec<Heard>>>;
 
-/// Remembers events, and does something at each.
+/// Records events and calls a function at each.
 struct Capture<F> {
     log: Log,
     at_each: F,
@@ -76,7 +76,7 @@ impl<F: Fn(&Heard) + Send + Sync + 'static> Subscriber for Capture<F> {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// What is heard while `step` runs, when the subscriber does `at_each` at each event.
+/// Returns the events while `step` runs, with a subscriber that calls `at_each` at each event.
 fn heard_with(at_each: impl Fn(&Heard) + Send + Sync + 'static, step: impl FnOnce()) -> Vec<Heard> {
     let log = Log::default();
     let capture = Capture {
@@ -96,7 +96,7 @@ fn messages(heard: &[Heard]) -> Vec<&str> {
     heard.iter().map(|event| event.message.as_str()).collect()
 }
 
-/// A pool without caches, and its number as events name it.
+/// Returns a pool without caches, and its number in events.
 fn cacheless() -> (Pool, u64) {
     let pool = Pool::builder().cache_limit(0).build().unwrap();
     let debug = format!("{pool:?}");
@@ -105,7 +105,7 @@ fn cacheless() -> (Pool, u64) {
 }
 
 #[test]
-fn mappings_and_regions_are_told_when_they_come_and_go() {
+fn mappings_and_regions_emit_events() {
     let (pool, number) = cacheless();
     let log = heard(|| {
         drop(pool.alloc(MIB));
@@ -173,7 +173,7 @@ fn a_fast_path_tells_nothing() {
 }
 
 #[test]
-fn a_limit_is_told_with_what_was_asked_for() {
+fn a_limit_emits_the_requested_length() {
     let pool = Pool::builder().limit(MIB).build().unwrap();
     let log = heard(|| {
         let _held = pool.alloc(MIB / 2);
@@ -194,10 +194,10 @@ fn a_limit_is_told_with_what_was_asked_for() {
 }
 
 #[test]
-fn a_refusal_of_the_system_is_told() {
+fn a_refusal_of_the_system_emits_an_event() {
     let (pool, _) = cacheless();
     let log = heard(|| {
-        // Longer than the address space has room for, and short enough to be asked for.
+        // Longer than the address space, and short enough to be a valid request.
         assert!(pool.try_alloc((1 << 47) - (1 << 22)).is_err());
     });
     assert_eq!(messages(&log).last(), Some(&"system refused"), "{log:?}");
@@ -236,10 +236,10 @@ fn uses_the_pool_it_hears_of(pool: Pool) {
     assert_eq!(pool.usage().external, 0);
 }
 
-/// A global default is called again for what it causes itself: `tracing` keeps only scoped ones from that.
+/// `tracing` prevents recursion for scoped subscribers only; for a global one this crate must.
 #[test]
-fn what_a_global_subscriber_causes_is_not_told_to_it() {
-    isolated("what_a_global_subscriber_causes_is_not_told_to_it", || {
+fn events_of_a_global_subscriber_are_suppressed() {
+    isolated("events_of_a_global_subscriber_are_suppressed", || {
         let (pool, _) = cacheless();
         let (log, used) = (Log::default(), pool.clone());
         let capture = Capture {
@@ -282,7 +282,7 @@ fn a_subscriber_that_panics_changes_nothing() {
 }
 
 #[test]
-fn the_end_of_a_thread_and_of_a_pool_is_told() {
+fn the_end_of_a_thread_and_of_a_pool_emits_events() {
     let log = Log::default();
     let capture = Capture {
         log: log.clone(),
@@ -292,7 +292,7 @@ fn the_end_of_a_thread_and_of_a_pool_is_told() {
     let (pool, number) = cacheless();
     let (taken, other) = (pool.clone(), dispatch.clone());
     let thread = thread::spawn(move || {
-        // Not `with_default`, which would be over before the thread's local cache is.
+        // Not `with_default`, which would end before the thread cache is destroyed.
         std::mem::forget(tracing::dispatcher::set_default(&other));
         drop(taken.alloc(100));
     });
@@ -310,7 +310,7 @@ fn the_end_of_a_thread_and_of_a_pool_is_told() {
 }
 
 #[test]
-fn without_interest_nothing_is_told() {
+fn without_interest_there_are_no_events() {
     let log = Log::default();
     let deaf = Deaf(Capture {
         log: log.clone(),
@@ -321,7 +321,7 @@ fn without_interest_nothing_is_told() {
     assert_eq!(*log.lock().unwrap(), []);
 }
 
-/// Remembers events, and wants none below an error.
+/// Records events, and is interested in errors only.
 struct Deaf<F>(Capture<F>);
 
 impl<F: Fn(&Heard) + Send + Sync + 'static> Subscriber for Deaf<F> {

@@ -7,7 +7,7 @@ use common::{MIB, SLAB, fresh_pool, is_all, is_zero, stamp};
 use slabuf::{Buffer, Pool};
 use zeroize::{Zeroize, Zeroizing};
 
-/// All of a buffer's memory, whatever its start and length are.
+/// Returns all memory of a buffer, with what `advance` skipped and the spare capacity.
 fn memory(mut buffer: Buffer) -> Buffer {
     buffer.advance(buffer.len());
     buffer.set_len(buffer.capacity());
@@ -51,7 +51,7 @@ fn what_was_never_written_is_not_touched() {
     let before = slabuf::memory_usage().rss;
     buffer.zeroize();
     let after = slabuf::memory_usage().rss;
-    // Other tests of this process run meanwhile, with a few MiB.
+    // Other tests of this process use a few MiB at the same time.
     assert!(after < before + 64 * MIB as u64, "{before} {after}");
     buffer.set_len(6);
     assert_eq!(buffer, [0; 6]);
@@ -64,7 +64,7 @@ fn zeroizing_wipes_at_the_drop() {
     secret[0] = 1;
     let address = secret.as_ptr();
     drop(secret);
-    // The slot dropped last is the next to be taken.
+    // The slot freed last is allocated next.
     let stale = pool.alloc_unsafe(1000);
     assert_eq!(stale.as_ptr(), address);
     assert!(is_zero(&stale));

@@ -1,5 +1,5 @@
-//! Follows every relative link: in the Markdown files, as a source host shows them, and in the pages that
-//! rustdoc generated.
+//! Follows every relative link: in the Markdown files, as a source host shows them, and in the
+//! pages that rustdoc generated.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 /// Pages written for rustdoc alone so far: their links to items do not resolve on a source host.
 const RUSTDOC_ONLY: &[&str] = &["docs/coming_from.md"];
 
-/// Beginnings of links that rustdoc resolves only if it documents other crates, too: to items of these crates, and
-/// in text that it copies from them. docs.rs resolves them.
+/// Beginnings of links that rustdoc resolves only if it documents other crates, too: to items of
+/// these crates, and in text that it copies from them. docs.rs resolves them.
 const OTHER_CRATES: &[&str] = &[
     "bytes::",
     "zeroize::",

@@ -1,5 +1,5 @@
-//! What Node.js documents, tests or has had reported about its `Buffer` memory, as tests of ours.
-//! What it does to the resident size is in `rss.rs`.
+//! Properties of Node.js's `Buffer` memory that its documentation, tests or bug reports mention,
+//! tested here. Effects on the resident size are in `rss.rs`.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn array_buffers(pool: &Pool) -> usize {
 
 // ---- pool ----
 
-/// The classic rule divides small from large at 8 KiB.
+/// Node's rule: buffers up to 8 KiB are small.
 #[test]
 fn eight_kib_divides_small_from_large() {
     let pool = fresh_pool();
@@ -28,7 +28,7 @@ fn eight_kib_divides_small_from_large() {
     assert!(!pool.alloc_unsafe(SLAB + 1).is_pooled());
 }
 
-/// A slab is allocated beforehand and split afterwards: sixteen buffers of 100 bytes lie within one.
+/// A slab is allocated as a whole and divided: sixteen buffers of 100 bytes are in the same one.
 #[test]
 fn sixteen_buffers_share_a_slab() {
     let pool = fresh_pool();
@@ -47,7 +47,7 @@ fn sixteen_buffers_share_a_slab() {
     assert_eq!(array_buffers(&pool), SLAB);
 }
 
-/// 64 buffers of 128 bytes, taken and dropped over and over, keep to four slabs.
+/// 64 buffers of 128 bytes, allocated and freed repeatedly, use at most four slabs.
 #[test]
 fn slots_are_reused_before_new_slabs_are_touched() {
     let pool = fresh_pool();
@@ -73,8 +73,8 @@ fn offsets_are_aligned() {
     assert_apart(&live);
 }
 
-/// `alloc_unsafe_slow` never takes from a slab, and does not disturb the slab others take from: once it moved the
-/// pool's offset, and the next buffer lay out of bounds.
+/// `alloc_unsafe_slow` never uses a slab and does not disturb the current slab. In Node it once
+/// moved the offset of the pool, and the next buffer was out of bounds.
 #[test]
 fn an_unpooled_request_leaves_the_slab_alone() {
     let pool = fresh_pool();
@@ -90,7 +90,7 @@ fn an_unpooled_request_leaves_the_slab_alone() {
     assert_eq!(pool.usage().slabs_partial + pool.usage().slabs_full, 1);
 }
 
-/// Nothing is reused before every view of it is gone.
+/// Memory is not reused before its last view is dropped.
 #[test]
 fn memory_waits_for_its_last_view() {
     let pool = fresh_pool();
@@ -110,7 +110,8 @@ fn memory_waits_for_its_last_view() {
 
 // ---- counters ----
 
-/// `arrayBuffers` rises by the length asked for, not rounded to pages, and falls by the same; views add nothing.
+/// `arrayBuffers` grows and shrinks by the requested length, not rounded to pages; views add
+/// nothing.
 #[test]
 fn array_buffers_counts_the_length_asked_for() {
     let pool = fresh_pool();
@@ -128,7 +129,7 @@ fn array_buffers_counts_the_length_asked_for() {
     }
 }
 
-/// No constructor is missed by the counters; once, some were.
+/// The counters include every constructor. Node once missed some.
 #[test]
 fn array_buffers_counts_every_constructor() {
     for constructor in CONSTRUCTORS {
@@ -144,7 +145,7 @@ fn array_buffers_counts_every_constructor() {
     }
 }
 
-/// The counters move only after success.
+/// Failed requests do not change the counters.
 #[test]
 fn a_failed_request_counts_nothing() {
     let pool = fresh_pool();
@@ -173,7 +174,7 @@ fn a_slab_counts_once() {
     assert_all_home(&pool);
 }
 
-/// `external` includes `arrayBuffers`, at every moment.
+/// `external` includes `arrayBuffers` at all times.
 #[test]
 fn external_includes_array_buffers() {
     let pool = fresh_pool();
@@ -190,7 +191,7 @@ fn external_includes_array_buffers() {
     }
 }
 
-/// The figures of the process are the sums of its pools'.
+/// The counters of the process are the sums over its pools.
 #[test]
 fn the_process_figure_is_the_sum_of_the_pools() {
     isolated("the_process_figure_is_the_sum_of_the_pools", || {
@@ -219,7 +220,8 @@ fn the_process_figure_is_the_sum_of_the_pools() {
     });
 }
 
-/// `os.totalmem` is MemTotal and `os.freemem` is MemAvailable; the constrained figures respect the total.
+/// `os.totalmem` is MemTotal and `os.freemem` is MemAvailable; constrained memory is at most the
+/// total.
 #[test]
 #[cfg(target_os = "linux")]
 fn system_figures_are_the_kernels() {
@@ -240,7 +242,8 @@ fn system_figures_are_the_kernels() {
 
 // ---- zeroing ----
 
-/// `alloc` straight after `alloc_unsafe` is zero, with every small size: once a flag was left set, and it was dirty.
+/// `alloc` directly after `alloc_unsafe` is zeroed for every small size. In Node a stale flag once
+/// prevented it.
 #[test]
 fn alloc_after_alloc_unsafe_is_zero_for_every_small_size() {
     let pool = fresh_pool();
@@ -250,7 +253,7 @@ fn alloc_after_alloc_unsafe_is_zero_for_every_small_size() {
     }
 }
 
-/// `alloc` straight after `alloc_unsafe` is zero for large sizes too, up to 64 MiB.
+/// `alloc` directly after `alloc_unsafe` is zeroed for large sizes too, up to 64 MiB.
 #[test]
 fn alloc_after_alloc_unsafe_is_zero_up_to_64_mib() {
     let pool = fresh_pool();
@@ -266,7 +269,7 @@ fn alloc_after_alloc_unsafe_is_zero_up_to_64_mib() {
     }
 }
 
-/// A fill never comes from stale memory that could show, with any constructor that fills.
+/// No constructor that fills shows stale bytes.
 #[test]
 fn no_stale_byte_shows_in_a_filled_buffer() {
     let pool = fresh_pool();
@@ -280,7 +283,7 @@ fn no_stale_byte_shows_in_a_filled_buffer() {
     }
 }
 
-/// `alloc_unsafe` of the size just dropped gives the same slot, with its bytes as they were.
+/// `alloc_unsafe` of the length just freed returns the same slot with unchanged bytes.
 #[test]
 fn alloc_unsafe_shows_the_stale_bytes() {
     let pool = fresh_pool();
@@ -295,7 +298,7 @@ fn alloc_unsafe_shows_the_stale_bytes() {
 
 // ---- filling and concatenating ----
 
-/// The pattern repeats and is cut, inside a character too.
+/// The pattern repeats and is cut, possibly inside a character.
 #[test]
 fn the_pattern_repeats_and_is_cut() {
     assert_eq!(Buffer::alloc_filled(5, "é"), [0xC3, 0xA9, 0xC3, 0xA9, 0xC3]);
@@ -320,7 +323,8 @@ fn the_pattern_repeats_and_is_cut() {
     }
 }
 
-/// `concat` of nothing is zeros; to fewer bytes it is cut; to more, the rest is zero and never stale.
+/// `concat` of nothing is zeros; to fewer bytes it is cut; to more, the rest is zero and never
+/// stale.
 #[test]
 fn concat_cuts_or_fills_with_zeros() {
     let pool = fresh_pool();
@@ -349,9 +353,10 @@ fn a_single_part_is_copied() {
     assert_eq!(whole, b"single");
 }
 
-// ---- what its users report ----
+// ---- reports of Node's users ----
 
-/// The classic test: a 4-byte buffer kept, three of 4,000 bytes dropped, a thousand times, once held 7 MB for 4 KB.
+/// A 4-byte buffer kept, three of 4,000 bytes freed, a thousand times: in Node this held 7 MB for 4
+/// KB.
 #[test]
 fn a_small_survivor_holds_its_slot_only() {
     let pool = fresh_pool();
@@ -367,7 +372,7 @@ fn a_small_survivor_holds_its_slot_only() {
     assert!(grown <= 1000 * 16 + SLAB, "{grown} bytes for 4,000");
 }
 
-/// A buffer shows its own slot and no other's bytes: `readFileSync().buffer` was the whole slab.
+/// A buffer exposes only its own slot. In Node, `readFileSync().buffer` was the whole slab.
 #[test]
 fn no_buffer_shows_its_neighbours() {
     let pool = fresh_pool();

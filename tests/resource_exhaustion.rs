@@ -1,4 +1,4 @@
-//! No memory, no map areas, forks, panics: each is an error or nothing at all.
+//! Exhausted memory, exhausted map areas, forks and panics: an error, or no effect.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use common::{KIB, MIB, assert_all_home, fresh_pool, holds_stamp, stamp};
 use slabuf::{Buffer, Pool};
 
-/// Takes and drops buffers of all kinds that keep what is written to them.
+/// Allocates and frees buffers of all kinds and checks their contents.
 fn works_on(pool: &Pool) {
     let lengths = [0, 1, 100, 3000, 8 * KIB, 9000, 100 * KIB, MIB];
     let mut row: Vec<Buffer> = lengths.map(|n| pool.alloc(n)).into();
@@ -29,8 +29,8 @@ mod linux {
     use super::works_on;
     use slabuf::{AllocError, Buffer, Pool};
 
-    /// Drops every second buffer, after which one like the last can be had again, and then half of the others, after
-    /// which all kinds can.
+    /// Frees every second buffer, then checks that one like the last can be allocated; then frees
+    /// half of the others, and checks all kinds.
     fn drop_some(pool: &Pool, buffers: &mut Vec<Buffer>) {
         let last = buffers.last().map_or(0, |buffer| buffer.len());
         let mut stays = false;
@@ -45,7 +45,7 @@ mod linux {
 
     // ---- No memory ----
 
-    /// A figure of /proc/self/status.
+    /// Returns a value of /proc/self/status.
     fn status(key: &str) -> usize {
         let text = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
         let line = text.lines().find_map(|line| line.strip_prefix(key));
@@ -55,7 +55,7 @@ mod linux {
 
     /// Lets this process map `more` bytes beyond what it has.
     fn limit_address_space(more: usize) {
-        // The stack grows within the same limit: its pages are had now.
+        // The stack grows within the same limit, so its pages are touched first.
         std::hint::black_box([1_u8; 256 * KIB]);
         let bytes = (status("VmSize") * KIB + more) as libc::rlim_t;
         let limit = libc::rlimit {
@@ -67,7 +67,8 @@ mod linux {
         assert_eq!(result, 0);
     }
 
-    /// Takes buffers of each length in turn until the first error of each. Allocates nothing else.
+    /// Allocates buffers of each length in turn until the first error of each. Allocates nothing
+    /// else.
     fn exhaust<const N: usize>(
         pool: &Pool,
         lengths: [usize; N],
@@ -84,7 +85,7 @@ mod linux {
         })
     }
 
-    /// Checks that each length met with its error, which names it.
+    /// Asserts that each length failed with an error that names it.
     fn assert_refused<const N: usize>(lengths: [usize; N], errors: [Option<AllocError>; N]) {
         for (requested, error) in lengths.into_iter().zip(errors) {
             let error = error.expect("the limit was met");
@@ -93,8 +94,8 @@ mod linux {
         }
     }
 
-    /// Under a limit of the address space, requests of every size fail with an error, and succeed again when others
-    /// were dropped.
+    /// With a limited address space, requests of every size fail with an error, and succeed again
+    /// after others are freed.
     #[test]
     fn no_memory_is_an_error() {
         isolated("linux::no_memory_is_an_error", || {
@@ -116,7 +117,7 @@ mod linux {
         });
     }
 
-    /// Growth that the system refuses leaves the buffer as it was.
+    /// Growth that the system refuses does not change the buffer.
     #[test]
     fn no_memory_to_grow_is_an_error() {
         isolated("linux::no_memory_to_grow_is_an_error", || {
@@ -139,8 +140,8 @@ mod linux {
 
     // ---- No map areas ----
 
-    /// Beyond the number of areas that the kernel gives a process, a request fails with an error; afterwards all of
-    /// the memory can be given back, and the pool works on.
+    /// Above the kernel's limit of map areas, a request fails with an error. Afterwards all memory
+    /// can be released, and the pool continues to work.
     #[test]
     fn no_map_areas_is_an_error() {
         const LEN: usize = 9000;
@@ -171,7 +172,7 @@ mod linux {
 
     // ---- Fork ----
 
-    /// One side of the fork: the buffers from before are whole, and the pools work.
+    /// Checks one side of the fork: earlier buffers are intact, and the pools work.
     fn live_on(pool: &Pool, mut row: Vec<Buffer>, seed: u64) {
         for buffer in &mut row {
             assert!(holds_stamp(buffer, 1), "{} bytes", buffer.len());
@@ -185,20 +186,21 @@ mod linux {
             buffer.grow(2 * len);
             assert!(holds_stamp(&buffer[..len], seed), "{len} bytes");
         }
-        // Joined by name: only then its caches are flushed.
+        // Joined explicitly, since its caches are flushed only then.
         std::thread::scope(|scope| scope.spawn(|| works_on(pool)).join()).expect("no panic");
         drop(row);
         assert_all_home(pool);
     }
 
-    /// Forks; runs `here` in the parent and `there` in the child, and waits for the child to be done.
+    /// Forks, runs `here` in the parent and `there` in the child, and waits for the child.
     fn fork(here: impl FnOnce(), there: impl FnOnce()) {
-        // SAFETY: whoever calls this has no other thread, or none that holds a lock.
+        // SAFETY: the caller's process has no other thread, or none that holds a lock.
         let child = unsafe { libc::fork() };
         assert!(child >= 0, "no fork");
         if child == 0 {
             let code = i32::from(catch_unwind(AssertUnwindSafe(there)).is_err());
-            // SAFETY: ends the process without the parent's exit handlers, as a forked child should.
+            // SAFETY: ends the process without the parent's exit handlers, as a forked child
+            // should.
             unsafe { libc::_exit(code) };
         }
         let result = catch_unwind(AssertUnwindSafe(here));
@@ -209,7 +211,7 @@ mod linux {
         assert!(result.is_ok(), "the parent failed");
     }
 
-    /// After a fork of a process with one thread, both sides have the buffers and pools to themselves.
+    /// After a fork of a process with one thread, both sides can use their buffers and pools.
     #[test]
     fn both_sides_of_a_fork_work_on() {
         let scenario = || {
@@ -225,7 +227,8 @@ mod linux {
                 || live_on(&pool, row.take(), 3),
             );
         };
-        // The test harness has a thread that waits for the test. The first fork leaves it behind.
+        // The test harness has a second thread, which does not exist in the child of the first
+        // fork.
         isolated("linux::both_sides_of_a_fork_work_on", || {
             fork(|| (), scenario)
         });
@@ -234,12 +237,12 @@ mod linux {
 
 // ---- Panics ----
 
-/// Unwinds as a panic does, without a message.
+/// Unwinds like a panic, without a message.
 fn give_up() -> ! {
     resume_unwind(Box::new("given up"))
 }
 
-/// Bytes whose look-up panics.
+/// Bytes whose dereference panics.
 struct Panics;
 
 impl AsRef<[u8]> for Panics {
@@ -248,7 +251,7 @@ impl AsRef<[u8]> for Panics {
     }
 }
 
-/// A panic between take and drop gives every buffer back.
+/// A panic between allocation and free returns every buffer.
 #[test]
 fn a_panic_loses_nothing() {
     let pool = fresh_pool();
@@ -284,7 +287,7 @@ fn a_panic_loses_nothing() {
     assert_all_home(&pool);
 }
 
-/// A thread that panics gives back its buffers and its caches.
+/// A thread that panics returns its buffers and its caches.
 #[test]
 fn a_panic_ends_a_thread_in_order() {
     let pool = fresh_pool();

@@ -1,5 +1,5 @@
-//! What buffers cost in resident memory, as the kernel counts it. Each scenario has a process of its own, and
-//! they run one at a time.
+//! The resident memory of buffers as the kernel counts it. Each scenario runs in a separate
+//! process, and the processes run one at a time.
 
 mod common;
 
@@ -10,14 +10,14 @@ use common::child::{figure, isolated_on_memory, resident, resident_above};
 use common::{KIB, MIB, Rng, fresh_pool, is_all};
 use slabuf::{Buffer, Pool, memory_usage};
 
-/// Buffers are taken from the global pool, as most programs do.
+/// Buffers are from the global pool, as in most programs.
 fn filled(len: usize) -> Buffer {
     let mut buffer = Buffer::alloc_unsafe(len);
     buffer.fill(0xA5);
     buffer
 }
 
-/// Prints how far the resident size is above `start` and checks that it is less than `bound`.
+/// Prints the growth of the resident size since `start` and asserts that it is below `bound`.
 fn check_above(start: usize, bound: usize, when: &str) {
     let above = resident_above(start);
     figure(&format!(
@@ -53,7 +53,8 @@ fn an_untouched_gib_costs_nothing() {
     });
 }
 
-/// Ten filled buffers of 100 MiB cost their size within 10 %, move the heap by less than 1 MiB, and go back.
+/// Ten filled buffers of 100 MiB cost their size within 10 %, change the heap by less than 1 MiB,
+/// and return it.
 #[test]
 fn large_buffers_cost_their_size_and_go_back() {
     isolated_on_memory(
@@ -134,7 +135,7 @@ fn two_survivors_in_a_hundred() {
     });
 }
 
-/// One thread takes and another drops a million buffers: what is held levels off.
+/// One thread allocates and another frees a million buffers: the resident size stays bounded.
 #[test]
 fn a_million_handed_over_level_off() {
     isolated_on_memory("a_million_handed_over_level_off", 1024 * MIB, |start| {
@@ -154,7 +155,8 @@ fn a_million_handed_over_level_off() {
         drop(sender);
         assert_eq!(dropper.join().ok(), Some(1_000_000));
         figure(&format!("KiB above the start after each 100,000: {held:?}"));
-        // Ten batches of 8,000 bytes are under way at most: 8 MB. The rest is what caches may keep.
+        // At most ten batches of 8,000-byte buffers are in transit: 8 MB. The caches may keep the
+        // rest.
         assert!(held.iter().all(|kib| *kib < 32 * KIB), "{held:?}");
         let (early, late) = (held[..5].iter().max(), held[5..].iter().max());
         assert!(
@@ -166,7 +168,7 @@ fn a_million_handed_over_level_off() {
     });
 }
 
-/// 300 short-lived threads leave less than 16 MiB.
+/// After 300 short-lived threads less than 16 MiB stay resident.
 #[test]
 fn short_lived_threads_leave_little() {
     isolated_on_memory("short_lived_threads_leave_little", 1024 * MIB, |start| {
@@ -190,7 +192,7 @@ fn short_lived_threads_leave_little() {
     });
 }
 
-/// 50 pools, each dropped before its 2,000 buffers, leave less than 4 MiB.
+/// After 50 pools, each dropped before its 2,000 buffers, less than 4 MiB stay resident.
 #[test]
 fn pools_dropped_before_their_buffers_leave_little() {
     isolated_on_memory(
@@ -212,8 +214,8 @@ fn pools_dropped_before_their_buffers_leave_little() {
     );
 }
 
-/// 150,000 live buffers of 9 to 12 KB, every second one dropped, then 75,000 of 20 KB: none fails, whatever the
-/// kernel's limit of map areas.
+/// 150,000 live buffers of 9 to 12 KB, every second one freed, then 75,000 of 20 KB: none fails,
+/// whatever the kernel's limit of map areas.
 #[test]
 fn many_large_buffers_do_not_run_out_of_map_areas() {
     isolated_on_memory(
@@ -253,23 +255,23 @@ fn many_large_buffers_do_not_run_out_of_map_areas() {
     );
 }
 
-/// Replacements in the churn: six million, one million where the code is not optimised.
+/// Number of random replacements: six million, or one million in debug builds.
 const REPLACEMENTS: usize = if cfg!(debug_assertions) {
     1_000_000
 } else {
     6_000_000
 };
 
-/// 100,000 live buffers of 16 to 8,191 bytes, every doubling as likely, replaced at random: what is resident is at
-/// most 1.30 times what is live.
+/// 100,000 live buffers of 16 to 8,191 bytes, each doubling equally likely, replaced at random: the
+/// resident size is at most 1.30 times the live bytes.
 #[test]
 fn churn_stays_compact() {
     isolated_on_memory("churn_stays_compact", 1024 * MIB, |_| {
         let mut rng = Rng::new(42);
-        // The list itself is no buffer: its pages are written before the start is taken.
+        // The list itself is not a buffer: its pages are written before the first measurement.
         let mut live: Vec<Option<Buffer>> = Vec::new();
         live.resize_with(100_000, || None);
-        let start = resident().expect("it was told before");
+        let start = resident().expect("the kernel reported it before");
         for slot in &mut live {
             *slot = Some(filled(rng.log_uniform(16, 8192)));
         }

@@ -1,4 +1,4 @@
-//! High-water and low-water mark.
+//! High-water and low-water marks.
 
 mod common;
 
@@ -26,7 +26,7 @@ fn exactly_the_mark_is_over() {
         assert!(!pool.is_over_high_water());
         held.push(pool.alloc(len));
         assert!(pool.is_over_high_water());
-        // Still allowed above the mark, and over until the low mark is reached.
+        // Allocation above the mark is allowed; "over" lasts until the low mark is reached.
         held.push(pool.alloc(len));
         while held.len() > 2 {
             held.pop();
@@ -70,7 +70,7 @@ fn every_way_a_buffer_changes_counts() {
 }
 
 #[test]
-fn drained_fires_once_for_all_who_wait() {
+fn drained_fires_once_for_all_waiters() {
     let pool = marked(100_000, 0);
     let count = Arc::<Count>::default();
     assert!(poll(pin!(pool.drained()), &count).is_ready(), "not over");
@@ -92,7 +92,7 @@ fn drained_fires_once_for_all_who_wait() {
         assert!(waits.join().unwrap());
     });
     assert_eq!(count.get(), 1);
-    // Filled again, but it has been drained since they came.
+    // Filled again, but the pool was drained after they began to wait.
     let _again = pool.alloc(100_000);
     assert!(poll(one.as_mut(), &count).is_ready());
     assert!(poll(unpolled.as_mut(), &count).is_ready());
@@ -130,12 +130,12 @@ fn marks_have_bounds() {
     }
 }
 
-/// Growing makes room for more than was asked for, which is not live.
+/// Growing reserves more than was requested; the surplus does not count as live.
 #[test]
 fn the_room_behind_a_grown_buffer_does_not_count_for_the_mark() {
     for len in [8192, 10_000, 100_000] {
         let builder = Pool::builder().high_water_mark(5 * len / 2);
-        // With guard pages large buffers grow by a copy, beside which the old one is live for a moment.
+        // With guard pages large buffers grow by a copy; for a moment both are live.
         let pool = builder.low_water_mark(0).guard_pages(true).build().unwrap();
         let mut buffer = pool.alloc(len);
         buffer.reserve(buffer.capacity() - buffer.len() + 1);

@@ -1,4 +1,4 @@
-//! What was in a buffer stays out of sight: after the drop, across pools, and in messages.
+//! The contents of a buffer are not visible after its drop, in other pools, or in messages.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use common::{KIB, MIB, assert_all_home, fresh_pool, holds_stamp, is_zero, stamp};
 use slabuf::{Buffer, Pool};
 
-// ---- A look at all of the memory ----
+// ---- Searching the whole memory ----
 
 #[cfg(target_os = "linux")]
 mod dump {
@@ -24,7 +24,7 @@ mod dump {
 
     const HOUR: Duration = Duration::from_secs(3600);
     const SECRET: usize = 32;
-    /// What of the secret fits into the smallest buffer, and is searched for.
+    /// The part of the secret that fits into the smallest buffer, and is searched for.
     const NEEDLE: usize = 16;
     const LENGTHS: [usize; 12] = [
         16,
@@ -41,14 +41,14 @@ mod dump {
         16 * MIB,
     ];
 
-    /// A byte of the secret, made when it is asked for: nowhere in memory are two of them side by side, but where
+    /// Computes a byte of the secret. Two bytes of it are adjacent in memory only where
     /// a test writes them.
     fn secret(at: usize) -> u8 {
         const MASKED: [u8; SECRET] = *b"written nowhere as it is read...";
         MASKED[at] ^ black_box(0xA5)
     }
 
-    /// Writes the secret at the start, every so often, and at the end.
+    /// Writes the secret at the start, at intervals, and at the end.
     fn write_secret(bytes: &mut [u8]) {
         let step = (bytes.len() / 5).max(SECRET);
         let len = bytes.len();
@@ -60,7 +60,7 @@ mod dump {
         }
     }
 
-    /// A buffer with the secret in all of its capacity.
+    /// Allocates a buffer and fills its capacity with the secret.
     fn written(pool: &Pool, len: usize) -> Buffer {
         let mut buffer = pool.alloc_unsafe(len);
         buffer.set_len(buffer.capacity());
@@ -68,7 +68,7 @@ mod dump {
         buffer
     }
 
-    /// The writable mappings of no file, but for the main thread's stack.
+    /// Returns the writable anonymous mappings, except the stack of the main thread.
     fn anonymous() -> Vec<Range<u64>> {
         let maps = fs::read_to_string("/proc/self/maps").expect("Linux tells its mappings");
         let range = |line: &str| {
@@ -83,7 +83,7 @@ mod dump {
         maps.lines().filter_map(range).collect()
     }
 
-    /// How often the secret stands in this process' memory.
+    /// Returns the number of occurrences of the secret in the memory of this process.
     fn found() -> usize {
         let mut scratch = vec![0; MIB];
         let own = scratch.as_ptr_range();
@@ -95,7 +95,7 @@ mod dump {
             while at + NEEDLE as u64 <= range.end {
                 let len = scratch.len().min((range.end - at) as usize);
                 let piece = &mut scratch[..len];
-                // A mapping may be gone by now: the list's own memory, for one.
+                // A mapping may be gone by now, for example that of the list itself.
                 if memory.read_exact_at(piece, at).is_ok() {
                     let hits = hits(piece).map(|offset| at + offset as u64);
                     count += hits.filter(|hit| !own.contains(hit)).count();
@@ -106,7 +106,7 @@ mod dump {
         count
     }
 
-    /// Where the needle begins. Pages of zeros are passed over.
+    /// Returns the positions of the needle. Pages of zeros are skipped.
     fn hits(piece: &[u8]) -> impl Iterator<Item = usize> {
         const PAGE: usize = 4 * KIB;
         let starts = (piece.len() + 1).saturating_sub(NEEDLE);
@@ -124,7 +124,7 @@ mod dump {
         for len in LENGTHS {
             drop(written(pool, len));
         }
-        // Never in view as contents: beyond the length, and before the start.
+        // Never visible as contents: beyond the length, and before the start.
         for len in LENGTHS {
             let mut unseen = pool.with_capacity(len);
             write_secret(unseen.spare_capacity_mut());
@@ -138,7 +138,7 @@ mod dump {
         }
     }
 
-    /// So many that magazines overflow.
+    /// Enough for magazines to overflow.
     fn rows(pool: &Pool) -> Vec<Buffer> {
         let mut rows = Vec::new();
         for len in LENGTHS {
@@ -194,7 +194,8 @@ mod dump {
         ("freeze", frozen),
     ];
 
-    /// Runs the path in a pool of its own and counts the secrets that are left while the pool keeps its memory.
+    /// Runs the path in a new pool and counts the remaining secrets while the pool keeps its
+    /// memory.
     fn left_after(path: Path, zero_on_free: bool, guard_pages: bool) -> usize {
         let builder = Pool::builder().zero_on_free(zero_on_free).decay(HOUR);
         let pool = builder.guard_pages(guard_pages).build().expect("valid");
@@ -208,7 +209,7 @@ mod dump {
         left
     }
 
-    /// With `zero_on_free` no secret is left anywhere in the process, whatever way its memory went.
+    /// With `zero_on_free` no secret remains in the process, on any path of its memory.
     #[test]
     fn freed_secrets_are_gone() {
         child::isolated("dump::freed_secrets_are_gone", || {
@@ -226,7 +227,7 @@ mod dump {
         });
     }
 
-    /// Without `zero_on_free` the same search finds what was left.
+    /// Without `zero_on_free` the same search finds secrets.
     #[test]
     fn without_zeroing_secrets_are_found() {
         child::isolated("dump::without_zeroing_secrets_are_found", || {
@@ -241,7 +242,7 @@ mod dump {
 
 // ---- From pool to pool ----
 
-/// The memory of a pool, seen first, is zero: nothing comes from another pool, live or gone, but by the system.
+/// New memory of a pool is zero: memory moves between pools only through the system.
 #[test]
 fn pools_share_no_memory() {
     let lengths = [16, 100, 1000, 8 * KIB, 8 * KIB + 1, 100 * KIB, 3 * MIB];
@@ -264,7 +265,7 @@ fn pools_share_no_memory() {
                 let mut buffer = pool.alloc_unsafe(len);
                 buffer.set_len(buffer.capacity());
                 assert!(is_zero(&buffer), "{len} bytes are not the system's");
-                seen.push(buffer); // so that none is seen twice
+                seen.push(buffer); // so that no slot is read twice
             }
         }
     }
@@ -272,7 +273,7 @@ fn pools_share_no_memory() {
 
 // ---- From buffer to buffer ----
 
-/// Says another length each time it is asked.
+/// Returns a different length at each call.
 struct Lies(Cell<usize>);
 
 impl AsRef<[u8]> for Lies {
@@ -284,7 +285,7 @@ impl AsRef<[u8]> for Lies {
     }
 }
 
-/// Whatever lengths foreign code claims, nothing is written beyond the buffer.
+/// Nothing is written beyond the buffer, whatever lengths foreign code returns.
 #[test]
 fn lengths_that_change_do_no_harm() {
     let pool = fresh_pool();
@@ -303,7 +304,7 @@ fn lengths_that_change_do_no_harm() {
 
 // ---- Messages ----
 
-/// `Debug` shows lengths and figures, never contents.
+/// `Debug` prints lengths and counters, never contents.
 #[test]
 fn debug_shows_no_contents() {
     let pool = fresh_pool();
