@@ -1,6 +1,6 @@
-//! A cache whose values are outside the heap. `quick_cache` stores the keys and chooses what to evict;
-//! the values are buffers of a pool, frozen to `Bytes`. The cache has a bound in bytes and a time to live.
-//! Evicted and expired values free their memory at once.
+//! A cache whose values are outside the heap. `quick_cache` stores the keys and chooses what to
+//! evict; the values are buffers of a pool, frozen to `Bytes`. The cache has a bound in bytes and a
+//! time to live. Evicted and expired values free their memory at once.
 //!
 //! ```text
 //! cargo run --release --example cache                    # 2 GiB of values of 256 KiB
@@ -68,7 +68,8 @@ struct OffHeapCache {
 }
 
 impl OffHeapCache {
-    /// Creates a cache of at most `bound` bytes. `value_len` is the typical length of a value in bytes.
+    /// Creates a cache of at most `bound` bytes. `value_len` is the typical length of a value in
+    /// bytes.
     fn new(pool: Pool, bound: usize, value_len: usize, ttl: Duration) -> Outcome<Self> {
         let options = OptionsBuilder::new()
             .weight_capacity(bound as u64)
@@ -83,8 +84,8 @@ impl OffHeapCache {
         })
     }
 
-    /// Stores a value of `len` bytes written by `fill`. If the pool is at its limit, evicts others and
-    /// retries. Returns the number of evictions.
+    /// Stores a value of `len` bytes written by `fill`. If the pool is at its limit, evicts others
+    /// and retries. Returns the number of evictions.
     fn put(&self, key: u64, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<u64, AllocError> {
         let mut evictions = 0;
         let mut buffer = loop {
@@ -102,7 +103,8 @@ impl OffHeapCache {
         Ok(evictions)
     }
 
-    /// Evicts an eighth of the cache, or `len` bytes if that is more. Returns `false` if it was empty.
+    /// Evicts an eighth of the cache, or `len` bytes if that is more. Returns `false` if it was
+    /// empty.
     fn make_room(&self, len: usize) -> bool {
         let weight = self.values.weight();
         self.values
@@ -163,7 +165,8 @@ fn parse(arguments: Vec<OsString>) -> Result<Option<Options>, String> {
             unknown => return Err(text(unknown.unexpected())),
         }
     }
-    // The default is at most half of the available memory. 0 means that the system does not report it.
+    // The default is at most half of the available memory. 0 means that the system does not report
+    // it.
     let half = match system::available_memory() / 2 {
         0 => 2 << 30,
         half => usize::try_from(half).unwrap_or(usize::MAX),

@@ -1,5 +1,6 @@
-//! Compares an `Outbox` with a `BufWriter` and with one write per piece: number of write calls and time
-//! for ten million bytes in pieces of 100, to `/dev/null` and through a TCP socket to a reader thread.
+//! Compares an `Outbox` with a `BufWriter` and with one write per piece: number of write calls and
+//! time for ten million bytes in pieces of 100, to `/dev/null` and through a TCP socket to a reader
+//! thread.
 //!
 //! ```text
 //! cargo run --release --example outbox              # 100,000 pieces of 100 bytes

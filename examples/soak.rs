@@ -1,12 +1,14 @@
-//! A stress test of any duration: threads that start and end, lengths from 16 bytes to 4 MiB, buffers
-//! sent between threads, trims, several pools, requests that wait, pools dropped before their buffers.
+//! A stress test of any duration: threads that start and end, lengths from 16 bytes to 4 MiB,
+//! buffers sent between threads, trims, several pools, requests that wait, pools dropped before
+//! their buffers.
 //!
 //! ```text
 //! cargo run --release --example soak -- 300
 //! ```
 //!
-//! Every buffer holds a pattern that is checked when it is dropped. At the end all buffers are dropped
-//! and the counters are compared with zero. The exit code is 1 if a byte was wrong or memory is left.
+//! Every buffer holds a pattern that is checked when it is dropped. At the end all buffers are
+//! dropped and the counters are compared with zero. The exit code is 1 if a byte was wrong or
+//! memory is left.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -136,7 +138,8 @@ fn allocate((name, pool): &(&str, Pool), rng: &mut Rng) -> Option<Marked> {
     Some(Marked::new(buffer, rng.next()))
 }
 
-/// Runs a thread's steps. A buffer is dropped if the receiver's queue is full or the receiver has ended.
+/// Runs a thread's steps. A buffer is dropped if the receiver's queue is full or the receiver has
+/// ended.
 fn work((pools, senders): &Shared, inbox: Option<&Receiver<Marked>>, mut rng: Rng, steps: usize) {
     let mut held: Vec<Marked> = Vec::new();
     for _ in (0..steps).take_while(|_| !STOP.load(Relaxed)) {
@@ -191,7 +194,8 @@ fn start(shared: &Arc<Shared>, inbox: Option<Receiver<Marked>>) -> JoinHandle<()
     })
 }
 
-/// Runs the threads for `seconds`. When it returns, all have ended and all their buffers are dropped.
+/// Runs the threads for `seconds`. When it returns, all have ended and all their buffers are
+/// dropped.
 fn run(pools: &Pools, seconds: u64) -> io::Result<()> {
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..THREADS_EACH).map(|_| sync_channel(64)).unzip();
     let shared = Arc::new((pools.clone(), senders));

@@ -1,13 +1,13 @@
-//! Finds a leak with a sampled pool: the pool records one allocation in ten, and the tables show which
-//! call sites hold the live memory.
+//! Finds a leak with a sampled pool: the pool records one allocation in ten, and the tables show
+//! which call sites hold the live memory.
 //!
 //! ```text
 //! cargo run --release --example who_holds
 //! ```
 //!
-//! The program allocates request buffers in bursts and frees them. One request in a hundred also opens
-//! a session, and a bug keeps every session in a list for ever. The sessions hold few bytes, but each
-//! keeps a slab of 8 KiB in use nearly alone.
+//! The program allocates request buffers in bursts and frees them. One request in a hundred also
+//! opens a session, and a bug keeps every session in a list for ever. The sessions hold few bytes,
+//! but each keeps a slab of 8 KiB in use nearly alone.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -9,7 +9,8 @@ use crate::size;
 
 pub(crate) const DEFAULT_LIMIT: usize = 4 << 20;
 pub(crate) const DEFAULT_CHUNK: usize = 512 << 10;
-/// Each chunk has its own mapping of whole pages on any machine, so two chunks exactly fill a limit of two.
+/// Each chunk has its own mapping of whole pages on any machine, so two chunks exactly fill a limit
+/// of two.
 const CHUNK_STEP: usize = 64 << 10;
 const MAX_CHUNK: usize = 1 << 30;
 

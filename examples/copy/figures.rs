@@ -23,8 +23,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Creates the counters. From now on SIGINT and SIGTERM do not end the process; `check_signal` reports
-    /// them.
+    /// Creates the counters. From now on SIGINT and SIGTERM do not end the process; `check_signal`
+    /// reports them.
     pub(crate) fn new() -> io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM] {
@@ -58,7 +58,8 @@ impl Figures {
         self.done.fetch_add(len as u64, Relaxed);
     }
 
-    /// Records the peak of `external`. To be called after each allocation, since nothing else maps memory.
+    /// Records the peak of `external`. To be called after each allocation, since nothing else maps
+    /// memory.
     pub(crate) fn note_external(&self, pool: &Pool) {
         self.peak_external.fetch_max(pool.usage().external, Relaxed);
     }

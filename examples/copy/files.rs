@@ -1,4 +1,5 @@
-//! The two files: checks before the first read, and a destination that appears complete or not at all.
+//! The two files: checks before the first read, and a destination that appears complete or not at
+//! all.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{ErrorKind, Seek};
@@ -60,7 +61,8 @@ fn refuse_special(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
     }
 }
 
-/// A temporary file beside the destination; removed if it is dropped before [`finish`](Self::finish).
+/// A temporary file beside the destination; removed if it is dropped before
+/// [`finish`](Self::finish).
 pub(crate) struct Destination {
     /// The final path. Symbolic links are resolved, so that they stay links.
     path: PathBuf,
@@ -109,8 +111,8 @@ impl Destination {
             .map_err(Failure::at("read back", &self.path))
     }
 
-    /// Sets the source's permissions (without set-user-ID and similar bits, since the owner is not kept) and
-    /// renames the file to its final name.
+    /// Sets the source's permissions (without set-user-ID and similar bits, since the owner is not
+    /// kept) and renames the file to its final name.
     pub(crate) fn finish(self, source: &Source, fsync: bool) -> Result<(), Failure> {
         let mode = Permissions::from_mode(source.metadata.mode() & 0o777);
         self.file()

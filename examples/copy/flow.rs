@@ -1,5 +1,5 @@
-//! Reader, writer and comparer. The queue between two threads is unbounded; the pool's limit bounds its
-//! memory. A reader that is ahead waits at the limit until the other thread drops a buffer.
+//! Reader, writer and comparer. The queue between two threads is unbounded; the pool's limit bounds
+//! its memory. A reader that is ahead waits at the limit until the other thread drops a buffer.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -16,8 +16,9 @@ use crate::files::Named;
 /// Interval at which waiting threads check for a signal.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
-/// Bytes in one write. The kernel caches a write in memory blocks of up to its length. On a virtual machine
-/// that had returned its large blocks to the host, writes of 128 KiB took three times as long as of 64 KiB.
+/// Bytes in one write. The kernel caches a write in memory blocks of up to its length. On a virtual
+/// machine that had returned its large blocks to the host, writes of 128 KiB took three times as
+/// long as of 64 KiB.
 const PIECE: usize = 64 << 10;
 
 /// Reads the file to its end. Returns the time that it waited for memory.
@@ -109,7 +110,8 @@ fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Fa
     }
 }
 
-/// Compares the received buffers with the file, chunk by chunk. `scratch` has the length of a chunk.
+/// Compares the received buffers with the file, chunk by chunk. `scratch` has the length of a
+/// chunk.
 pub(crate) fn compare(
     (path, mut file): Named<'_>,
     queue: Receiver<Buffer>,

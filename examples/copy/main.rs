@@ -1,5 +1,6 @@
-//! Copies a file of any size in the memory of a few buffers. One thread reads, one writes. The pool's limit
-//! slows the faster thread: at the limit the reader waits until the writer drops a buffer.
+//! Copies a file of any size in the memory of a few buffers. One thread reads, one writes. The
+//! pool's limit slows the faster thread: at the limit the reader waits until the writer drops a
+//! buffer.
 //!
 //! ```text
 //! cargo run --release --example copy -- big.iso /mnt/backup/big.iso
@@ -7,7 +8,8 @@
 //! cargo run --release --example copy -- --no-backpressure --write-rate 100M big.iso slow.iso
 //! ```
 //!
-//! The last command shows the same without a limit: the queue, `external` and `rss` grow with the file.
+//! The last command shows the same without a limit: the queue, `external` and `rss` grow with the
+//! file.
 
 mod args;
 mod failure;

@@ -1,4 +1,5 @@
-//! Runs one flow: a reader thread, a consumer thread, and the calling thread, which shows the progress.
+//! Runs one flow: a reader thread, a consumer thread, and the calling thread, which shows the
+//! progress.
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;

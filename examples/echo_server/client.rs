@@ -1,4 +1,5 @@
-//! The load generator. Each connection sends a message, reads its echo, compares every byte, and repeats.
+//! The load generator. Each connection sends a message, reads its echo, compares every byte, and
+//! repeats.
 
 use crate::options::Options;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! Runs the pool's server and `BytesMut`'s alternately, each in a separate process with its own client.
+//! Runs the pool's server and `BytesMut`'s alternately, each in a separate process with its own
+//! client.
 
 use crate::figures::parse;
 use crate::options::Options;

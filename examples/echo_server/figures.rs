@@ -86,7 +86,8 @@ impl Figures {
         (usage.external, usage.in_use)
     }
 
-    /// Prints one line. `echoed` is the value of the counter at the previous line, `time` the time since.
+    /// Prints one line. `echoed` is the value of the counter at the previous line, `time` the time
+    /// since.
     fn print(&self, second: u64, echoed: u64, time: Duration) -> io::Result<()> {
         let (external, in_use) = self.sample();
         let requests = (self.echoed.load(Relaxed) - echoed) as f64 / self.message as f64;
@@ -104,8 +105,8 @@ impl Figures {
     }
 }
 
-/// A thread that samples the pool and prints a line each second, until it is stopped or the output is
-/// closed.
+/// A thread that samples the pool and prints a line each second, until it is stopped or the output
+/// is closed.
 pub(crate) struct Sampler {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -212,7 +213,8 @@ pub(crate) fn parse(line: &str) -> HashMap<&str, f64> {
         .collect()
 }
 
-/// Returns the peak resident memory of this process in bytes, or 0 if the system does not report it.
+/// Returns the peak resident memory of this process in bytes, or 0 if the system does not report
+/// it.
 fn peak_rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -8,9 +8,10 @@
 //! cargo run --release --example echo_server -- --compare 7   # both in turn, seven times, medians
 //! ```
 //!
-//! The server (`server.rs`) starts its load generator (`client.rs`) as a separate process, which compares
-//! every byte that it receives. Both use the loopback interface only and end by themselves. The exit code
-//! is 1 if a connection was dropped, a byte was wrong, or the pool exceeded its limit.
+//! The server (`server.rs`) starts its load generator (`client.rs`) as a separate process, which
+//! compares every byte that it receives. Both use the loopback interface only and end by
+//! themselves. The exit code is 1 if a connection was dropped, a byte was wrong, or the pool
+//! exceeded its limit.
 
 #[path = "../shared/cli.rs"]
 mod cli;

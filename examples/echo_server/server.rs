@@ -32,7 +32,8 @@ struct Server {
     figures: Arc<Figures>,
 }
 
-/// Serves one client process, prints a line per second and a report. Returns whether the run was correct.
+/// Serves one client process, prints a line per second and a report. Returns whether the run was
+/// correct.
 pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let pool = match options.bytes_mut {
         true => None,
@@ -152,8 +153,8 @@ impl Server {
     }
 
     /// Echoes with one buffer per turn. A turn allocates it when the socket is readable, so idle
-    /// connections hold none. It never waits for a second buffer, so turns cannot deadlock. The write
-    /// timeout frees the buffer if the client does not read.
+    /// connections hold none. It never waits for a second buffer, so turns cannot deadlock. The
+    /// write timeout frees the buffer if the client does not read.
     async fn echo_from_pool(&self, mut stream: TcpStream, pool: &Pool) -> io::Result<()> {
         stream.set_nodelay(true)?;
         loop {

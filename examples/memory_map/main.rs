@@ -6,8 +6,8 @@
 //! cargo run --release --example memory_map -- --watch 20
 //! ```
 //!
-//! The first command writes the drawing. The second shows the same pool at work for 20 seconds: in place
-//! on a terminal, else as one block of text per second.
+//! The first command writes the drawing. The second shows the same pool at work for 20 seconds: in
+//! place on a terminal, else as one block of text per second.
 
 #[path = "../shared/cli.rs"]
 mod cli;

@@ -76,7 +76,8 @@ fn show(pool: &Pool, stage: &Stage, time: Duration) -> io::Result<()> {
     while start.elapsed() < time {
         let text = screen(pool, stage.get(), start.elapsed());
         if in_place {
-            // Moves the cursor up to the previous block; each line is overwritten and its rest deleted.
+            // Moves the cursor up to the previous block; each line is overwritten and its rest
+            // deleted.
             if lines > 0 {
                 write!(out, "\x1b[{lines}A")?;
             }

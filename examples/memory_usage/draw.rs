@@ -28,8 +28,8 @@ const PLOT_WIDTH: f64 = 400.0;
 /// Left edges of the panels' plots.
 const LEFTS: [f64; 2] = [70.0, 560.0];
 
-/// Name, colour, stroke width and counter. Wide strokes come first, so that lines that coincide are all
-/// visible.
+/// Name, colour, stroke width and counter. Wide strokes come first, so that lines that coincide are
+/// all visible.
 type Line = (&'static str, &'static str, f64, fn(&MemoryUsage) -> u64);
 const LINES: [Line; 3] = [
     ("external (mapped by slabuf)", "#7db8ea", 9.0, |u| {
@@ -67,7 +67,8 @@ pub(crate) fn draw(title: &str, recordings: &[Recording; 2]) -> String {
     svg::document(WIDTH, HEIGHT, title, &out)
 }
 
-/// Returns the distance of grid lines in bytes: a power of two of MiB, four to eight lines below `peak`.
+/// Returns the distance of grid lines in bytes: a power of two of MiB, four to eight lines below
+/// `peak`.
 fn grid_unit(peak: u64) -> u64 {
     (peak / 4).max(1 << 20).next_power_of_two() / 2
 }

@@ -1,6 +1,6 @@
-//! The well-known experiment with Node.js's `Buffer`, on real memory. Fills fifteen large buffers and
-//! drops them: `rss` grows and falls, heapUsed does not change. Then the same with `Vec`, then small
-//! buffers and their slabs, then the cost of zeroing.
+//! The well-known experiment with Node.js's `Buffer`, on real memory. Fills fifteen large buffers
+//! and drops them: `rss` grows and falls, heapUsed does not change. Then the same with `Vec`, then
+//! small buffers and their slabs, then the cost of zeroing.
 //!
 //! ```text
 //! cargo run --release --example memory_usage                    # 15 buffers of 200 MiB

@@ -33,8 +33,8 @@ pub(crate) fn cost_of_zeroing(out: &mut impl Write) -> Outcome {
     Ok(())
 }
 
-/// Returns the time of one `alloc` and one `alloc_unsafe` of this length in ns. The rounds alternate,
-/// so that other load on the machine affects both.
+/// Returns the time of one `alloc` and one `alloc_unsafe` of this length in ns. The rounds
+/// alternate, so that other load on the machine affects both.
 fn compare_constructors(len: usize) -> (f64, f64) {
     let zeroed_count = iterations_for(len, Buffer::alloc);
     let stale_count = iterations_for(len, Buffer::alloc_unsafe);

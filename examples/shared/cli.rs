@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Parses the arguments, runs the example and returns its exit code: 2 for wrong arguments, 1 for an
-/// error of `run`, else what `run` returns. `parse` returns `None` if the user asks for help.
+/// Parses the arguments, runs the example and returns its exit code: 2 for wrong arguments, 1 for
+/// an error of `run`, else what `run` returns. `parse` returns `None` if the user asks for help.
 ///
 /// A closed pipe (`| head`) ends an example without an error.
 pub(crate) fn main<O>(
