@@ -1,4 +1,4 @@
-//! A buffer, and what it freezes into, against a `BytesMut`.
+//! Compares a buffer and its frozen views with a `BytesMut`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any settings: a pool that works, or the error that is promised.
+//! Any settings: a pool that works, or the documented error.
 
 #![no_main]
 

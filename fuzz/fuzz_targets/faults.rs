@@ -1,4 +1,4 @@
-//! As `ops`, on systems that refuse calls by a plan.
+//! The same as `ops`, on systems that refuse calls by a plan.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Programs of operations on several pools, against the bytes in a `Vec`.
+//! Programs of operations on several pools, compared with a `Vec<u8>`.
 
 #![no_main]
 

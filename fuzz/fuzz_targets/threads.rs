@@ -1,4 +1,4 @@
-//! Programs for several threads, which hand buffers over.
+//! Programs for several threads, which send buffers to each other.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Several pools and their buffers, and what must hold between any two operations.
+//! Several pools and their buffers, and the invariants between operations.
 
 use crate::model_buffer::ModelBuffer;
 use crate::oracle::{PoolOracle, Refusal};
@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Pools in a program, at most.
+/// Maximum number of pools in a program.
 const POOLS: usize = 3;
-/// Numbers that the pools of one program take: a multiple of seven, because of eight numbers in a row
-/// one is never used. So the places in the table that threads find pools by are the same in each run.
+/// Pool numbers that one program uses: a multiple of seven, because one of eight consecutive
+/// numbers is never used. So each run uses the same indices in the threads' tables of pools.
 const NUMBERS: usize = 14;
 
-/// The fake systems, one for each pool. They are used again by the next program, so that what one leaves
-/// behind is found at once.
+/// Returns the fake systems, one per pool. The next program reuses them, so that a leak is found at
+/// once.
 pub fn fakes() -> [&'static FakeOs; POOLS] {
     static FAKES: OnceLock<[&'static FakeOs; POOLS]> = OnceLock::new();
     *FAKES.get_or_init(|| std::array::from_fn(|_| FakeOs::leaked()))
@@ -28,18 +28,18 @@ pub struct PoolUnderTest {
     pub oracle: PoolOracle,
     /// Its handles: none if it is closed.
     pub handles: Vec<Pool>,
-    /// The system it lives on, unless that is the real one.
+    /// Its fake system, or `None` for the real one.
     pub fake: Option<&'static FakeOs>,
-    /// Whether calls were refused since all was in order last.
+    /// Whether calls were refused since the last check without refusals.
     pub faulty: bool,
 }
 
-/// What a set of buffers adds up to, for one pool.
+/// Sums over a set of buffers of one pool.
 #[derive(Debug, Default)]
 pub struct Sums {
-    /// Bytes of slots with live buffers, and lengths asked for.
+    /// Bytes of slots with live buffers, and requested lengths of large ones.
     pub in_use: u64,
-    /// Lengths asked for of large buffers.
+    /// Requested lengths of large buffers.
     pub large_live: u64,
     /// Bytes of their mappings.
     pub large_mapped: u64,
@@ -60,7 +60,7 @@ impl Sums {
             }
             if buffer.pooled {
                 self.in_use += buffer.size() as u64;
-                // A slot may lie in two slabs.
+                // A slot may extend over two slabs.
                 let (start, end) = buffer.extent;
                 let slab_size = oracle.settings.slab_size;
                 self.slabs.extend(start / slab_size..=(end - 1) / slab_size);
@@ -73,7 +73,7 @@ impl Sums {
     }
 }
 
-/// No two buffers share a byte.
+/// Asserts that no two buffers share a byte.
 pub fn check_apart(mut extents: Vec<(usize, usize)>) {
     extents.sort_unstable();
     for pair in extents.windows(2) {
@@ -81,7 +81,8 @@ pub fn check_apart(mut extents: Vec<(usize, usize)>) {
     }
 }
 
-/// Builds the pools; a second one whose number meets the first one's in the threads' tables if wanted.
+/// Builds the pools. If `collide`, the second pool has the same index as the first in the threads'
+/// tables.
 pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
     let mut pools = Vec::new();
     for number in 0..NUMBERS {
@@ -93,7 +94,7 @@ pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
             _ => None,
         };
         let Some((number, settings)) = wanted.and_then(|n| Some((n, *settings.get(n)?))) else {
-            // For its number alone.
+            // Created only to use up a number.
             drop(Pool::builder().build());
             continue;
         };
@@ -111,12 +112,12 @@ pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
 }
 
 impl PoolUnderTest {
-    /// A handle, unless the pool is closed.
+    /// Returns a handle, unless the pool is closed.
     pub fn handle(&self) -> Option<&Pool> {
         self.handles.first()
     }
 
-    /// What holds whatever buffers there are, also while other threads are at work.
+    /// Checks what holds with any buffers, also while other threads use the pool.
     pub fn check_bounds(&self) {
         let limit = self.oracle.settings.limit.unwrap_or(usize::MAX);
         if let Some(fake) = self.fake {
@@ -129,7 +130,7 @@ impl PoolUnderTest {
         }
     }
 
-    /// The figures are those of a recount. No other thread may be at work.
+    /// Compares the counters with a recount. No other thread may use the pool.
     pub fn check(&self, sums: &Sums) {
         self.check_bounds();
         let settings = &self.oracle.settings;
@@ -164,7 +165,8 @@ impl PoolUnderTest {
         }
     }
 
-    /// Over from the high mark on, and not at the low mark. Between them it depends on what was before.
+    /// Checks that the pool is over from the high mark on, and not over at the low mark. Between
+    /// them it depends on the past.
     fn check_marks(&self, pool: &Pool, usage: &PoolUsage) {
         let settings = &self.oracle.settings;
         let high = settings
@@ -179,7 +181,8 @@ impl PoolUnderTest {
         assert_eq!(pool.wait_drained(Duration::ZERO), !over);
     }
 
-    /// Trims the pool; what is left is what its buffers need. No other thread may hold slots.
+    /// Trims the pool and checks that only memory of live buffers is left. No other thread may hold
+    /// slots.
     pub fn trim(&self, sums: &Sums) {
         let Some(pool) = self.handle() else { return };
         let before = pool.usage();
@@ -205,8 +208,8 @@ impl PoolUnderTest {
         assert!(in_regions == 0 || slabs > 0, "{usage:?}");
     }
 
-    /// A request may be refused where there is a limit and the request does not fit, or where the system
-    /// was told to refuse.
+    /// Asserts that a refusal is allowed: the request does not fit into the limit, or the fault
+    /// plan of the system refuses a call.
     pub fn judge(&self, refusal: &Refusal, alone: bool) {
         let settings = &self.oracle.settings;
         match refusal.error {
@@ -221,7 +224,7 @@ impl PoolUnderTest {
                     self.check_does_not_fit(requested, limit);
                 }
             }
-            // Who waits for what fits into the empty pool.
+            // A wait for a request that fits into the empty pool.
             AllocError::TimedOut {
                 requested, limit, ..
             } => {
@@ -240,7 +243,7 @@ impl PoolUnderTest {
         }
     }
 
-    /// Before a request fails the caches give up what they hold.
+    /// Checks that the caches were emptied before the request failed.
     fn check_does_not_fit(&self, requested: usize, limit: usize) {
         let Some(pool) = self.handle() else { return };
         let usage = pool.usage();
@@ -255,7 +258,7 @@ impl PoolUnderTest {
         assert!(sum > limit, "{requested} refused with {usage:?}");
     }
 
-    /// From here on nothing is refused any more, and all is in order again.
+    /// Ends the refusals and checks that the pool recovers.
     pub fn heal(&mut self, sums: &Sums) {
         if let Some(fake) = self.fake {
             fake.set_fault(None);
@@ -267,7 +270,7 @@ impl PoolUnderTest {
         self.trim(sums);
     }
 
-    /// Ends the pool, whose buffers are gone: everything comes home.
+    /// Closes the pool, whose buffers are dropped, and checks that it leaks nothing.
     pub fn end(mut self) {
         let nothing = Sums::default();
         self.heal(&nothing);

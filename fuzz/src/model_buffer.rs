@@ -1,4 +1,4 @@
-//! One live buffer beside the bytes it must hold.
+//! One live buffer and its expected bytes.
 
 use crate::oracle::{PoolOracle, Refusal, repeated, thirds};
 use crate::program::{Change, Length, Make, Part};
@@ -9,30 +9,30 @@ use std::time::Duration;
 
 enum Held {
     Buffer(Buffer),
-    /// Each begins so many bytes behind the buffer's start.
+    /// Each view with its offset from the start of the buffer.
     Views(Vec<(Bytes, usize)>),
 }
 
 /// A live buffer, or views of one.
 pub struct ModelBuffer {
-    /// Of its pool.
+    /// The oracle of its pool.
     pub oracle: PoolOracle,
     held: Held,
-    /// What is known of the memory from the start on; the buffer's bytes first.
+    /// The known bytes from the start on: the contents first, then known spare capacity.
     known: Vec<u8>,
     len: usize,
-    /// How far the start has moved away from the first byte of the memory.
+    /// Distance of the start from the first byte of the memory.
     offset: usize,
-    /// Address of the first byte of its memory, and the byte behind the last.
+    /// Addresses of the first byte of its memory and of the end.
     pub extent: (usize, usize),
-    /// The length it is counted with if it is large.
+    /// The length with which it is counted if it is large.
     pub asked: usize,
     /// Whether its memory is a slot.
     pub pooled: bool,
 }
 
 impl ModelBuffer {
-    /// Takes a buffer of `n` bytes and checks what it is given.
+    /// Allocates a buffer of `n` bytes and checks its contents.
     pub fn take(
         pool: &Pool,
         oracle: PoolOracle,
@@ -42,7 +42,7 @@ impl ModelBuffer {
     ) -> Result<Self, Refusal> {
         let given = || oracle.fresh_bytes(turn, n);
         let (outcome, requested, known) = match make {
-            // Some wait, as long as it takes to find that there is no use in it.
+            // Some requests wait, with a timeout of zero.
             Make::Zeroed if n % 3 == 0 => {
                 let buffer = pool.alloc_timeout(n, Duration::ZERO);
                 (buffer, n, Some(vec![0; n]))
@@ -108,12 +108,12 @@ impl ModelBuffer {
         model
     }
 
-    /// Looks at the spare capacity of a new buffer.
+    /// Checks the spare capacity of a new buffer.
     pub fn peek(&mut self) {
         self.read_spare(self.oracle.settings.hides_stale_bytes());
     }
 
-    /// The contents are as they must be.
+    /// Checks the contents.
     pub fn verify(&self) {
         match &self.held {
             Held::Buffer(buffer) => {
@@ -129,17 +129,17 @@ impl ModelBuffer {
         }
     }
 
-    /// Whether nothing holds its memory any more.
+    /// Returns whether its memory is free.
     pub fn is_gone(&self) -> bool {
         matches!(&self.held, Held::Views(views) if views.is_empty())
     }
 
-    /// Bytes of its memory.
+    /// Returns the bytes of its memory.
     pub fn size(&self) -> usize {
         self.extent.1 - self.extent.0
     }
 
-    /// A copy of it in its pool.
+    /// Clones it in its pool.
     pub fn try_clone(&self) -> Result<Option<Self>, Refusal> {
         let Held::Buffer(buffer) = &self.held else {
             return Ok(None);
@@ -154,7 +154,7 @@ impl ModelBuffer {
         Ok(Some(model))
     }
 
-    /// Carries a change out on the buffer and on the bytes it must hold.
+    /// Applies a change to the buffer and to the expected bytes.
     pub fn change(&mut self, change: Change, turn: u8) -> Result<(), Refusal> {
         match change {
             Change::Freeze => self.freeze(),
@@ -184,7 +184,7 @@ impl ModelBuffer {
         }
     }
 
-    /// Notes where the memory is.
+    /// Records the address of the memory.
     fn locate(&mut self) {
         let offset = self.offset;
         let buffer = self.buffer();
@@ -194,7 +194,7 @@ impl ModelBuffer {
         self.extent = (start, end);
     }
 
-    /// What is known from `from` on is `bytes` now.
+    /// Sets the known bytes from `from` on.
     fn put(&mut self, from: usize, bytes: &[u8]) {
         let end = from + bytes.len();
         if self.known.len() < end {
@@ -203,7 +203,7 @@ impl ModelBuffer {
         self.known[from..end].copy_from_slice(bytes);
     }
 
-    /// Bytes up to `end` have come into view.
+    /// Checks bytes up to `end` that became visible.
     fn show(&mut self, end: usize, zero: bool) {
         let from = self.known.len();
         if end > from {
@@ -256,7 +256,8 @@ impl ModelBuffer {
                 let to = to.of(capacity);
                 let (start, was, owner) = std::mem::take(self.buffer()).into_raw_parts();
                 assert_eq!(was, len);
-                // SAFETY: the parts are those of one buffer, used once, and `to` is at most its capacity.
+                // SAFETY: the parts are those of one buffer, used once, and `to` is at most its
+                // capacity.
                 *self.buffer() = unsafe { Buffer::from_raw_parts(start, to, owner) };
                 self.len = to;
                 self.show(to, false);
@@ -269,14 +270,15 @@ impl ModelBuffer {
 
     fn advance(&mut self, count: Part) {
         let mut count = count.of(self.len);
-        // Whether a large buffer has moved is told by its start within its page; see `note_growth`.
+        // The offset of its start within its page shows whether a large buffer moved; see
+        // `note_growth`.
         if count > 0 && count < self.len && (self.offset + count).is_multiple_of(4096) {
             count -= 1;
         }
         self.buffer().advance(count);
         self.len -= count;
         if self.len == 0 {
-            // The start goes back to where the memory begins.
+            // The start returns to the first byte of the memory.
             self.offset = 0;
             self.known.clear();
         } else {
@@ -289,7 +291,7 @@ impl ModelBuffer {
         let (len, capacity) = (self.len, self.buffer().capacity());
         let before = (self.buffer().as_ptr(), capacity);
         let mut bytes = Vec::new();
-        // How many bytes are asked for, how long the buffer is then, and what the new bytes are.
+        // The requested bytes, the resulting length, and the new bytes.
         let (requested, new_len, outcome) = match change {
             Change::Grow(to) => {
                 bytes.resize(to.0.saturating_sub(len), 0);
@@ -357,8 +359,8 @@ impl ModelBuffer {
         Ok(())
     }
 
-    /// The capacity was too small for `requested` bytes: the bytes moved to the front, or the memory is
-    /// another, or longer. Only what is in view is sure to have been kept.
+    /// Records that the capacity was too small for `requested` bytes: the bytes moved to the front,
+    /// or to other or longer memory. Only the contents are certain to be kept.
     fn note_growth(&mut self, requested: usize) {
         self.known.truncate(self.len);
         let slid = self.offset >= self.len && requested <= self.size();

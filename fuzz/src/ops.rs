@@ -1,4 +1,4 @@
-//! Runs a program on one thread, and recounts after each step.
+//! Runs a program on one thread and recounts after each step.
 
 use crate::harness::{PoolUnderTest, Sums, build_pools, check_apart, fakes};
 use crate::model_buffer::ModelBuffer;
@@ -7,17 +7,17 @@ use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
 use slabuf::fake_os::Fault;
 use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
 
-/// Live buffers, at most.
+/// Maximum number of live buffers.
 const MAX_BUFFERS: usize = 48;
-/// Bytes that a program may ask for in all; what is over is cut to a small length.
+/// Total bytes that a program may request; further requests get a small length.
 const MAX_WORK: usize = 3 << 20;
-/// How many lengths that are huge a program may ask for beside the rest, if it may at all.
+/// Huge requests of a program, in bytes and in number, if it may make any.
 const HUGE: usize = 4 << 20;
 const MAX_HUGE: u32 = 3;
-/// Threads that a program may start: they take much longer than all other steps.
+/// Threads that a program may start: they take much longer than other steps.
 const MAX_THREADS: u32 = 2;
 
-/// The pools of a program and what is live.
+/// The pools of a program and its live buffers.
 pub struct Executor {
     pools: Vec<PoolUnderTest>,
     buffers: Vec<ModelBuffer>,
@@ -35,7 +35,7 @@ pub fn run(program: &Program) {
     executor.run(&program.steps);
 }
 
-/// Builds a pool of any settings, or sees the error that the documentation promises.
+/// Builds a pool with any settings, or checks the documented error.
 pub fn run_config(program: &ConfigProgram) {
     let settings = program.settings;
     let fake = fakes()[0];
@@ -81,7 +81,7 @@ pub fn run_config(program: &ConfigProgram) {
 }
 
 impl Executor {
-    /// An executor of steps on these pools.
+    /// Creates an executor of steps on these pools.
     pub fn new(pools: Vec<PoolUnderTest>) -> Self {
         Self {
             pools,
@@ -100,7 +100,7 @@ impl Executor {
         self.end();
     }
 
-    /// Any limit that is accepted leaves room for a buffer of one slab.
+    /// Checks that any accepted limit allows a buffer of one slab.
     fn run_from_first_buffer(mut self, steps: &[Step]) {
         let Length(len) = self.within_work(Length(self.pools[0].oracle.settings.slab_size));
         self.take(0, Make::Copied, Length(len), false);
@@ -122,7 +122,7 @@ impl Executor {
         usize::from(number).checked_rem(self.buffers.len())
     }
 
-    /// The length, or a small one if all the work is done.
+    /// Returns the length, or a small one if the program has requested its total.
     fn within_work(&mut self, len: Length) -> Length {
         if len.0 >= HUGE && self.huge_left > 0 {
             self.huge_left -= 1;
@@ -137,7 +137,7 @@ impl Executor {
         Length(len)
     }
 
-    /// Carries out one step, and checks what must hold after it.
+    /// Executes one step and checks the invariants.
     pub fn step(&mut self, step: Step) {
         self.turn = self.turn.wrapping_add(37);
         match step {
@@ -183,7 +183,7 @@ impl Executor {
         self.check();
     }
 
-    /// The figures of every pool are those of a recount, and no buffers share a byte.
+    /// Compares the counters of every pool with a recount; checks that no buffers share a byte.
     fn check(&self) {
         for number in 0..self.pools.len() {
             self.pools[number].check(&self.sums(number));
@@ -193,13 +193,13 @@ impl Executor {
 
     fn check_all(&self) {
         self.buffers.iter().for_each(ModelBuffer::verify);
-        // The process' figures are the sums of its pools', closed ones included.
+        // The counters of the process are the sums over its pools, with the closed ones.
         let mut external = Pool::global().usage().external;
         for pool in &self.pools {
             match (pool.fake, pool.handle()) {
                 (Some(fake), _) => external += fake.mapped() as u64,
                 (None, Some(handle)) => external += handle.usage().external,
-                // Nobody can say what a closed pool has of the real system.
+                // A closed pool on the real system cannot be inspected.
                 (None, None) => return,
             }
         }
@@ -231,7 +231,7 @@ impl Executor {
         }
     }
 
-    /// Lengths that no pool can give, and one that is too much for each pool with a limit.
+    /// Requests lengths that no pool can provide, and one above the limit.
     fn take_too_much(&self, pool: usize, which: u8) {
         const MAX_LEN: usize = (1 << 47) - (1 << 21);
         let this = &self.pools[pool];
@@ -264,7 +264,7 @@ impl Executor {
             Change::Resize(n, byte) => Change::Resize(self.within_work(n), byte),
             Change::Reserve(n) => Change::Reserve(self.within_work(n)),
             Change::Append(n) => Change::Append(self.within_work(n)),
-            // Byte by byte, and slow.
+            // Works byte by byte, which is slow.
             Change::AppendEach(n) => Change::AppendEach(Length(n.0 % 5000)),
             Change::Print(n) => Change::Print(self.within_work(n)),
             other => other,
@@ -298,7 +298,7 @@ impl Executor {
         Some(buffer)
     }
 
-    /// The thread that drops the buffer then ends, and leaves nothing in its local caches.
+    /// Drops the buffer on a thread that then ends and flushes its caches.
     fn drop_elsewhere(&mut self, buffer: u8) {
         if self.threads_left == 0 {
             return;
@@ -313,7 +313,8 @@ impl Executor {
 
     fn drop_handle(&mut self, pool: usize) {
         let this = &mut self.pools[pool];
-        // What the system will not take when a closed pool's last buffer goes, nobody offers it again.
+        // If the system refuses to unmap when the last buffer of a closed pool is dropped, there is
+        // no retry.
         if this.handles.len() > 1 || !this.faulty {
             this.handles.pop();
         }
@@ -329,7 +330,7 @@ impl Executor {
         }
     }
 
-    /// Drops everything, trims and closes the pools: nothing is left.
+    /// Drops everything, trims and closes the pools, and checks that nothing is left.
     fn end(mut self) {
         self.check_all();
         while let Some(buffer) = self.buffers.pop() {

@@ -1,32 +1,32 @@
-//! What a program knows of a pool, and the bytes that it writes there.
+//! What a program knows of a pool, and the bytes that it writes.
 
 use crate::settings::Settings;
 use slabuf::AllocError;
 
-/// What a program knows of the pool that a buffer is from.
+/// What a program knows of the pool of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOracle {
-    /// Its place among the program's pools.
+    /// Its index among the program's pools.
     pub number: usize,
     /// How it was built.
     pub settings: Settings,
 }
 
 impl PoolOracle {
-    /// A byte for this pool: every byte written into its buffers is 0 or has these two top bits, so that
-    /// bytes that come from another pool, or from anywhere else, are seen.
+    /// Marks a byte as this pool's: every byte written into its buffers is 0 or has these two top
+    /// bits, so that bytes from elsewhere are detected.
     pub fn mark(&self, byte: u8) -> u8 {
         ((self.number as u8 + 1) << 6) | (byte & 0x3F)
     }
 
-    /// `n` bytes to write, different ones each turn.
+    /// Returns `n` bytes to write, different in each turn.
     pub fn fresh_bytes(&self, turn: u8, n: usize) -> Vec<u8> {
         let block: [u8; 256] =
             std::array::from_fn(|i| self.mark((i as u8).wrapping_mul(31) ^ turn));
         repeated(&block, n)
     }
 
-    /// Stale bytes that come into view must be this pool's, or zero if the settings say so.
+    /// Asserts that visible stale bytes are this pool's, or zero if the settings require it.
     pub fn check_stale(&self, bytes: &[u8], zero: bool) {
         let mark = self.mark(0);
         let is_fine = |byte: &u8| *byte == 0 || (!zero && *byte & 0xC0 == mark);
@@ -39,7 +39,7 @@ impl PoolOracle {
                 }
                 wrong == 0
             };
-            // Most blocks are all zero or all written, which is seen without a look at each byte.
+            // Most blocks are all zero or all written, which needs no check of each byte.
             let (words, rest) = block.as_chunks();
             if *block == ZEROS[..block.len()]
                 || (!zero && all_marked(words) && rest.iter().all(is_fine))
@@ -54,11 +54,12 @@ impl PoolOracle {
     }
 }
 
-/// Bytes that are looked at together.
+/// Bytes that are checked together.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// The pattern again and again, `n` bytes in all. Instrumented code is slow byte by byte; this copies.
+/// Returns `n` bytes of the repeated pattern. Copies blocks, because instrumented code is slow byte
+/// by byte.
 pub fn repeated(pattern: &[u8], n: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(n);
     bytes.extend_from_slice(&pattern[..pattern.len().min(n)]);
@@ -68,7 +69,7 @@ pub fn repeated(pattern: &[u8], n: usize) -> Vec<u8> {
     bytes
 }
 
-/// Three parts, one of them empty.
+/// Splits the bytes into three parts, one of them empty.
 pub fn thirds(bytes: &[u8]) -> [&[u8]; 3] {
     let (head, tail) = bytes.split_at(bytes.len() / 3);
     [head, &[], tail]
@@ -77,8 +78,8 @@ pub fn thirds(bytes: &[u8]) -> [&[u8]; 3] {
 /// A request that was refused.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Why.
+    /// The error.
     pub error: AllocError,
-    /// The bytes that were asked for.
+    /// The requested bytes.
     pub requested: usize,
 }

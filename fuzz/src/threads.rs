@@ -1,4 +1,4 @@
-//! Runs a program on several threads, and recounts whenever all of them pause.
+//! Runs a program on several threads and recounts whenever all of them pause.
 
 use crate::harness::{PoolUnderTest, Sums, build_pools, check_apart};
 use crate::model_buffer::ModelBuffer;
@@ -9,15 +9,15 @@ use slabuf::Pool;
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 
-/// Live buffers of a thread, at most.
+/// Maximum number of live buffers of a thread.
 const MAX_BUFFERS: usize = 24;
-/// The longest buffer, in bytes; longer ones are cut to a small length.
+/// The longest buffer in bytes; longer requests get a small length.
 const MAX_LEN: usize = 1 << 20;
 
-/// What the threads share.
+/// The state that the threads share.
 struct Floor {
     pools: Vec<PoolUnderTest>,
-    /// Each thread's buffers while it pauses, and what was sent to it.
+    /// Each thread's buffers while it pauses, and the buffers sent to it.
     lockers: Vec<Mutex<Locker>>,
     /// Passed by all threads before and after each recount.
     barrier: Barrier,
@@ -56,7 +56,7 @@ pub fn run(program: &ThreadsProgram) {
     let handles: Vec<Vec<_>> = (0..count)
         .map(|_| pools.iter().map(|pool| pool.handle().cloned()).collect())
         .collect();
-    // Where the main thread keeps no handle, the pool ends when the threads have dropped theirs.
+    // If the main thread keeps no handle, the pool is closed when the threads have dropped theirs.
     for (pool, (_, kept)) in pools.iter_mut().zip(&program.pools) {
         if !kept {
             pool.handles.clear();
@@ -85,7 +85,7 @@ pub fn run(program: &ThreadsProgram) {
             floor.recount();
             floor.barrier.wait();
         }
-        // Joined one by one: a scope's end does not wait for the threads' destructors.
+        // Joined one by one, because the end of a scope does not wait for thread-local destructors.
         for thread in threads {
             thread.join().expect("no worker panics");
         }
@@ -98,7 +98,7 @@ fn open(locker: &Mutex<Locker>) -> std::sync::MutexGuard<'_, Locker> {
 }
 
 impl Floor {
-    /// All threads pause, with their buffers in their lockers and their magazines full of slots.
+    /// Checks the pools while all threads pause, with their buffers in their lockers.
     fn recount(&self) {
         let lockers: Vec<_> = self.lockers.iter().map(open).collect();
         let buffers = || lockers.iter().flat_map(|locker| locker.buffers());
@@ -108,7 +108,7 @@ impl Floor {
             if pool.handle().is_some() {
                 pool.check(&sums);
             } else {
-                // Perhaps a thread has a handle still, so the pool may keep what it likes.
+                // A thread may still have a handle, so the pool may keep memory.
                 pool.check_bounds();
             }
         }
@@ -116,7 +116,7 @@ impl Floor {
         check_apart(buffers().map(|buffer| buffer.extent).collect());
     }
 
-    /// The threads are gone and so are their local caches: what is left belongs to live buffers.
+    /// Checks after the threads have ended that only memory of live buffers is left.
     fn end(self) {
         let buffers = |locker: Mutex<Locker>| {
             let Locker { paused, inbox } =
@@ -152,7 +152,8 @@ impl Worker<'_> {
             self.floor.barrier.wait();
             self.buffers = std::mem::take(&mut open(&self.floor.lockers[self.number]).paused);
         }
-        // Every second thread ends with its buffers dropped; the others leave them to the main thread.
+        // Every second thread ends with its buffers dropped; the others leave them to the main
+        // thread.
         if self.number % 2 == 1 {
             open(&self.floor.lockers[self.number]).paused = self.buffers;
         }
@@ -199,7 +200,7 @@ impl Worker<'_> {
                     drop(self.pick(from));
                 }
             }
-            // Too slow here; sending does the same.
+            // Starting a thread is too slow here; sending has the same effect.
             Step::DropElsewhere(buffer) => self.send(buffer, self.number as u8 + 1),
             Step::Trim(pool) => {
                 if let Some(pool) = &self.handles[self.pool_of(pool)] {
@@ -267,7 +268,7 @@ impl Worker<'_> {
             Change::Resize(n, byte) => Change::Resize(cut(n), byte),
             Change::Reserve(n) => Change::Reserve(cut(n)),
             Change::Append(n) => Change::Append(cut(n)),
-            // Byte by byte, and slow.
+            // Works byte by byte, which is slow.
             Change::AppendEach(n) => Change::AppendEach(Length(n.0 % 5000)),
             Change::Print(n) => Change::Print(cut(n)),
             other => other,

@@ -1,4 +1,5 @@
-//! A buffer against a `BytesMut`: whatever is read and written, both hold the same and say the same.
+//! Compares a buffer with a `BytesMut`: both have the same contents and results after any
+//! operation.
 
 mod program;
 
@@ -11,9 +12,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::{IoSlice, Read, Write};
 
-/// Bytes that a program may write in all.
+/// Total bytes that a program may write.
 const MAX_WORK: usize = 2 << 20;
-/// Frozen pairs, at most, and pairs of parts.
+/// Maximum number of frozen pairs, and of pairs of parts.
 const MAX_FROZEN: usize = 12;
 
 /// The pair under test.
@@ -72,7 +73,7 @@ impl Pair {
         let n = if n > self.work_left { n % 256 } else { n };
         self.work_left -= n.min(self.work_left);
         let turn = self.turn;
-        // Text, so that it may be read as a string.
+        // ASCII, so that it can be read as a string.
         let block: [u8; 256] = std::array::from_fn(|i| ((i as u8).wrapping_mul(31) ^ turn) & 0x7F);
         let mut bytes = block.repeat(n / 256);
         bytes.extend_from_slice(&block[..n % 256]);

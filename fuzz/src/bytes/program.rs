@@ -3,7 +3,7 @@
 use crate::program::{Length, Part};
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-/// Operations in a program, at most.
+/// Maximum number of operations in a program.
 const MAX_STEPS: usize = 120;
 
 /// One operation on the pair.
@@ -11,25 +11,25 @@ const MAX_STEPS: usize = 120;
 pub enum Step {
     /// A `put_` of a number.
     PutNumber(u8, u64),
-    /// A write of so many bytes, by one of several ways.
+    /// A write of this number of bytes, by one of several methods.
     Put(u8, Length),
     /// `chunk_mut`, then `advance_mut`.
     PutInPlace(Part),
     /// A `get_` of a number, or a `try_get_`.
     GetNumber(u8),
-    /// A read of a part, by one of several ways.
+    /// A read of a part, by one of several methods.
     Get(u8, Part),
     /// A change of the length.
     Resize(u8, Length),
-    /// Freezes both; new ones take their place.
+    /// Freezes both and replaces them by new ones.
     Freeze,
     /// A change of a frozen pair.
     Frozen(u8, FrozenStep),
-    /// Splits the pair, or puts parts together.
+    /// Splits the pair, or joins parts.
     Split(u8, SplitStep),
 }
 
-/// What is done with parts of the pair.
+/// An operation on parts of the pair.
 #[derive(Clone, Copy, Debug)]
 pub enum SplitStep {
     /// `split_to`
@@ -38,7 +38,7 @@ pub enum SplitStep {
     Off(Part),
     /// `unsplit` of a part.
     Unsplit,
-    /// A part takes the pair's place, and the pair the part's.
+    /// Swaps the pair and a part.
     Swap,
     /// `freeze` of a part.
     Freeze,
@@ -63,16 +63,16 @@ pub enum FrozenStep {
     Clone,
     /// Drops the pair.
     Drop,
-    /// Back into a buffer that is written to.
+    /// Converts back into a writable buffer.
     Thaw,
 }
 
 /// A program on one buffer and one `BytesMut`.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// How much room there is in the beginning.
+    /// The initial capacity.
     pub capacity: Length,
-    /// What to do.
+    /// The operations.
     pub steps: Vec<Step>,
 }
 
