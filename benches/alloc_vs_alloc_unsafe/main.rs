@@ -1,8 +1,8 @@
 //! The cost of zeroing: `alloc` against `alloc_unsafe`, and the same for `Vec`.
 //!
-//! `cargo bench --bench alloc_vs_alloc_unsafe` measures, draws plots in `target/criterion`, and prints
-//! the medians as two tables. With `-- --plot PAGE.md FILE.svg` it measures nothing and draws the first
-//! of these tables, which the page contains.
+//! `cargo bench --bench alloc_vs_alloc_unsafe` measures, draws plots in `target/criterion`, and
+//! prints the medians as two tables. With `-- --plot PAGE.md FILE.svg` it measures nothing and
+//! draws the first of these tables, which the page contains.
 
 mod plot;
 mod table;
@@ -34,7 +34,8 @@ const LENGTHS: [usize; 13] = [
 /// The constructors, in the order of the tables.
 const CONSTRUCTORS: [&str; 4] = ["alloc", "alloc_unsafe", "vec![0; n]", "Vec::with_capacity"];
 
-/// The part of a buffer that is written before it is dropped. The names are those of criterion's groups.
+/// The part of a buffer that is written before it is dropped. The names are those of criterion's
+/// groups.
 const TOUCHES: [(&str, Touch); 2] = [("one_byte", Touch::OneByte), ("all_bytes", Touch::AllBytes)];
 
 #[derive(Clone, Copy)]

@@ -13,7 +13,8 @@ pub(crate) struct Point {
     pub(crate) alloc_unsafe: f64,
 }
 
-/// Reads the first table of a Markdown page whose head begins with the length and both constructors.
+/// Reads the first table of a Markdown page whose head begins with the length and both
+/// constructors.
 pub(crate) fn parse(page: &str) -> Vec<Point> {
     let mut lines = page.lines();
     let is_head = |line: &str| line.starts_with("| length | `alloc` | `alloc_unsafe` |");

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The highest throughput that is printed, in GB/s: about the rate at which a core fills its first-level cache.
+/// The highest throughput that is printed, in GB/s: about the rate at which a core fills its
+/// first-level cache.
 const BELIEVABLE: f64 = 200.0;
 
-/// Prints one table per group, of the medians written since `start`. A length that did not run for every
-/// constructor (because of a filter) has no row, and a group without rows no table.
+/// Prints one table per group, of the medians written since `start`. A length that did not run for
+/// every constructor (because of a filter) has no row, and a group without rows no table.
 pub(crate) fn print(groups: &[&str], constructors: &[&str], lengths: &[usize], start: SystemTime) {
     let Some(home) = criterion_home() else { return };
     for group in groups {
@@ -53,8 +54,8 @@ fn row(group: &Path, constructors: &[&str], len: usize, start: SystemTime) -> Op
     ))
 }
 
-/// Formats a time, and the throughput as length over time (one byte per ns is one GB/s). A throughput that
-/// no memory reaches only shows that the bytes were not accessed, and is omitted.
+/// Formats a time, and the throughput as length over time (one byte per ns is one GB/s). A
+/// throughput that no memory reaches only shows that the bytes were not accessed, and is omitted.
 fn cell(nanos: f64, len: usize) -> String {
     let throughput = len as f64 / nanos;
     let nanos = match nanos {
@@ -102,7 +103,8 @@ fn directory_name(name: &str) -> String {
     name.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_")
 }
 
-/// Returns criterion's directory: `CRITERION_HOME`, or the one beside the build directory of this program.
+/// Returns criterion's directory: `CRITERION_HOME`, or the one beside the build directory of this
+/// program.
 fn criterion_home() -> Option<PathBuf> {
     if let Some(home) = std::env::var_os("CRITERION_HOME") {
         return Some(PathBuf::from(home));

@@ -1,4 +1,5 @@
-//! A plot as SVG: one line per row, one mark per allocator, its cost as a multiple of the best peer's.
+//! A plot as SVG: one line per row, one mark per allocator, its cost as a multiple of the best
+//! peer's.
 
 use std::fmt::Write;
 
