@@ -3,7 +3,7 @@
 //!
 //! - [`Buffer`] is an owned, growable byte buffer. Small buffers are slots of 8 KiB slabs behind
 //!   thread-local magazines; large ones have their own memory mapping and grow without a copy.
-//!   [`Buffer::freeze`] makes it a [`bytes::Bytes`] of the same memory.
+//!   [`Buffer::freeze`] makes it a `bytes::Bytes` of the same memory.
 //! - [`Pool`] is an allocator with its own memory, counters and settings, such as a
 //!   [limit](PoolBuilder::limit) in bytes. At the limit a request fails, or it
 //!   [waits](Pool::alloc_timeout), blocking or [`async`](Pool::alloc_async), first in, first out.

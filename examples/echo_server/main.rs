@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! cargo run --release --example echo_server                  # ten seconds, a line per second
-//! cargo run --release --example echo_server -- --scarce      # slow clients: connections wait for memory
-//! cargo run --release --example echo_server -- --bytes-mut   # the same server, a BytesMut for each connection
-//! cargo run --release --example echo_server -- --compare 7   # both in turn, seven times, medians
+//! cargo run --release --example echo_server -- --scarce      # slow clients that wait for memory
+//! cargo run --release --example echo_server -- --bytes-mut   # the same with BytesMut
+//! cargo run --release --example echo_server -- --compare 7   # both, seven rounds, medians
 //! ```
 //!
 //! The server (`server.rs`) starts its load generator (`client.rs`) as a separate process, which
