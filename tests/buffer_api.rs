@@ -273,7 +273,7 @@ fn spare_capacity_is_shown_by_set_len() {
     }
 }
 
-/// `set_len` beyond the capacity panics and leaves the buffer as it was.
+/// `set_len` beyond the capacity panics and does not change the buffer.
 #[test]
 fn set_len_beyond_the_capacity_panics() {
     let pool = fresh_pool();

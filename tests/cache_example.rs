@@ -13,12 +13,12 @@ fn cache(arguments: &[&str]) -> Ended {
 /// Returns the last row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB.
 #[track_caller]
 fn row(ended: &Ended, step: &str) -> [f64; 5] {
-    let figures = |line: &str| -> Option<[f64; 5]> {
+    let values = |line: &str| -> Option<[f64; 5]> {
         let behind = line.trim_start().strip_prefix(step)?;
-        let figures = behind.split_whitespace().map(|figure| figure.parse().ok());
-        figures.collect::<Option<Vec<_>>>()?.try_into().ok()
+        let values = behind.split_whitespace().map(|value| value.parse().ok());
+        values.collect::<Option<Vec<_>>>()?.try_into().ok()
     };
-    let found = ended.stdout.lines().rev().find_map(figures);
+    let found = ended.stdout.lines().rev().find_map(values);
     found.unwrap_or_else(|| panic!("no row {step:?} in:\n{}", ended.stdout))
 }
 

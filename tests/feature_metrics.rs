@@ -50,7 +50,7 @@ fn a_pool_is_recorded_under_its_name_with_the_figures_it_has() {
     let (small, large) = (pool.alloc(100), pool.alloc(MIB));
     let heard = heard(|| ours::record_pool(&pool, "uploads"));
     let usage = pool.usage();
-    let figures = [
+    let counters = [
         ("external_bytes", usage.external),
         ("array_buffers_bytes", usage.array_buffers),
         ("in_use_bytes", usage.in_use),
@@ -58,9 +58,9 @@ fn a_pool_is_recorded_under_its_name_with_the_figures_it_has() {
         ("large_live_bytes", usage.large_live),
         ("large_cached_bytes", usage.large_cached),
     ];
-    for (name, figure) in figures {
+    for (name, value) in counters {
         let key = format!("slabuf_{name}{{pool=uploads}}");
-        assert_eq!(gauge(&heard, &key), figure as f64, "{name}");
+        assert_eq!(gauge(&heard, &key), value as f64, "{name}");
     }
     for (state, slabs) in [
         ("empty", usage.slabs_empty),

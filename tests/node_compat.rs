@@ -199,7 +199,7 @@ fn the_process_figure_is_the_sum_of_the_pools() {
         let mut live = Vec::new();
         for n in [0, 100, SLAB, SLAB + 1, 100_001, 5 * MIB] {
             live.extend(pools.iter().map(|pool| pool.alloc(n)));
-            let sum = |figure: fn(&Pool) -> u64| pools.iter().map(figure).sum::<u64>();
+            let sum = |value: fn(&Pool) -> u64| pools.iter().map(value).sum::<u64>();
             let process = memory_usage();
             assert_eq!(process.external, sum(|pool| pool.usage().external));
             assert_eq!(
@@ -230,7 +230,7 @@ fn system_figures_are_the_kernels() {
         let line = meminfo.lines().find(|line| line.starts_with(name));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
         kib.and_then(|kib| kib.parse::<u64>().ok())
-            .expect("a figure in KiB")
+            .expect("a value in KiB")
             * 1024
     };
     assert_eq!(system::total_memory(), kernel("MemTotal:"));

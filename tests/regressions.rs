@@ -21,7 +21,7 @@ fn what_foreign_code_wrote_past_the_length_is_zeroed() {
     let (start, len, owner) = pool.with_capacity(MIB).into_raw_parts();
     assert_eq!(len, 0);
     for offset in 0..MIB {
-        // SAFETY: below the capacity asked for, and the buffer is apart.
+        // SAFETY: below the requested capacity, and the buffer is in raw parts.
         let byte = unsafe { start.add(offset) };
         // SAFETY: as above.
         unsafe { byte.write(0xaa) };

@@ -49,8 +49,8 @@ mod linux {
     fn status(key: &str) -> usize {
         let text = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
         let line = text.lines().find_map(|line| line.strip_prefix(key));
-        let figure = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
-        figure.expect("a figure").parse().expect("a number")
+        let value = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
+        value.expect("a value").parse().expect("a number")
     }
 
     /// Lets this process map `more` bytes beyond what it has.

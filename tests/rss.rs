@@ -6,7 +6,7 @@ mod common;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use common::child::{figure, isolated_on_memory, resident, resident_above};
+use common::child::{isolated_on_memory, report, resident, resident_above};
 use common::{KIB, MIB, Rng, fresh_pool, is_all};
 use slabuf::{Buffer, Pool, memory_usage};
 
@@ -20,7 +20,7 @@ fn filled(len: usize) -> Buffer {
 /// Prints the growth of the resident size since `start` and asserts that it is below `bound`.
 fn check_above(start: usize, bound: usize, when: &str) {
     let above = resident_above(start);
-    figure(&format!(
+    report(&format!(
         "{when}: {} KiB above the start, bound {} KiB",
         above / KIB,
         bound / KIB
@@ -66,7 +66,7 @@ fn large_buffers_cost_their_size_and_go_back() {
             let live: Vec<Buffer> = (0..10).map(|_| filled(100 * MIB)).collect();
             let above = resident_above(start);
             let moved = memory_usage().heap_used.abs_diff(heap);
-            figure(&format!(
+            report(&format!(
                 "{} KiB for {} KiB, heap_used moved {moved} bytes",
                 above / KIB,
                 total / KIB
@@ -154,7 +154,7 @@ fn a_million_handed_over_level_off() {
         }
         drop(sender);
         assert_eq!(dropper.join().ok(), Some(1_000_000));
-        figure(&format!("KiB above the start after each 100,000: {held:?}"));
+        report(&format!("KiB above the start after each 100,000: {held:?}"));
         // At most ten batches of 8,000-byte buffers are in transit: 8 MB. The caches may keep the
         // rest.
         assert!(held.iter().all(|kib| *kib < 32 * KIB), "{held:?}");
@@ -247,7 +247,7 @@ fn many_large_buffers_do_not_run_out_of_map_areas() {
             }
             let areas =
                 std::fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
-            figure(&format!(
+            report(&format!(
                 "{areas} map areas for {} live buffers",
                 live.len()
             ));
@@ -281,7 +281,7 @@ fn churn_stays_compact() {
         }
         let live_bytes: usize = live.iter().flatten().map(|buffer| buffer.len()).sum();
         let ratio = resident_above(start) as f64 / live_bytes as f64;
-        figure(&format!(
+        report(&format!(
             "resident/live {ratio:.3} for {live_bytes} bytes after {REPLACEMENTS} replacements"
         ));
         assert!(

@@ -197,7 +197,7 @@ fn a_slab_goes_through_its_states() {
     assert_eq!(state_at(at), (SlabState::Empty, 0, 0));
     let region = pool.snapshot().regions.remove(0);
     let stale = region.slabs.iter().filter(|slab| !slab.clean).count();
-    assert_eq!(stale, 1, "all but the slab in use are given back");
+    assert_eq!(stale, 1, "all slabs but the one in use are released");
     drop(other);
 }
 
@@ -235,7 +235,7 @@ impl Drop for StopAtEnd<'_> {
 }
 
 #[test]
-fn others_may_go_on_meanwhile() {
+fn other_threads_may_use_the_pool_meanwhile() {
     let pool = Pool::builder().cache_limit(4 << 20).build().unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

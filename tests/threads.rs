@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use bytes::Bytes;
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{
     MIB, Rng, SLAB, assert_all_home, assert_apart, fresh_pool, holds_stamp, is_all, stamp,
 };
@@ -280,14 +280,14 @@ fn a_panic_loses_nothing() {
     for _ in 0..20 {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let _live = mixed(&pool, 2);
-            panic!("between take and drop");
+            panic!("between allocation and free");
         }));
         assert!(outcome.is_err());
         assert_eq!(pool.usage().in_use, 0);
         let inner = pool.clone();
         let thread = thread::spawn(move || {
             let _live = mixed(&inner, 2);
-            panic!("between take and drop");
+            panic!("between allocation and free");
         });
         assert!(thread.join().is_err());
     }
@@ -360,7 +360,7 @@ fn usage_and_trim_run_beside_other_threads() {
     threads
         .into_iter()
         .for_each(|thread| thread.join().expect("no panic"));
-    figure(&format!("{asked} times asked and trimmed"));
+    report(&format!("read and trimmed {asked} times"));
     assert_eq!(pool.usage().in_use, 0);
     assert_all_home(&pool);
 }

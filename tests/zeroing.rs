@@ -233,7 +233,7 @@ mod dump {
         child::isolated("dump::without_zeroing_secrets_are_found", || {
             for (name, path) in PATHS {
                 let left = left_after(path, false, false);
-                child::figure(&format!("{name}: {left} secrets left"));
+                child::report(&format!("{name}: {left} secrets left"));
                 assert!(left > 0, "{name}");
             }
         });

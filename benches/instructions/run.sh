@@ -67,7 +67,7 @@ fi
 
 awk '
     NR == FNR { kept[$1] = $2; next }
-    !($1 in kept) { printf "%-14s %8.1f  no figure is kept\n", $1, $2; failed = 1; next }
+    !($1 in kept) { printf "%-14s %8.1f  no count is stored\n", $1, $2; failed = 1; next }
     {
         change = ($2 / kept[$1] - 1) * 100
         verdict = change > 5 ? "FAIL" : "ok"

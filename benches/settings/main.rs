@@ -49,9 +49,9 @@ const COLUMNS: [Column; 8] = [
 ];
 
 fn main() {
-    let mut figures = vec![[const { Vec::new() }; COLUMNS.len()]; SETTINGS.len()];
+    let mut values = vec![[const { Vec::new() }; COLUMNS.len()]; SETTINGS.len()];
     for _ in 0..ROUNDS {
-        for ((_, setting), row) in SETTINGS.iter().zip(&mut figures) {
+        for ((_, setting), row) in SETTINGS.iter().zip(&mut values) {
             let pool = setting(Pool::builder()).build();
             let pool = pool.expect("settings of the table are valid");
             for ((_, measure), cell) in COLUMNS.iter().zip(row) {
@@ -64,23 +64,23 @@ fn main() {
     let heads: Vec<_> = COLUMNS.iter().map(|(head, _)| *head).collect();
     println!("| setting | {} |", heads.join(" | "));
     println!("|---|{}", "--:|".repeat(COLUMNS.len()));
-    for ((name, _), row) in SETTINGS.iter().zip(figures) {
+    for ((name, _), row) in SETTINGS.iter().zip(values) {
         let cells: Vec<_> = row.into_iter().map(|cell| show(median(cell))).collect();
         println!("| `{name}` | {} |", cells.join(" | "));
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Formats three digits.
-fn show(figure: f64) -> String {
-    match figure {
-        _ if figure < 10.0 => format!("{figure:.1}"),
-        _ if figure < 1000.0 => format!("{figure:.0}"),
-        _ => format!("{:.0}", (figure / 10.0).round() * 10.0),
+fn show(value: f64) -> String {
+    match value {
+        _ if value < 10.0 => format!("{value:.1}"),
+        _ if value < 1000.0 => format!("{value:.0}"),
+        _ => format!("{:.0}", (value / 10.0).round() * 10.0),
     }
 }
 

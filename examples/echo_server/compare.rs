@@ -1,7 +1,7 @@
 //! Runs the pool's server and `BytesMut`'s alternately, each in a separate process with its own
 //! client.
 
-use crate::figures::parse;
+use crate::counters::parse;
 use crate::options::Options;
 use std::env;
 use std::error::Error;
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options, rounds: usize) -> Result<bool, Box<dyn Erro
         options.limit,
         options.duration.as_secs()
     )?;
-    let mut figures: [[Vec<f64>; COLUMNS.len()]; 2] = Default::default();
+    let mut counters: [[Vec<f64>; COLUMNS.len()]; 2] = Default::default();
     let mut ratios = Vec::new();
     let mut good = true;
     for round in 0..rounds {
@@ -47,12 +47,12 @@ pub(crate) fn run(options: &Options, rounds: usize) -> Result<bool, Box<dyn Erro
             writeln!(out, "round {}: {name:<8} {line}", round + 1)?;
             rates[which] = number("rate");
             for (column, (_, key, unit)) in COLUMNS.iter().enumerate() {
-                figures[which][column].push(number(key) / unit);
+                counters[which][column].push(number(key) / unit);
             }
         }
         ratios.push(rates[0] / rates[1]);
     }
-    print_table(out, &mut figures)?;
+    print_table(out, &mut counters)?;
     writeln!(
         out,
         "\nrequests/s, slabuf to BytesMut, median of the rounds' ratios: {:.3}",
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options, rounds: usize) -> Result<bool, Box<dyn Erro
 
 fn print_table(
     out: &mut impl Write,
-    figures: &mut [[Vec<f64>; COLUMNS.len()]; 2],
+    counters: &mut [[Vec<f64>; COLUMNS.len()]; 2],
 ) -> io::Result<()> {
     let headings: String = COLUMNS
         .iter()
@@ -74,7 +74,7 @@ fn print_table(
         .iter()
         .map(|(name, ..)| format!("{}:|", "-".repeat(name.len() + 1)));
     writeln!(out, "|----------|{}", rules.collect::<String>())?;
-    for ((name, _), columns) in SERVERS.iter().zip(figures) {
+    for ((name, _), columns) in SERVERS.iter().zip(counters) {
         let cells = columns.iter_mut().zip(COLUMNS).map(|(all, (heading, ..))| {
             let number = median(all);
             let text = match number {

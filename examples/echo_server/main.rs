@@ -17,8 +17,8 @@
 mod cli;
 mod client;
 mod compare;
+mod counters;
 mod descriptors;
-mod figures;
 mod options;
 mod server;
 

@@ -1,6 +1,6 @@
 //! The server, with the pool or with `BytesMut`.
 
-use crate::figures::{Figures, Report, Sampler};
+use crate::counters::{Counters, Report, Sampler};
 use crate::options::Options;
 use bytes::BytesMut;
 use slabuf::{AllocError, Buffer, Pool};
@@ -29,7 +29,7 @@ struct Server {
     pool: Option<Pool>,
     read: usize,
     write_timeout: Duration,
-    figures: Arc<Figures>,
+    counters: Arc<Counters>,
 }
 
 /// Serves one client process, prints a line per second and a report. Returns whether the run was
@@ -46,12 +46,12 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     }
     let listener = listen(options)?;
     let port = listener.local_addr()?.port();
-    let figures = Arc::new(Figures::new(options, pool.clone()));
+    let counters = Arc::new(Counters::new(options, pool.clone()));
     let server = Arc::new(Server {
         pool,
         read: options.read,
         write_timeout: options.write_timeout,
-        figures: figures.clone(),
+        counters: counters.clone(),
     });
     writeln!(
         io::stdout(),
@@ -66,28 +66,28 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             ),
         }
     )?;
-    let sampler = Sampler::start(figures.clone());
+    let sampler = Sampler::start(counters.clone());
     let accepting = tokio::spawn(server.clone().accept(listener));
     let client = tokio::select! {
         client = load(options, port) => client,
-        () = output_closed(&figures) => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+        () = output_closed(&counters) => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
     };
     accepting.abort();
-    if figures.output_closed.load(Relaxed) {
+    if counters.output_closed.load(Relaxed) {
         // `select!` has dropped the future that owns the client, which kills the client.
         return client.map(|_| true);
     }
     let end = Instant::now() + CLOSING;
-    while figures.connections.load(Relaxed) > 0 && Instant::now() < end {
+    while counters.connections.load(Relaxed) > 0 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     sampler.stop();
-    Ok(Report::new(options, &figures, &client?).print()?)
+    Ok(Report::new(options, &counters, &client?).print()?)
 }
 
 /// Completes when the sampler could not print a line.
-async fn output_closed(figures: &Figures) {
-    while !figures.output_closed.load(Relaxed) {
+async fn output_closed(counters: &Counters) {
+    while !counters.output_closed.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -126,7 +126,7 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    self.figures.connected();
+                    self.counters.connected();
                     tokio::spawn(self.clone().serve(stream));
                 }
                 Err(error) => {
@@ -145,11 +145,11 @@ impl Server {
         match result {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.figures.cut.fetch_add(1, Relaxed);
+                self.counters.cut.fetch_add(1, Relaxed);
             }
             Err(error) => eprintln!("connection: {error}"),
         }
-        self.figures.connections.fetch_sub(1, Relaxed);
+        self.counters.connections.fetch_sub(1, Relaxed);
     }
 
     /// Echoes with one buffer per turn. A turn allocates it when the socket is readable, so idle
@@ -193,16 +193,16 @@ impl Server {
             return result;
         }
         let start = Instant::now();
-        self.figures.waiting.fetch_add(1, Relaxed);
+        self.counters.waiting.fetch_add(1, Relaxed);
         let result = future.await;
-        self.figures.waiting.fetch_sub(1, Relaxed);
-        self.figures.waited(start.elapsed());
+        self.counters.waiting.fetch_sub(1, Relaxed);
+        self.counters.waited(start.elapsed());
         result
     }
 
     async fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
         timeout(self.write_timeout, stream.write_all(bytes)).await??;
-        self.figures.echoed.fetch_add(bytes.len() as u64, Relaxed);
+        self.counters.echoed.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
     }
 }

@@ -197,7 +197,7 @@ fn draw_panel(out: &mut String, panel: &Panel, top: usize) -> usize {
     let bold = r#" font-weight="600""#;
     text(out, (MARGIN, top), 17, INK, bold, &panel.title);
     text(out, (MARGIN, top + 21), 14, INK, "", &panel.caption);
-    let figures = format!(
+    let counters = format!(
         "rss {} · external {} · in_use {} · cached {} · slabs: {} full, {} partial, {} empty",
         mib(panel.rss),
         mib(usage.external),
@@ -207,7 +207,7 @@ fn draw_panel(out: &mut String, panel: &Panel, top: usize) -> usize {
         grouped(usage.slabs_partial),
         grouped(usage.slabs_empty),
     );
-    text(out, (MARGIN, top + 41), 13, FAINT, "", &figures);
+    text(out, (MARGIN, top + 41), 13, FAINT, "", &counters);
     let regions = &panel.snapshot.regions;
     let is_of_spans = |region: &&RegionSnapshot| region.slabs.iter().any(|s| s.states().len() > 1);
     let spans = regions.iter().filter(is_of_spans).count();

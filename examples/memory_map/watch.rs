@@ -100,15 +100,15 @@ fn show(pool: &Pool, stage: &Stage, time: Duration) -> io::Result<()> {
 fn screen(pool: &Pool, stage: &str, time: Duration) -> String {
     let process = memory_usage();
     let mut text = format!("{:5.1} s  {stage}\n\n", time.as_secs_f64());
-    let figures = [
+    let counters = [
         ("rss", process.rss),
         ("heap_total", process.heap_total),
         ("heap_used", process.heap_used),
         ("external", process.external),
         ("array_buffers", process.array_buffers),
     ];
-    let most = figures.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
-    for (name, bytes) in figures {
+    let most = counters.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+    for (name, bytes) in counters {
         let bar = "█".repeat(share(bytes, most, BAR));
         let mib = bytes as f64 / f64::from(1 << 20);
         text += &format!("{name:<14}{mib:>8.1} MiB  {bar}\n");

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 const CHILD: &str = "SLABUF_TEST_CHILD";
-const FIGURE: &str = "figure: ";
+const REPORT: &str = "report: ";
 
 /// Returns whether [`run`] started this process for `test`.
 pub(crate) fn is_child(test: &str) -> bool {
@@ -41,8 +41,8 @@ pub(crate) fn isolated(test: &str, scenario: impl FnOnce()) {
     }
     let output = run(test);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    for (_, figure) in stdout.lines().filter_map(|line| line.split_once(FIGURE)) {
-        println!("{test}: {figure}");
+    for (_, report) in stdout.lines().filter_map(|line| line.split_once(REPORT)) {
+        println!("{test}: {report}");
     }
     assert!(
         output.status.success(),
@@ -53,8 +53,8 @@ pub(crate) fn isolated(test: &str, scenario: impl FnOnce()) {
 }
 
 /// Prints a measured value for the parent process, which prints it again.
-pub(crate) fn figure(text: &str) {
-    println!("{FIGURE}{text}");
+pub(crate) fn report(text: &str) {
+    println!("{REPORT}{text}");
 }
 
 /// Returns the resident bytes of this process, if the kernel reports them.

@@ -56,6 +56,6 @@ impl Ended {
         let number = behind.and_then(|text| text.split_whitespace().next());
         number
             .and_then(|number| number.parse().ok())
-            .unwrap_or_else(|| panic!("no figure {name:?} in:\n{}", self.stdout))
+            .unwrap_or_else(|| panic!("no number behind {name:?} in:\n{}", self.stdout))
     }
 }

@@ -101,11 +101,11 @@ fn in_new_process(allocator: &str, scenario: Scenario, scale: u32) -> Result<Foo
         )
     };
     let printed = String::from_utf8_lossy(&child.stdout);
-    let figures: Vec<u64> = printed
+    let values: Vec<u64> = printed
         .split_ascii_whitespace()
-        .filter_map(|figure| figure.parse().ok())
+        .filter_map(|value| value.parse().ok())
         .collect();
-    match figures[..] {
+    match values[..] {
         [live, resident, purged] => Ok(Footprint {
             live,
             resident,

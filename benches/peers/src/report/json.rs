@@ -61,19 +61,19 @@ fn parse_row(line: &str) -> Option<(Vec<String>, Row)> {
     let key = field("group")?;
     let group = Group::ALL.into_iter().find(|group| group.key() == key)?;
     let best_peer = field("best_peer")?;
-    let mut figures = Vec::new();
+    let mut values = Vec::new();
     for pair in nanos.split_once('}')?.0.split(", \"") {
         let (name, value) = pair.trim_start_matches('"').split_once("\": ")?;
-        figures.push((name.to_owned(), value.parse::<f64>().ok()));
+        values.push((name.to_owned(), value.parse::<f64>().ok()));
     }
-    let best = figures.iter().find(|(name, _)| name == best_peer)?.1?;
-    let costs = figures.iter().map(|(_, nanos)| Some((*nanos)? / best));
+    let best = values.iter().find(|(name, _)| name == best_peer)?.1?;
+    let costs = values.iter().map(|(_, nanos)| Some((*nanos)? / best));
     let row = Row {
         group: group.title().to_owned(),
         workload: field("row")?.to_owned(),
         costs: costs.collect(),
     };
-    Some((figures.into_iter().map(|(name, _)| name).collect(), row))
+    Some((values.into_iter().map(|(name, _)| name).collect(), row))
 }
 
 #[cfg(test)]

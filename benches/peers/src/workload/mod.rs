@@ -29,7 +29,7 @@ pub enum Order {
 /// The work of one row.
 #[expect(
     missing_docs,
-    reason = "`len` is always the length asked for, `live` the number of live blocks"
+    reason = "`len` is always the requested length, `live` the number of live blocks"
 )]
 #[derive(Clone, Copy, Debug)]
 pub enum Workload {

@@ -24,7 +24,7 @@ const OF_A_POOL: [&str; 6] = [
 const SAMPLE: Duration = Duration::from_millis(10);
 
 /// Counters of the connections, and the pool that they allocate from.
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     pool: Option<Pool>,
     message: u64,
     pub(crate) connections: AtomicUsize,
@@ -44,7 +44,7 @@ pub(crate) struct Figures {
     pub(crate) output_closed: AtomicBool,
 }
 
-impl Figures {
+impl Counters {
     pub(crate) fn new(options: &Options, pool: Option<Pool>) -> Self {
         Self {
             pool,
@@ -113,19 +113,19 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn start(figures: Arc<Figures>) -> Self {
+    pub(crate) fn start(counters: Arc<Counters>) -> Self {
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
             let (mut second, mut echoed, mut last) = (0, 0, Instant::now());
             while stopped.recv_timeout(SAMPLE) == Err(RecvTimeoutError::Timeout) {
-                figures.sample();
+                counters.sample();
                 if last.elapsed() >= Duration::from_secs(1) {
                     second += 1;
-                    if figures.print(second, echoed, last.elapsed()).is_err() {
-                        figures.output_closed.store(true, Relaxed);
+                    if counters.print(second, echoed, last.elapsed()).is_err() {
+                        counters.output_closed.store(true, Relaxed);
                         break;
                     }
-                    echoed = figures.echoed.load(Relaxed);
+                    echoed = counters.echoed.load(Relaxed);
                     last = Instant::now();
                 }
             }
@@ -149,14 +149,17 @@ pub(crate) struct Report {
 
 impl Report {
     /// Combines the server's counters and the client's line.
-    pub(crate) fn new(options: &Options, figures: &Figures, client: &str) -> Self {
+    pub(crate) fn new(options: &Options, counters: &Counters, client: &str) -> Self {
         let client = parse(client);
         let of = |name| client.get(name).copied().unwrap_or(0.0);
         let requests = of("requests");
-        let waits = figures.waits.load(Relaxed) as f64;
-        let peak_external = figures.peak_external.load(Relaxed);
+        let waits = counters.waits.load(Relaxed) as f64;
+        let peak_external = counters.peak_external.load(Relaxed);
         let mut numbers = vec![
-            ("connections", figures.peak_connections.load(Relaxed) as f64),
+            (
+                "connections",
+                counters.peak_connections.load(Relaxed) as f64,
+            ),
             ("done", of("done")),
             ("dropped", of("dropped")),
             ("wrong", of("wrong")),
@@ -167,15 +170,15 @@ impl Report {
             ("waits", waits),
             (
                 "mean_wait_ms",
-                figures.waited_us.load(Relaxed) as f64 / 1e3 / waits.max(1.0),
+                counters.waited_us.load(Relaxed) as f64 / 1e3 / waits.max(1.0),
             ),
             (
                 "longest_wait_ms",
-                figures.longest_wait_us.load(Relaxed) as f64 / 1e3,
+                counters.longest_wait_us.load(Relaxed) as f64 / 1e3,
             ),
             ("limit", options.limit as f64),
             ("peak_external", peak_external as f64),
-            ("peak_in_use", figures.peak_in_use.load(Relaxed) as f64),
+            ("peak_in_use", counters.peak_in_use.load(Relaxed) as f64),
             ("peak_rss", peak_rss() as f64),
             ("cpu_us", cpu().as_secs_f64() * 1e6 / requests.max(1.0)),
         ];
@@ -187,7 +190,7 @@ impl Report {
             && of("cut") == options.stuck as f64
             && of("dropped") == 0.0
             && of("wrong") == 0.0
-            && figures.cut.load(Relaxed) == options.stuck
+            && counters.cut.load(Relaxed) == options.stuck
             && (options.bytes_mut || peak_external <= options.limit as u64);
         Self { numbers, good }
     }
