@@ -1,4 +1,4 @@
-# One command for each habit. `just` alone lists them; CI runs the same steps through `.ci/run`.
+# One command per task. `just` alone lists them. CI runs the checks through `.ci/run`.
 
 _default:
     @just --list --unsorted
@@ -19,17 +19,28 @@ lint:
 fmt:
     cargo fmt
 
-# the crate's documentation, warnings are errors
+# the crate's documentation (warnings are errors), its links and its prose
 doc:
-    .ci/run doc
+    .ci/run doc links prose
 
 # each optional feature alone and all together, and the tests that need them
 features:
     .ci/run features
 
-# all loom models
-loom:
-    .ci/run loom
+# the loom models whose name contains NAME, or all
+loom NAME="":
+    LOOM_MODEL={{ NAME }} .ci/run loom
+
+loom_env := 'RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom LOOM_CHECKPOINT_FILE="$PWD/target/loom.json"'
+
+# one loom model by its exact name; writes each explored order to target/loom.json
+loom-record NAME:
+    rm -f target/loom.json
+    {{ loom_env }} LOOM_CHECKPOINT_INTERVAL=1 cargo test --release --lib {{ NAME }} -- --test-threads=1
+
+# the order in target/loom.json alone, with each step and its place in the source
+loom-replay NAME:
+    {{ loom_env }} LOOM_LOG=trace LOOM_LOCATION=1 cargo test --release --lib {{ NAME }} -- --test-threads=1 --nocapture
 
 # the oldest versions of the dependencies that the manifest allows
 minimal:
@@ -59,7 +70,7 @@ peers *ARGS:
 node:
     .ci/run bindings_node
 
-# resident over live bytes for each allocator, each in a process of its own
+# resident over live bytes for each allocator, each in a separate process
 footprint *ARGS:
     cargo run --release --manifest-path benches/peers/Cargo.toml --bin footprint -- {{ ARGS }}
 
@@ -67,50 +78,71 @@ footprint *ARGS:
 map FILE="memory_map.svg":
     cargo run --release --example memory_map -- {{ FILE }}
 
+# draws rss, heapUsed and external while 15 x 200 MiB are filled and dropped
+plot-memory FILE="docs/memory_usage.svg":
+    cargo run --release --example memory_usage -- --svg {{ FILE }}
+
+# draws the table "Zeroing" of docs/benchmarks.md: `alloc` against `alloc_unsafe`
+plot-zeroing FILE="docs/alloc_vs_alloc_unsafe.svg":
+    cargo bench --bench alloc_vs_alloc_unsafe -- --plot docs/benchmarks.md {{ FILE }}
+
 # the same pool at work, in the terminal, for a number of seconds
 watch SECONDS="20":
     cargo run --release --example memory_map -- --watch {{ SECONDS }}
 
-# a program with a leak, and the sampler's tables that show it
-who:
+# a program with a leak, and the tables of sampled allocations that show it
+who-holds:
     cargo run --release --example who_holds
 
-# instruction counts of the hot paths, compared with the figures kept in the repository
+# instruction counts of the hot paths, compared with those in the repository
 instructions:
     .ci/run instructions
 
-# the C interface: its header, a C and a C++ program against both libraries, plain and under valgrind
+# the C interface: its header, and C and C++ programs against both libraries, also under valgrind
 c:
     .ci/run bindings_c
 
-# write bindings/c/include/slabuf.h anew from its sources
+# regenerates bindings/c/include/slabuf.h from its sources
 c-header:
     SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header
 
 # one fuzz target for a number of seconds: `just fuzz TARGET 600`
 fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+    mkdir -p fuzz/corpus/{{ TARGET }}
+    cargo +nightly fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_len=1000 -len_control=0 -max_total_time={{ SECONDS }}
 
-# everything at once for a number of seconds, every byte checked, a recount at the end: `just soak 300`
+# prints the program that a fuzz input stands for
+fuzz-show TARGET FILE:
+    cargo +nightly fuzz fmt {{ TARGET }} {{ FILE }}
+
+# searches for a smaller fuzz input that fails as well
+fuzz-min TARGET FILE:
+    cargo +nightly fuzz tmin {{ TARGET }} {{ FILE }}
+
+# runs one fuzz input; 1,000 times if its result depends on timing
+fuzz-replay TARGET FILE:
+    cargo +nightly fuzz run {{ TARGET }} {{ FILE }} -- -runs={{ if TARGET == "threads" { "1000" } else { "1" } }}
+
+# the stress test for a number of seconds, with every byte checked: `just soak 300`
 soak SECONDS="300":
     cargo run --release --example soak -- {{ SECONDS }}
 
-# an echo server under a limit, its load, and the same on `BytesMut`: `just echo --scarce`, `just echo --compare 7`
+# an echo server under a limit, its load, and the same with `BytesMut`: `just echo --compare 7`
 echo *ARGS:
     cargo run --release --example echo_server -- {{ ARGS }}
 
-# copies a file through a pool's buffers: `just copy --limit 4M big.iso copy.iso`
+# copies a file through the buffers of a pool: `just copy --limit 4M big.iso copy.iso`
 copy *ARGS:
     cargo run --release --example copy -- {{ ARGS }}
 
-# the same against `cp`, in interleaved rounds: `just copy-against-cp 2G 3`
+# the same against `cp`, in alternating rounds: `just copy-against-cp 2G 3`
 copy-against-cp *ARGS:
     benches/copy/run.sh {{ ARGS }}
 
-# a cache off the heap, filled, evicted, expired and recounted: `just cache --bytes 1G`
+# a cache outside the heap: filled, evicted, expired, recounted: `just cache --bytes 1G`
 cache *ARGS:
     cargo run --release --example cache -- {{ ARGS }}
 
-# every test that can run there under Address- and LeakSanitizer (nightly); `.ci/run` says which cannot
+# all tests that can run under Address- and LeakSanitizer (nightly); `.ci/run` says which cannot
 asan:
     ASAN=all .ci/run asan

@@ -1,5 +1,6 @@
-//! A cache whose values are off the heap: `quick_cache` holds the keys and decides what to evict, the values are buffers of
-//! a pool, frozen to `Bytes`. It has a bound in bytes and values that expire, and gives the memory of both back at once.
+//! A cache whose values are outside the heap. `quick_cache` stores the keys and chooses what to
+//! evict; the values are buffers of a pool, frozen to `Bytes`. The cache has a bound in bytes and a
+//! time to live. Evicted and expired values free their memory at once.
 //!
 //! ```text
 //! cargo run --release --example cache                    # 2 GiB of values of 256 KiB
@@ -18,6 +19,8 @@ use lexopt::prelude::*;
 use quick_cache::{OptionsBuilder, Weighter, sync::Cache};
 use slabuf::{AllocError, MemoryUsage, Pool, memory_usage, system};
 
+#[path = "shared/cli.rs"]
+mod cli;
 #[path = "shared/size.rs"]
 mod size;
 
@@ -27,18 +30,21 @@ const MIN_VALUES: usize = 64;
 const USAGE: &str = "\
 Usage: cache [OPTIONS]
 
-  --bytes SIZE    the cache's bound: what it is filled with (default: 2G, less on a small machine)
-  --value SIZE    bytes in one value (default: 256K); the cache must hold 64 of them at least
-  --ttl-ms N      how long a value lives, in milliseconds (default: 1000)
-  -h, --help      this text
+Fills a cache whose values are in a pool, shrinks it, limits it, lets values expire, and prints the
+memory of the process at each step.
 
-SIZE is a number of bytes, or one with K, M, G or T (1024, 1024 x 1024, ...) behind it.";
+  --bytes SIZE    bound of the cache in bytes (default: 2G, less on a small machine)
+  --value SIZE    bytes in one value (default: 256K); the cache must hold at least 64 values
+  --ttl-ms N      time to live of a value, in milliseconds (default: 1000)
+  -h, --help      prints this text
+
+SIZE is a number of bytes, or a number with the suffix K, M, G or T (1024, 1024 x 1024, ...).";
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 // The cache
 
-/// A lookup clones what it finds: of the bytes that is one more view, no copy.
+/// A lookup clones the value. The clone shares the bytes.
 #[derive(Clone)]
 struct Value {
     bytes: Bytes,
@@ -62,7 +68,8 @@ struct OffHeapCache {
 }
 
 impl OffHeapCache {
-    /// `bound` and `value_len` (about what a value has) in bytes.
+    /// Creates a cache of at most `bound` bytes. `value_len` is the typical length of a value in
+    /// bytes.
     fn new(pool: Pool, bound: usize, value_len: usize, ttl: Duration) -> Outcome<Self> {
         let options = OptionsBuilder::new()
             .weight_capacity(bound as u64)
@@ -77,14 +84,14 @@ impl OffHeapCache {
         })
     }
 
-    /// Has `fill` write `len` bytes, and keeps them. Where the pool is at its limit, others make room; returns how
-    /// often.
+    /// Stores a value of `len` bytes written by `fill`. If the pool is at its limit, evicts others
+    /// and retries. Returns the number of evictions.
     fn put(&self, key: u64, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<u64, AllocError> {
         let mut evictions = 0;
         let mut buffer = loop {
             match self.pool.try_alloc_unsafe(len) {
                 Err(AllocError::LimitExceeded { .. }) if self.make_room(len) => evictions += 1,
-                taken => break taken?,
+                outcome => break outcome?,
             }
         };
         fill(&mut buffer);
@@ -96,7 +103,8 @@ impl OffHeapCache {
         Ok(evictions)
     }
 
-    /// Evicts what the cache thinks least of: an eighth, or `len` bytes if that is more. `false`: it was empty.
+    /// Evicts an eighth of the cache, or `len` bytes if that is more. Returns `false` if it was
+    /// empty.
     fn make_room(&self, len: usize) -> bool {
         let weight = self.values.weight();
         self.values
@@ -105,7 +113,7 @@ impl OffHeapCache {
         weight > 0
     }
 
-    /// The value, unless it has expired: then it goes.
+    /// Returns the value, or removes it and returns `None` if it has expired.
     fn get(&self, key: u64) -> Option<Bytes> {
         let value = self.values.get(&key)?;
         if value.expires > Instant::now() {
@@ -117,14 +125,14 @@ impl OffHeapCache {
         None
     }
 
-    /// Drops all that has expired.
+    /// Removes all expired values.
     fn sweep(&self) {
         let now = Instant::now();
         self.values.retain(|_, value| value.expires > now);
     }
 }
 
-// The tour
+// The demonstration
 
 struct Options {
     bytes: usize,
@@ -133,28 +141,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = match parse(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(message) => {
-            eprintln!("error: {message}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&mut io::stdout().lock(), &options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::main(USAGE, parse, |options| {
+        run(&mut io::stdout().lock(), &options)
+    })
 }
 
-/// `None` if help is asked for.
-fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, String> {
+/// Returns `None` if the user asks for help.
+fn parse(arguments: Vec<OsString>) -> Result<Option<Options>, String> {
     let text = |error: lexopt::Error| error.to_string();
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut bytes, mut value, mut ttl_ms) = (None, 256 << 10, 1000);
@@ -172,7 +165,8 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, S
             unknown => return Err(text(unknown.unexpected())),
         }
     }
-    // Where no size is asked for, half of what the machine has. 0 stands for an unknown figure.
+    // The default is at most half of the available memory. 0 means that the system does not report
+    // it.
     let half = match system::available_memory() / 2 {
         0 => 2 << 30,
         half => usize::try_from(half).unwrap_or(usize::MAX),
@@ -180,7 +174,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, S
     let bytes = bytes.unwrap_or_else(|| half.min(2 << 30));
     if value == 0 || bytes / value < MIN_VALUES {
         return Err(format!(
-            "--value {value}: it must be 1 to {} bytes, so that a cache of {bytes} bytes holds {MIN_VALUES}",
+            "--value {value}: it must be 1 to {} bytes, so that a cache of {bytes} bytes holds {MIN_VALUES} values",
             bytes / MIN_VALUES
         ));
     }
@@ -191,23 +185,23 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, S
     }))
 }
 
-fn run(out: &mut impl Write, options: &Options) -> Outcome {
+fn run(out: &mut impl Write, options: &Options) -> Outcome<ExitCode> {
     let start = memory_usage();
     fill_and_shrink(out, options)?;
     limit_below_bound(out, options)?;
     expire(out, options)?;
 
     let end = memory_usage();
-    section(out, "The recount: caches and pools are gone")?;
+    section(out, "4. After the caches and their pools are dropped")?;
     row(out, "at the start", start)?;
     row(out, "at the end", end)?;
     if end.external != start.external || end.array_buffers != start.array_buffers {
         return Err(format!("{} bytes are left in the pools", end.external).into());
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the key all over a value.
+/// Fills a value with its key.
 fn stamp(key: u64) -> impl FnOnce(&mut [u8]) {
     move |bytes| bytes.fill(key as u8)
 }
@@ -220,9 +214,9 @@ fn fill_and_shrink(out: &mut impl Write, options: &Options) -> Outcome {
     let Options { bytes, value, .. } = *options;
     section(
         out,
-        "1. Filled, filled over, made smaller: the heap stands still",
+        "1. Filled, overfilled, then shrunk: heapUsed stays nearly constant",
     )?;
-    // What evictions free beyond this goes back to the system at once.
+    // Memory that evictions free beyond this bound returns to the system at once.
     let pool = Pool::builder().cache_limit(16 << 20).build()?;
     let day = Duration::from_secs(86_400);
     let cache = OffHeapCache::new(pool, bytes, value, day)?;
@@ -239,7 +233,7 @@ fn fill_and_shrink(out: &mut impl Write, options: &Options) -> Outcome {
     for key in count..count + count / 2 {
         cache.put(key as u64, value, stamp(key as u64))?;
     }
-    row(out, &format!("{} more put", count / 2), memory_usage())?;
+    row(out, &format!("{} more stored", count / 2), memory_usage())?;
 
     let keys = 0..(count + count / 2) as u64;
     let hits: Vec<_> = keys
@@ -255,22 +249,19 @@ fn fill_and_shrink(out: &mut impl Write, options: &Options) -> Outcome {
 
     let grown = full.heap_used.saturating_sub(start.heap_used);
     let gib = cached(full, start) / 1024.0;
+    writeln!(out, "\n  {found} values found, {whole} of them intact")?;
     writeln!(
         out,
-        "\n  {found} values found, {whole} of them as they were put"
-    )?;
-    writeln!(
-        out,
-        "  heap growth for a cached GiB: {:.3} MiB",
+        "  heap growth per cached GiB: {:.3} MiB",
         grown as f64 / MIB / gib
     )?;
     if found != whole || found == 0 {
-        return Err("a value is not what was put".into());
+        return Err("a value differs from what was stored".into());
     }
     Ok(())
 }
 
-/// MiB of buffers more than at the start.
+/// Returns the growth of the live buffers since `start`, in MiB.
 fn cached(now: MemoryUsage, start: MemoryUsage) -> f64 {
     (now.array_buffers - start.array_buffers) as f64 / MIB
 }
@@ -280,7 +271,7 @@ fn limit_below_bound(out: &mut impl Write, options: &Options) -> Outcome {
     let limit = bytes / 2;
     section(
         out,
-        "2. A pool whose limit is half the cache's bound: evict, and try again",
+        "2. A pool limit of half the cache's bound: a refused put evicts and retries",
     )?;
     let pool = Pool::builder().limit(limit).build()?;
     let cache = OffHeapCache::new(pool, bytes, value, ttl)?;
@@ -290,10 +281,10 @@ fn limit_below_bound(out: &mut impl Write, options: &Options) -> Outcome {
         evictions += cache.put(key as u64, value, stamp(key as u64))?;
         peak = cache.pool.usage().external.max(peak);
     }
-    row(out, &format!("{count} put"), memory_usage())?;
+    row(out, &format!("{count} stored"), memory_usage())?;
     writeln!(
         out,
-        "\n  refused and evicted {evictions} times; all were put, {} are kept",
+        "\n  refused, then evicted: {evictions} times; all values were stored, {} remain",
         cache.values.len()
     )?;
     writeln!(out, "  limit: {limit} bytes; peak external: {peak} bytes")?;
@@ -308,29 +299,29 @@ fn expire(out: &mut impl Write, options: &Options) -> Outcome {
     for key in 0..count {
         cache.put(key, value, stamp(key))?;
     }
-    row(out, &format!("{count} put"), memory_usage())?;
+    row(out, &format!("{count} stored"), memory_usage())?;
     let view = cache.get(count - 1);
     thread::sleep(ttl);
-    let late = (0..count).filter(|key| cache.get(*key).is_some()).count();
-    row(out, "all asked for", memory_usage())?;
+    let expired = (0..count).filter(|key| cache.get(*key).is_some()).count();
+    row(out, "all looked up", memory_usage())?;
     cache.sweep();
     cache.pool.trim();
     row(out, "sweep(), trim()", memory_usage())?;
     writeln!(
         out,
-        "\n  {late} values found after their time, {} left",
+        "\n  {expired} values found after expiry, {} left",
         cache.values.len()
     )?;
     if let Some(view) = view {
         writeln!(
             out,
-            "  a view of {} bytes is still with somebody: its mapping, or its slab's region, stays: external {}",
+            "  one view of {} bytes is still live and keeps its mapping (or the region of its slab): external {}",
             view.len(),
             cache.pool.usage().external
         )?;
     }
-    if late > 0 {
-        return Err("a value was found after its time".into());
+    if expired > 0 {
+        return Err("a value was found after its expiry".into());
     }
     Ok(())
 }

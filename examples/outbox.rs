@@ -1,5 +1,6 @@
-//! What an outbox saves: calls of the writer and time for ten million bytes in pieces of 100, to `/dev/null` and through a
-//! TCP socket to a thread that reads, against a `BufWriter` and against one write for each piece.
+//! Compares an `Outbox` with a `BufWriter` and with one write per piece: number of write calls and
+//! time for ten million bytes in pieces of 100, to `/dev/null` and through a TCP socket to a reader
+//! thread.
 //!
 //! ```text
 //! cargo run --release --example outbox              # 100,000 pieces of 100 bytes
@@ -8,17 +9,27 @@
 
 use slabuf::{Buffer, Outbox, Piece};
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZeroUsize;
+use std::process::ExitCode;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+#[path = "shared/cli.rs"]
+mod cli;
 
 const BYTES: usize = 10_000_000;
 const ROUNDS: usize = 9;
 
-/// Counts the calls, each of which is a system call here.
+const USAGE: &str = "\
+Usage: outbox [PIECE_LEN]
+
+Writes ten million bytes in pieces of PIECE_LEN bytes (default: 100) with an Outbox, with a BufWriter and
+with one write per piece, to /dev/null and over TCP. Prints the calls and the median time of each.";
+
+/// Counts the calls. Each is a system call in this example.
 struct Counted<W> {
     writer: W,
     calls: usize,
@@ -40,9 +51,9 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-type Way = fn(&mut Counted<Box<dyn Write>>, Vec<Buffer>) -> io::Result<()>;
+type Method = fn(&mut Counted<Box<dyn Write>>, Vec<Buffer>) -> io::Result<()>;
 
-const WAYS: [(&str, Way); 5] = [
+const METHODS: [(&str, Method); 5] = [
     ("`write_all` of each piece", each),
     ("`Outbox`, not corked", uncorked),
     ("`Outbox`, corked up to the mark", corked),
@@ -103,7 +114,7 @@ fn null() -> io::Result<Box<dyn Write>> {
 /// Counts the bytes it reads.
 type Reader = JoinHandle<io::Result<usize>>;
 
-/// A socket, and the thread that reads from its other end.
+/// Returns a socket and the thread that reads from its other end.
 fn socket() -> io::Result<(Box<dyn Write>, Reader)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let near = TcpStream::connect(listener.local_addr()?)?;
@@ -121,7 +132,11 @@ fn socket() -> io::Result<(Box<dyn Write>, Reader)> {
     Ok((Box::new(near), reader))
 }
 
-fn time(way: Way, len: usize, over_socket: bool) -> Result<(Duration, usize), Box<dyn Error>> {
+fn time(
+    method: Method,
+    len: usize,
+    over_socket: bool,
+) -> Result<(Duration, usize), Box<dyn Error>> {
     let pieces = (0..BYTES / len).map(|_| Buffer::alloc_filled(len, "x"));
     let pieces: Vec<_> = pieces.collect();
     let (writer, reader) = if over_socket {
@@ -132,7 +147,7 @@ fn time(way: Way, len: usize, over_socket: bool) -> Result<(Duration, usize), Bo
     };
     let mut writer = Counted { writer, calls: 0 };
     let start = Instant::now();
-    way(&mut writer, pieces)?;
+    method(&mut writer, pieces)?;
     let calls = writer.calls;
     drop(writer);
     if let Some(reader) = reader {
@@ -142,31 +157,48 @@ fn time(way: Way, len: usize, over_socket: bool) -> Result<(Duration, usize), Bo
     Ok((start.elapsed(), calls))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let len = match std::env::args().nth(1) {
-        None => 100,
-        Some(len) => len.parse::<NonZeroUsize>()?.get(),
+fn main() -> ExitCode {
+    cli::main(USAGE, parse, |len| run(&mut io::stdout().lock(), len))
+}
+
+/// Returns the length of a piece; `None` if the user asks for help.
+fn parse(arguments: Vec<OsString>) -> Result<Option<usize>, String> {
+    let Some(len) = cli::at_most_one(arguments)? else {
+        return Ok(None);
     };
+    match len.as_deref().unwrap_or("100").parse() {
+        Ok(len) if (1..=BYTES).contains(&len) => Ok(Some(len)),
+        _ => Err(format!(
+            "PIECE_LEN {}: not a number from 1 to {BYTES}",
+            len.unwrap_or_default()
+        )),
+    }
+}
+
+fn run(out: &mut impl Write, len: usize) -> Result<ExitCode, Box<dyn Error>> {
     let pieces = BYTES / len;
-    println!("{pieces} pieces of {len} bytes, dropped after; median of {ROUNDS} rounds\n");
-    println!("| way | to | calls | ms |\n|---|---|---:|---:|");
+    writeln!(
+        out,
+        "{pieces} pieces of {len} bytes, freed after the write; median of {ROUNDS} rounds\n"
+    )?;
+    writeln!(out, "| method | to | calls | ms |\n|---|---|---:|---:|")?;
     for over_socket in [false, true] {
-        // All ways in each round, so that what else the machine does meets all of them.
-        let mut times = vec![Vec::new(); WAYS.len()];
-        let mut calls = vec![0; WAYS.len()];
+        // All methods in each round, so that other load on the machine affects all of them.
+        let mut times = vec![Vec::new(); METHODS.len()];
+        let mut calls = vec![0; METHODS.len()];
         for _ in 0..ROUNDS {
-            for (index, (_, way)) in WAYS.iter().enumerate() {
-                let (elapsed, count) = time(*way, len, over_socket)?;
+            for (index, (_, method)) in METHODS.iter().enumerate() {
+                let (elapsed, count) = time(*method, len, over_socket)?;
                 times[index].push(elapsed);
                 calls[index] = count;
             }
         }
         let to = if over_socket { "TCP" } else { "`/dev/null`" };
-        for (index, (name, _)) in WAYS.iter().enumerate() {
+        for (index, (name, _)) in METHODS.iter().enumerate() {
             times[index].sort();
             let median = times[index][ROUNDS / 2].as_secs_f64() * 1e3;
-            println!("| {name} | {to} | {} | {median:.2} |", calls[index]);
+            writeln!(out, "| {name} | {to} | {} | {median:.2} |", calls[index])?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,18 @@
-//! Everything at once, for as long as you like: threads that come and go, sizes from 16 bytes to 4 MiB,
-//! buffers handed from thread to thread, trims, several pools, requests that wait, pools that are dropped before their
-//! buffers.
+//! A stress test of any duration: threads that start and end, lengths from 16 bytes to 4 MiB,
+//! buffers sent between threads, trims, several pools, requests that wait, pools dropped before
+//! their buffers.
 //!
-//! `cargo run --release --example soak -- 300`
+//! ```text
+//! cargo run --release --example soak -- 300
+//! ```
 //!
-//! Every buffer carries a pattern that is checked when it is dropped. In the end everything is dropped and
-//! recounted; the exit code is 1 if a byte was wrong or a byte is left.
+//! Every buffer holds a pattern that is checked when it is dropped. At the end all buffers are
+//! dropped and the counters are compared with zero. The exit code is 1 if a byte was wrong or
+//! memory is left.
 
-use std::env;
 use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -19,26 +23,34 @@ use std::time::{Duration, Instant};
 use rng::Rng;
 use slabuf::{AllocError, Buffer, Pool, memory_usage};
 
+#[path = "shared/cli.rs"]
+mod cli;
 #[path = "shared/rng.rs"]
 mod rng;
 
-/// Bytes that all threads together may hold, before they drop instead of taking.
+const USAGE: &str = "\
+Usage: soak [SECONDS]
+
+Allocates, changes, sends and drops buffers of several pools on several threads for SECONDS (default: 60),
+and checks every byte. Prints a line each second. Exit code 1 if a byte was wrong or memory is left.";
+
+/// Above this number of live bytes, threads free buffers instead of allocating.
 const LIVE_LIMIT: usize = 192 << 20;
-/// Threads that last, and as many that come and go.
+/// Number of threads that run to the end, and of threads that are replaced when they end.
 const THREADS_EACH: usize = 3;
 
-/// How long a request for memory of the pool "waiting" waits.
-const PATIENCE: Duration = Duration::from_millis(2);
+/// Time limit of requests to the pool "waiting".
+const WAIT_LIMIT: Duration = Duration::from_millis(2);
 
 static STOP: AtomicBool = AtomicBool::new(false);
-static TAKES: AtomicU64 = AtomicU64::new(0);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static TIMED_OUT: AtomicU64 = AtomicU64::new(0);
 static THREADS: AtomicU64 = AtomicU64::new(0);
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 impl Rng {
-    fn mostly_small_len(&mut self) -> usize {
+    fn random_len(&mut self) -> usize {
         let most = match self.below(1000) {
             0..800 => 1 << 10,
             800..970 => 16 << 10,
@@ -49,7 +61,7 @@ impl Rng {
     }
 }
 
-/// A buffer that knows what it has to contain.
+/// A buffer and the seed of the pattern it must contain.
 struct Marked {
     buffer: Buffer,
     seed: u64,
@@ -61,12 +73,12 @@ impl Marked {
         for chunk in buffer.chunks_mut(8) {
             chunk.copy_from_slice(&pattern.next().to_le_bytes()[..chunk.len()]);
         }
-        TAKES.fetch_add(1, Relaxed);
+        ALLOCATIONS.fetch_add(1, Relaxed);
         LIVE.fetch_add(buffer.len(), Relaxed);
         Self { buffer, seed }
     }
 
-    /// Cuts the buffer, or moves it to a larger capacity; either way its pattern stays.
+    /// Truncates the buffer, or moves it to a larger capacity. Its pattern stays valid.
     fn reshape(&mut self, rng: &mut Rng) {
         let len = self.buffer.len();
         if rng.below(2) == 0 {
@@ -74,7 +86,7 @@ impl Marked {
             self.buffer.truncate(shorter);
             LIVE.fetch_sub(len - shorter, Relaxed);
         } else {
-            // Refused by a pool at its limit, the buffer stays as it is.
+            // If the pool is at its limit, the buffer is unchanged.
             let _ = self.buffer.try_reserve(len);
         }
     }
@@ -101,24 +113,24 @@ fn fault(text: &str) {
 
 type Pools = Vec<(&'static str, Pool)>;
 
-/// What the threads share: the pools, and the ways to hand a buffer over.
-type Stage = (Pools, Vec<SyncSender<Marked>>);
+/// What the threads share: the pools, and the senders to each thread.
+type Shared = (Pools, Vec<SyncSender<Marked>>);
 
-/// One buffer from `pool`, by one of the constructors.
-fn take((name, pool): &(&str, Pool), rng: &mut Rng) -> Option<Marked> {
-    let len = rng.mostly_small_len();
+/// Allocates a buffer from `pool` with one of the constructors.
+fn allocate((name, pool): &(&str, Pool), rng: &mut Rng) -> Option<Marked> {
+    let len = rng.random_len();
     let zeroed = rng.below(2) == 0;
-    let taken = match (*name, zeroed) {
-        ("waiting", true) => pool.alloc_timeout(len, PATIENCE),
-        ("waiting", false) => pool.alloc_unsafe_timeout(len, PATIENCE),
+    let outcome = match (*name, zeroed) {
+        ("waiting", true) => pool.alloc_timeout(len, WAIT_LIMIT),
+        ("waiting", false) => pool.alloc_unsafe_timeout(len, WAIT_LIMIT),
         (_, true) => pool.try_alloc(len),
         (_, false) if rng.below(64) == 0 => pool.try_alloc_unsafe_slow(len),
         (_, false) => pool.try_alloc_unsafe(len),
     };
-    if let Err(AllocError::TimedOut { .. }) = taken {
+    if let Err(AllocError::TimedOut { .. }) = outcome {
         TIMED_OUT.fetch_add(1, Relaxed);
     }
-    let buffer = taken.ok()?;
+    let buffer = outcome.ok()?;
     let scrubbed = *name == "zero_on_free";
     if (zeroed || scrubbed) && buffer.iter().any(|byte| *byte != 0) {
         fault(&format!("{len} bytes that should be zero are not"));
@@ -126,8 +138,9 @@ fn take((name, pool): &(&str, Pool), rng: &mut Rng) -> Option<Marked> {
     Some(Marked::new(buffer, rng.next()))
 }
 
-/// A thread's work. What finds a queue full, or nobody there, is dropped here.
-fn work((pools, doors): &Stage, inbox: Option<&Receiver<Marked>>, mut rng: Rng, steps: usize) {
+/// Runs a thread's steps. A buffer is dropped if the receiver's queue is full or the receiver has
+/// ended.
+fn work((pools, senders): &Shared, inbox: Option<&Receiver<Marked>>, mut rng: Rng, steps: usize) {
     let mut held: Vec<Marked> = Vec::new();
     for _ in (0..steps).take_while(|_| !STOP.load(Relaxed)) {
         held.extend(inbox.and_then(|inbox| inbox.try_recv().ok()));
@@ -136,12 +149,12 @@ fn work((pools, doors): &Stage, inbox: Option<&Receiver<Marked>>, mut rng: Rng, 
         }
         let pool = &pools[rng.below(pools.len())];
         match rng.below(100) {
-            0..50 => held.extend(take(pool, &mut rng)),
+            0..50 => held.extend(allocate(pool, &mut rng)),
             _ if held.is_empty() => {}
             50..80 => drop(held.swap_remove(rng.below(held.len()))),
             80..95 => {
-                let door = &doors[rng.below(doors.len())];
-                let _ = door.try_send(held.swap_remove(rng.below(held.len())));
+                let sender = &senders[rng.below(senders.len())];
+                let _ = sender.try_send(held.swap_remove(rng.below(held.len())));
             }
             _ => {
                 let at = rng.below(held.len());
@@ -154,58 +167,64 @@ fn work((pools, doors): &Stage, inbox: Option<&Receiver<Marked>>, mut rng: Rng, 
     }
 }
 
-/// A pool whose buffers outlive it, on other threads too.
-fn orphan_buffers((_, doors): &Stage, rng: &mut Rng) {
+/// Builds a pool, sends its buffers to other threads, and drops the pool before them.
+fn orphan_buffers((_, senders): &Shared, rng: &mut Rng) {
     let pool = (
         "orphans",
         Pool::builder().build().expect("memory for a pool"),
     );
-    let marked: Vec<_> = (0..20).filter_map(|_| take(&pool, rng)).collect();
+    let marked: Vec<_> = (0..20).filter_map(|_| allocate(&pool, rng)).collect();
     drop(pool);
-    for one in marked {
-        let _ = doors[rng.below(doors.len())].try_send(one);
+    for buffer in marked {
+        let _ = senders[rng.below(senders.len())].try_send(buffer);
     }
 }
 
-fn start(stage: &Arc<Stage>, inbox: Option<Receiver<Marked>>) -> JoinHandle<()> {
-    let stage = Arc::clone(stage);
+fn start(shared: &Arc<Shared>, inbox: Option<Receiver<Marked>>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
     let mut rng = Rng::new(THREADS.fetch_add(1, Relaxed) + 1);
     thread::spawn(move || {
         if inbox.is_none() {
-            orphan_buffers(&stage, &mut rng);
+            orphan_buffers(&shared, &mut rng);
         }
         let steps = inbox
             .as_ref()
             .map_or(100 + rng.below(20_000), |_| usize::MAX);
-        work(&stage, inbox.as_ref(), rng, steps);
+        work(&shared, inbox.as_ref(), rng, steps);
     })
 }
 
-/// Runs the threads for `seconds`. All have ended, and all their buffers are dropped, when it returns.
-fn run(pools: &Pools, seconds: u64) {
-    let (doors, inboxes): (Vec<_>, Vec<_>) = (0..THREADS_EACH).map(|_| sync_channel(64)).unzip();
-    let stage = Arc::new((pools.clone(), doors));
-    let long = inboxes.into_iter().map(|inbox| start(&stage, Some(inbox)));
+/// Runs the threads for `seconds`. When it returns, all have ended and all their buffers are
+/// dropped.
+fn run(pools: &Pools, seconds: u64) -> io::Result<()> {
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..THREADS_EACH).map(|_| sync_channel(64)).unzip();
+    let shared = Arc::new((pools.clone(), senders));
+    let long = inboxes.into_iter().map(|inbox| start(&shared, Some(inbox)));
     let (long, mut short): (Vec<_>, Vec<_>) = (long.collect(), Vec::new());
     let (begin, mut second) = (Instant::now(), 0);
-    while second < seconds {
+    let mut outcome = Ok(());
+    while second < seconds && outcome.is_ok() {
         let (ended, running) = short.into_iter().partition(JoinHandle::is_finished);
         join(ended);
         short = running;
         while short.len() < THREADS_EACH {
-            short.push(start(&stage, None));
+            short.push(start(&shared, None));
         }
         thread::sleep(Duration::from_millis(5));
         if begin.elapsed().as_secs() > second {
             second = begin.elapsed().as_secs();
-            let (takes, usage) = (TAKES.load(Relaxed), memory_usage());
+            let (allocations, usage) = (ALLOCATIONS.load(Relaxed), memory_usage());
             let (external, rss) = (usage.external >> 20, usage.rss >> 20);
-            println!("{second:>5} s: takes {takes}, external {external} MiB, rss {rss} MiB");
+            outcome = writeln!(
+                io::stdout(),
+                "{second:>5} s: {allocations} allocations, external {external} MiB, rss {rss} MiB"
+            );
         }
     }
     STOP.store(true, Relaxed);
     join(short);
     join(long);
+    outcome
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {
@@ -214,8 +233,8 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Finds what is not as it was before the first buffer.
-fn recount(pools: &Pools, start_rss: u64) {
+/// Checks that no buffer and no memory is left. Returns the number of faults of the whole run.
+fn recount(pools: &Pools, start_rss: u64) -> io::Result<u64> {
     for (name, pool) in pools {
         pool.trim();
         let usage = pool.usage();
@@ -223,21 +242,39 @@ fn recount(pools: &Pools, start_rss: u64) {
             fault(&format!("pool {name} is not empty: {usage:?}"));
         }
         if pool.is_over_high_water() {
-            fault(&format!("pool {name} is over its mark with nothing in it"));
+            fault(&format!(
+                "pool {name} is over its mark without live buffers"
+            ));
         }
     }
     let end = memory_usage();
-    println!("rss {start_rss} before, {} after", end.rss);
     if end.array_buffers != 0 || LIVE.load(Relaxed) != 0 {
         fault(&format!("buffers are left: {end}"));
     }
     if end.rss > start_rss + (64 << 20) {
-        fault("rss is not back within 64 MiB of its start");
+        fault("rss did not return to within 64 MiB of its start");
+    }
+    writeln!(io::stdout(), "rss {start_rss} before, {} after", end.rss)?;
+    Ok(FAULTS.load(Relaxed))
+}
+
+fn main() -> ExitCode {
+    cli::main(USAGE, parse, soak)
+}
+
+/// Returns the number of seconds; `None` if the user asks for help.
+fn parse(arguments: Vec<OsString>) -> Result<Option<u64>, String> {
+    let Some(seconds) = cli::at_most_one(arguments)? else {
+        return Ok(None);
+    };
+    let text = seconds.as_deref().unwrap_or("60");
+    match text.parse() {
+        Ok(seconds) => Ok(Some(seconds)),
+        Err(error) => Err(format!("SECONDS {text}: {error}")),
     }
 }
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let seconds = env::args().nth(1).map_or(Ok(60), |text| text.parse())?;
+fn soak(seconds: u64) -> Result<ExitCode, Box<dyn Error>> {
     let pools: Pools = vec![
         ("global", Pool::global().clone()),
         ("limit", Pool::builder().limit(16 << 20).build()?),
@@ -251,10 +288,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         ),
     ];
     let start_rss = memory_usage().rss;
-    run(&pools, seconds);
-    recount(&pools, start_rss);
-    let counts = [&TAKES, &TIMED_OUT, &THREADS, &FAULTS];
-    let [takes, timed_out, threads, faults] = counts.map(|n| n.load(Relaxed));
-    println!("{takes} takes, {timed_out} waits in vain, {threads} threads, {faults} faults");
+    let outcome = run(&pools, seconds);
+    let faults = recount(&pools, start_rss)?;
+    outcome?;
+    let counts = [&ALLOCATIONS, &TIMED_OUT, &THREADS];
+    let [allocations, timed_out, threads] = counts.map(|n| n.load(Relaxed));
+    writeln!(
+        io::stdout(),
+        "{allocations} allocations, {timed_out} timed out, {threads} threads, {faults} faults"
+    )?;
     Ok(ExitCode::from(u8::from(faults != 0)))
 }

@@ -1,4 +1,4 @@
-//! Walks the table "Bad input" of the README: each row is tried, and each try is a row.
+//! Walks the table "Bad input" of docs/errors.md: executes each row, and has a row for each case.
 
 use std::any::Any;
 use std::fmt::{Debug, Display};
@@ -10,20 +10,20 @@ use std::time::Duration;
 use bytes::{Buf, BufMut};
 use slabuf::{Buffer, Pool, PoolBuilder};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../docs/errors.md");
 
-/// `Ok`: nothing is wrong. `Err`: the error's name and what it says.
+/// `Ok` if there was no error, else the name of the error and its message.
 type Answer = Result<(), String>;
 
 /// One row of the table.
 struct Case {
     name: &'static str,
-    /// The word of the row's second column: an error's name, `panic` or `no error`.
+    /// A word of the row's second column: the name of an error, `panic` or `no error`.
     back: &'static str,
-    /// The value and its bound, as the message has to name them.
+    /// The value and its bound, as the message must name them.
     says: &'static [&'static str],
-    /// The call; for a constructor or a change of size, the `try_` twin and then the plain one, which has to
-    /// panic with the twin's message.
+    /// The call. For functions with a `try_` variant, that variant and then the other one, which
+    /// must panic with the same message.
     calls: &'static [fn(&Pool, &mut Buffer) -> Answer],
 }
 
@@ -51,7 +51,7 @@ fn built(builder: PoolBuilder) -> Answer {
 }
 
 fn advance_mut(buffer: &mut Buffer, count: usize) {
-    // SAFETY: all memory of a `Buffer` is initialised, and it checks the count itself.
+    // SAFETY: all memory of a `Buffer` is initialised, and the call checks the count itself.
     unsafe { buffer.advance_mut(count) }
 }
 
@@ -187,7 +187,7 @@ fn bad_input_comes_back_as_the_table_says() {
 
 #[test]
 fn the_table_and_the_cases_are_the_same() {
-    let (_, section) = README.split_once("\n## Bad input\n").expect("a section");
+    let (_, section) = PAGE.split_once("\n## Bad input\n").expect("a section");
     let (section, _) = section.split_once("\n## ").expect("a section behind it");
     let rows: Vec<_> = section
         .lines()

@@ -12,7 +12,8 @@ use slabuf::{Buffer, Pool};
 const _: () = assert!(size_of::<Buffer>() == 24);
 const _: () = assert!(size_of::<Option<Buffer>>() == 24);
 
-/// Every constructor, its `try_` twin, on the global pool and on another, gives what it says at every boundary.
+/// Every constructor and its `try_` variant, on both pools, returns the documented bytes at every
+/// boundary.
 #[test]
 fn every_constructor_at_every_boundary() {
     let pool = fresh_pool();
@@ -20,7 +21,7 @@ fn every_constructor_at_every_boundary() {
         for constructor in CONSTRUCTORS {
             for mut buffer in constructor.all_forms(&pool, n) {
                 constructor.check(&buffer, n);
-                // Stale bytes for whoever comes next.
+                // Stale bytes for the next buffer.
                 buffer.set_len(buffer.capacity());
                 buffer.fill(0xEE);
             }
@@ -28,7 +29,8 @@ fn every_constructor_at_every_boundary() {
     }
 }
 
-/// Buffers of one length and of all constructors, live at once, are aligned to 16 and share no byte.
+/// Buffers of one length and of all constructors, live at once, are aligned to 16 and share no
+/// byte.
 #[test]
 fn buffers_are_aligned_and_apart() {
     let pool = fresh_pool();
@@ -44,7 +46,8 @@ fn buffers_are_aligned_and_apart() {
     }
 }
 
-/// Up to the slab size a buffer is a slot, from there on a mapping; `alloc_unsafe_slow` always has a mapping.
+/// Up to the slab size a buffer is a slot, above it a mapping; `alloc_unsafe_slow` always has a
+/// mapping.
 #[test]
 fn the_slab_size_divides_small_from_large() {
     let pool = fresh_pool();
@@ -58,7 +61,7 @@ fn the_slab_size_divides_small_from_large() {
     }
 }
 
-/// Slot sizes rise from 16 to the slab, and a slot is no larger than the next class needs.
+/// Slot sizes grow from 16 bytes to the slab size, and a request gets the smallest class that fits.
 #[test]
 fn slot_sizes_are_ordered_and_tight() {
     let pool = fresh_pool();
@@ -72,7 +75,7 @@ fn slot_sizes_are_ordered_and_tight() {
     }
 }
 
-/// Buffers end where their capacity does: writing all of it leaves the neighbours as they were.
+/// Writing the whole capacity of a buffer does not change its neighbours.
 #[test]
 fn a_buffer_stays_within_its_capacity() {
     let pool = fresh_pool();
@@ -93,7 +96,8 @@ fn a_buffer_stays_within_its_capacity() {
     }
 }
 
-/// `grow` keeps what was there and zeroes what is new: small to small, small to large, large to large.
+/// `grow` keeps the contents and zeroes the new bytes: small to small, small to large, large to
+/// large.
 #[test]
 fn grow_keeps_contents_and_zeroes_new_bytes() {
     let pool = fresh_pool();
@@ -114,7 +118,7 @@ fn grow_keeps_contents_and_zeroes_new_bytes() {
     }
 }
 
-/// The bytes beyond a truncated length are zeroed when `grow` brings them back.
+/// `grow` zeroes bytes that a `truncate` had cut off.
 #[test]
 fn grow_after_truncate_shows_no_old_byte() {
     let pool = fresh_pool();
@@ -145,7 +149,7 @@ fn grow_only_grows() {
     }
 }
 
-/// `resize` cuts, or fills with the byte given, over every kind of step.
+/// `resize` truncates, or fills with the given byte, between all kinds of memory.
 #[test]
 fn resize_cuts_and_fills() {
     let pool = fresh_pool();
@@ -177,7 +181,7 @@ fn resize_cuts_and_fills() {
     }
 }
 
-/// `reserve` makes room beyond the length and changes nothing else; within the capacity the buffer stays put.
+/// `reserve` only adds capacity; within the present capacity the address does not change.
 #[test]
 fn reserve_makes_room() {
     let pool = fresh_pool();
@@ -199,7 +203,7 @@ fn reserve_makes_room() {
     }
 }
 
-/// A buffer that grows stays in the pool it came from.
+/// A buffer that grows stays in its pool.
 #[test]
 fn growth_stays_in_the_pool() {
     let pool = fresh_pool();
@@ -212,7 +216,7 @@ fn growth_stays_in_the_pool() {
     assert_all_home(&pool);
 }
 
-/// Growing byte by byte copies seldom: the capacity grows by a factor.
+/// Growing byte by byte copies rarely: the capacity grows by a factor.
 #[test]
 fn pushing_bytes_moves_seldom() {
     let mut buffer = fresh_pool().with_capacity(0);
@@ -229,7 +233,7 @@ fn pushing_bytes_moves_seldom() {
     );
 }
 
-/// `truncate` and `clear` shorten and keep the capacity; a longer length is left alone.
+/// `truncate` and `clear` shorten and keep the capacity; a longer length changes nothing.
 #[test]
 fn truncate_and_clear_keep_the_capacity() {
     let pool = fresh_pool();
@@ -249,7 +253,7 @@ fn truncate_and_clear_keep_the_capacity() {
     }
 }
 
-/// `set_len` shows the bytes written through `spare_capacity_mut`, up to the whole capacity.
+/// `set_len` exposes the bytes written through `spare_capacity_mut`, up to the whole capacity.
 #[test]
 fn spare_capacity_is_shown_by_set_len() {
     let pool = fresh_pool();
@@ -269,7 +273,7 @@ fn spare_capacity_is_shown_by_set_len() {
     }
 }
 
-/// `set_len` beyond the capacity panics and leaves the buffer as it was.
+/// `set_len` beyond the capacity panics and does not change the buffer.
 #[test]
 fn set_len_beyond_the_capacity_panics() {
     let pool = fresh_pool();
@@ -286,7 +290,7 @@ fn set_len_beyond_the_capacity_panics() {
     }
 }
 
-/// Raw parts keep a buffer alive, and make the same buffer again, whatever its kind and length.
+/// Raw parts keep a buffer alive and recreate the same buffer, for every kind and length.
 #[test]
 fn raw_parts_round_trip() {
     let pool = fresh_pool();
@@ -324,7 +328,7 @@ fn raw_parts_round_trip() {
     assert_all_home(&pool);
 }
 
-/// A buffer that went through raw parts on another thread comes home all the same.
+/// A buffer that passed through raw parts on another thread returns its memory.
 #[test]
 fn raw_parts_cross_threads() {
     let pool = fresh_pool();
@@ -343,7 +347,7 @@ fn raw_parts_cross_threads() {
     assert_all_home(&pool);
 }
 
-/// A clone has the contents and memory of its own.
+/// A clone has the same contents and separate memory.
 #[test]
 fn a_clone_is_a_copy() {
     let pool = fresh_pool();
@@ -361,7 +365,7 @@ fn a_clone_is_a_copy() {
     }
 }
 
-/// The empty buffer can be had from everywhere and grows like any other.
+/// Every constructor can create an empty buffer, which grows like any other.
 #[test]
 fn empty_buffers_work() {
     let empties = [

@@ -1,4 +1,4 @@
-//! The traits of `Buffer`, what it shows of itself, and callers that do not keep their promises.
+//! The traits of `Buffer`, its `Debug` output, and callers that violate the contracts of traits.
 
 mod common;
 
@@ -23,7 +23,7 @@ const _: () = {
     is_shared::<ConfigError>();
 };
 
-/// `Debug` tells length, capacity and kind, and never a byte of the contents.
+/// `Debug` prints length, capacity and kind, and no byte of the contents.
 #[test]
 fn debug_never_prints_contents() {
     let small = Buffer::copy_from_slice(b"swordfish");
@@ -46,7 +46,7 @@ fn debug_never_prints_contents() {
     }
 }
 
-/// A pool's `Debug` tells something and ends.
+/// `Debug` of a pool prints its name and number.
 #[test]
 fn a_pool_can_be_printed() {
     let pool = fresh_pool();
@@ -74,7 +74,7 @@ fn from_copies() {
     }
 }
 
-/// `extend` and `extend_from_slice` append, across the border between small and large.
+/// `extend` and `extend_from_slice` append, also from small to large.
 #[test]
 fn extending_appends() {
     let pool = fresh_pool();
@@ -113,7 +113,7 @@ fn views_are_the_same_bytes() {
     assert_eq!(buffer, b"SweiV"[..]);
 }
 
-/// A buffer equals whatever holds the same bytes.
+/// A buffer equals any type that holds the same bytes.
 #[test]
 fn equality_is_that_of_the_bytes() {
     let buffer = Buffer::from("same");
@@ -164,7 +164,7 @@ fn order_and_hash_are_those_of_the_bytes() {
     assert_eq!(map.get(&b"key"[..]), Some(&2));
 }
 
-/// `freeze` shows the same bytes at the same address, and they come home with the last view.
+/// `freeze` keeps bytes and address, and the last view frees the memory.
 #[test]
 fn freeze_does_not_copy() {
     let pool = fresh_pool();
@@ -191,7 +191,7 @@ fn a_cloned_pool_is_the_same_pool() {
     assert_all_home(&pool);
 }
 
-/// The global pool is one and the same, for every thread.
+/// All threads use the same global pool.
 #[test]
 fn there_is_one_global_pool() {
     let here = std::ptr::from_ref(Pool::global()) as usize;
@@ -201,7 +201,7 @@ fn there_is_one_global_pool() {
     assert!(Pool::global().usage().array_buffers >= 64 * MIB as u64);
 }
 
-/// Gives a part of another length each time it is asked.
+/// Returns a slice of a different length at each call.
 struct Shifty<'a> {
     lengths: [usize; 2],
     bytes: &'a [u8],
@@ -215,7 +215,7 @@ impl AsRef<[u8]> for Shifty<'_> {
     }
 }
 
-/// Parts that change their length between two looks write nothing outside the buffer, and lose nothing.
+/// Parts that change their length between two calls cause no write outside the buffer, and no leak.
 #[test]
 fn parts_that_change_length_stay_inside() {
     let pool = fresh_pool();
@@ -248,7 +248,7 @@ fn parts_that_change_length_stay_inside() {
     }
 }
 
-/// Panics when it is looked at.
+/// Panics when it is dereferenced.
 struct Bomb;
 
 impl AsRef<[u8]> for Bomb {
@@ -257,7 +257,7 @@ impl AsRef<[u8]> for Bomb {
     }
 }
 
-/// A panic in the caller's own code, in the middle of a constructor, loses nothing.
+/// A panic in the caller's code during a constructor leaks nothing.
 #[test]
 fn a_panic_inside_a_constructor_loses_nothing() {
     let pool = fresh_pool();
@@ -279,7 +279,7 @@ fn a_panic_inside_a_constructor_loses_nothing() {
     assert_all_home(&pool);
 }
 
-/// An iterator whose size hint is wrong gives its bytes, no more and no fewer.
+/// A wrong size hint does not change the collected bytes.
 #[test]
 fn a_wrong_size_hint_does_no_harm() {
     struct Hint(std::vec::IntoIter<u8>, (usize, Option<usize>));

@@ -1,4 +1,4 @@
-//! The example `cache` as a program: the heap's growth, the bound, the limit, expiry, and what is left.
+//! The example `cache` as a program: growth of the heap, the bound, the limit, expiry, and leaks.
 
 #[path = "common/example.rs"]
 mod example;
@@ -10,15 +10,15 @@ fn cache(arguments: &[&str]) -> Ended {
     output.unwrap().into()
 }
 
-/// The last row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB.
+/// Returns the last row called `step`: rss, heapTotal, heapUsed, external, arrayBuffers, in MiB.
 #[track_caller]
 fn row(ended: &Ended, step: &str) -> [f64; 5] {
-    let figures = |line: &str| -> Option<[f64; 5]> {
+    let values = |line: &str| -> Option<[f64; 5]> {
         let behind = line.trim_start().strip_prefix(step)?;
-        let figures = behind.split_whitespace().map(|figure| figure.parse().ok());
-        figures.collect::<Option<Vec<_>>>()?.try_into().ok()
+        let values = behind.split_whitespace().map(|value| value.parse().ok());
+        values.collect::<Option<Vec<_>>>()?.try_into().ok()
     };
-    let found = ended.stdout.lines().rev().find_map(figures);
+    let found = ended.stdout.lines().rev().find_map(values);
     found.unwrap_or_else(|| panic!("no row {step:?} in:\n{}", ended.stdout))
 }
 
@@ -30,8 +30,8 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         let [.., external, array_buffers] = row(&ended, &format!("{count} values"));
         assert!((64.0..70.0).contains(&external), "{external}");
         assert_eq!(array_buffers, 64.0);
-        // An entry of 200 bytes or so for each value of 8 KiB.
-        assert!(ended.figure("heap growth for a cached GiB:") < 32.0);
+        // About 200 bytes of heap per value of 8 KiB.
+        assert!(ended.figure("heap growth per cached GiB:") < 32.0);
 
         let [.., external, array_buffers] = row(&ended, "trim()");
         assert!(external < 20.0, "a quarter of the bound, {external} MiB");
@@ -41,10 +41,10 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         );
 
         assert!(ended.figure("peak external:") <= ended.figure("limit:"));
-        assert!(ended.figure("refused and evicted") > 0.0);
+        assert!(ended.figure("refused, then evicted:") > 0.0);
 
         let [.., external, _] = row(&ended, "sweep(), trim()");
-        // One view is still there: of a mapping, or of a slot, which keeps its region.
+        // One view is still live and keeps its mapping, or the region of its slot.
         assert!((0.05..2.5).contains(&external), "{external} MiB");
         let [.., external, array_buffers] = row(&ended, "at the end");
         assert_eq!((external, array_buffers), (0.0, 0.0));

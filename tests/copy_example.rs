@@ -1,4 +1,4 @@
-//! The example `copy` as a program: what it copies, what it refuses, what it leaves behind when it fails.
+//! The example `copy` as a program: copies, refusals, and the files left after a failure.
 
 #[path = "common/example.rs"]
 mod example;
@@ -18,14 +18,14 @@ use tempfile::TempDir;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Bytes that differ from place to place.
+/// Returns bytes that depend on their position.
 fn contents(len: usize) -> Vec<u8> {
     (0..len as u32)
         .map(|at| (at.wrapping_mul(0x9E37_79B9) >> 24) as u8)
         .collect()
 }
 
-/// A directory with a `source` of `len` bytes in it.
+/// Creates a directory that contains a `source` of `len` bytes.
 fn directory(len: usize) -> (TempDir, PathBuf, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
@@ -49,7 +49,7 @@ fn names(directory: &TempDir) -> Vec<String> {
     names
 }
 
-/// It ends with code 1, and says `parts`.
+/// Asserts that the copy ends with code 1 and a message that contains `parts`.
 #[track_caller]
 fn refused(source: &Path, destination: &Path, parts: &[&str]) {
     let ended = copy(&[], source, destination);
@@ -133,7 +133,7 @@ fn a_destination_that_cannot_be_written_is_refused() {
         &inside("dangling"),
         &["cannot write", "dangling", "No such file"],
     );
-    // Nobody creates files there, root neither.
+    // No user can create files there, not even root.
     if cfg!(target_os = "linux") {
         refused(
             &source,
@@ -227,7 +227,7 @@ fn a_write_that_fails_leaves_nothing() {
     let mut command = example::command("copy");
     command.args(["--chunk", "64K"]);
     command.arg(&source).arg(&destination);
-    // 200 blocks of 512 or 1024 bytes, which is up to the shell.
+    // 200 blocks of 512 or 1024 bytes, depending on the shell.
     let script = "trap '' XFSZ; ulimit -f 200; exec \"$@\"";
     let ended = in_shell(&["sh"], script, &command).unwrap();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -242,7 +242,7 @@ fn a_full_disk_is_named() {
     let (directory, source, _) = directory(3 * MIB);
     let disk = directory.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    // A small disk that nobody else sees, and that goes with the shell.
+    // A small disk in a private mount namespace, which ends with the shell.
     let shell = ["unshare", "-m", "sh"];
     let mount = format!("mount -t tmpfs -o size=1m tmpfs '{}'", disk.display());
     let probe = in_shell(&shell, &mount, &Command::new("unused"));
@@ -269,7 +269,7 @@ fn an_interrupt_removes_the_partial_file() {
         command.arg(&source).arg(&destination);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Until something of it is there.
+        // Waits until the partial file exists.
         while partial_len(&directory) == 0 {
             assert_eq!(child.try_wait().unwrap(), None, "it ended too early");
             thread::sleep(Duration::from_millis(1));
@@ -287,7 +287,7 @@ fn partial_len(directory: &TempDir) -> u64 {
     let partial = entries
         .map(|entry| entry.unwrap().path())
         .find(|path| path.extension() == Some(OsStr::new("part")));
-    // It may go between the two calls.
+    // It may be removed between the two calls.
     partial
         .and_then(|path| fs::metadata(path).ok())
         .map_or(0, |metadata| metadata.len())

@@ -1,12 +1,12 @@
-//! Drives `examples/echo_server`, small: every byte comes back and memory stays below the limit, also where connections
-//! have to wait for it, and where clients that never read hold all of it.
+//! The example `echo_server` with few connections: every byte is echoed and memory stays below the
+//! limit, also if connections wait for memory and if clients that never read hold all of it.
 
 use std::collections::HashMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The example, which Cargo builds before the tests.
+/// Returns the path of the example, which Cargo builds before the tests.
 fn example() -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
     let profile = test.ancestors().nth(2).expect("target/profile/deps/test");
@@ -25,7 +25,7 @@ fn run(args: &str) -> Output {
     output.expect("the example starts")
 }
 
-/// The numbers of the last line, after a run in which all was well.
+/// Runs the example, asserts success, and returns the numbers of its last line.
 fn report(args: &str) -> HashMap<String, f64> {
     let output = run(args);
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -56,7 +56,7 @@ fn assert_served(numbers: &HashMap<String, f64>, done: f64, requests: f64) {
     assert!(numbers["peak_external"] <= numbers["limit"], "{numbers:?}");
 }
 
-/// 50 buffers of 64 KiB would be 3.2 MB.
+/// 50 buffers of 64 KiB would exceed the limit: 3.2 MB.
 #[test]
 fn serves_every_connection_below_its_limit() {
     let numbers =
@@ -72,7 +72,7 @@ fn connections_wait_for_memory_and_all_get_it() {
     assert!(numbers["waits"] > 0.0, "{numbers:?}");
 }
 
-/// Four buffers, and twelve clients that would hold one each for ever.
+/// The limit allows four buffers; twelve clients would each hold one for ever.
 #[test]
 fn clients_that_never_read_are_cut_off_and_the_others_served() {
     let numbers = report(
@@ -83,7 +83,7 @@ fn clients_that_never_read_are_cut_off_and_the_others_served() {
     assert!(numbers["waits"] > 0.0, "{numbers:?}");
 }
 
-/// Four buffers, and twenty connections that would hold one each while they say nothing.
+/// The limit allows four buffers; twenty idle connections would each hold one.
 #[test]
 fn idle_connections_hold_no_memory() {
     let numbers = report("--connections 30 --idle 20 --requests 20 --seconds 120 --limit 262144");

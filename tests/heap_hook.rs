@@ -15,7 +15,7 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{KIB, MIB, Rng, SLAB, assert_all_home};
 use slabuf::{Buffer, Pool, PoolBuilder};
 
@@ -137,7 +137,7 @@ fn with_hook(test: &str, set: fn(PoolBuilder) -> PoolBuilder, scenario: fn(&'sta
             drop(place.lock().expect("no panic").take());
         }
         let (runs, wrong) = (RUNS.load(Relaxed), WRONG.load(Relaxed));
-        figure(&format!("{runs} hooks"));
+        report(&format!("{runs} hooks"));
         assert!(runs > 100, "{runs}");
         assert_eq!(
             wrong, 0,

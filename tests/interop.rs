@@ -1,4 +1,4 @@
-//! The traits of `bytes` and `std::io` one by one: boundaries, failures, and what happens to the memory.
+//! The traits of `bytes` and `std::io`, method by method: boundaries, failures, and the memory.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn bytes_of(len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// Whether `step` panics.
+/// Returns whether `step` panics.
 fn panics<T>(step: impl FnOnce() -> T) -> bool {
     catch_unwind(AssertUnwindSafe(step)).is_err()
 }
@@ -236,7 +236,7 @@ fn drained_buffers_give_their_memory_back_whole() {
             let mut buffer = pool.copy_from_slice(&bytes_of(len, 8));
             let capacity = buffer.capacity();
             buffer.advance(drained);
-            // With the last byte gone, the whole memory is room again.
+            // After the last byte is consumed, the whole memory is spare capacity again.
             let room = if drained == len {
                 capacity
             } else {

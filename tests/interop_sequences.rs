@@ -1,4 +1,5 @@
-//! The traits of `bytes` and `std::io` in long sequences: `Buffer` does what `BytesMut` and `VecDeque` do.
+//! Long sequences of calls of `bytes` and `std::io` traits: `Buffer` behaves like `BytesMut` and
+//! `VecDeque`.
 
 mod common;
 
@@ -10,7 +11,7 @@ use common::{assert_all_home, fresh_pool, stamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// So many bytes that differ with the seed. A failing case prints the two numbers only.
+/// A number of bytes that depend on a seed. A failing case prints only these two numbers.
 #[derive(Clone, Copy, Debug)]
 struct Contents {
     len: usize,
@@ -31,7 +32,7 @@ fn contents() -> impl Strategy<Value = Contents> {
     (len, any::<u64>()).prop_map(|(len, seed)| Contents { len, seed })
 }
 
-/// One step on something that is read at the front and written at the end.
+/// One step on a type that is read at the front and written at the end.
 #[derive(Clone, Debug)]
 enum BufStep {
     Put(Contents),
@@ -61,7 +62,7 @@ fn buf_step() -> impl Strategy<Value = BufStep> {
     ]
 }
 
-/// Writes through `chunk_mut` and `advance_mut` alone.
+/// Writes only through `chunk_mut` and `advance_mut`.
 fn put_by_chunks(target: &mut impl BufMut, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let chunk = target.chunk_mut();
@@ -74,7 +75,7 @@ fn put_by_chunks(target: &mut impl BufMut, mut bytes: &[u8]) {
     }
 }
 
-/// Does one step, and returns what it has read.
+/// Executes one step. Returns the bytes that it read.
 fn apply_buf<B: Buf + BufMut>(step: &BufStep, target: &mut B) -> Vec<u8> {
     let part = |index: &Index, target: &B| index.index(target.remaining() + 1);
     match step {
@@ -138,7 +139,7 @@ fn io_step() -> impl Strategy<Value = IoStep> {
     ]
 }
 
-/// Does one step, and returns what it has read, or the count it has written.
+/// Executes one step. Returns the bytes that it read, or the number that it wrote.
 fn apply_io<S: Read + Write>(step: &IoStep, stream: &mut S) -> Result<(u64, Vec<u8>), ErrorKind> {
     let mut read = b"before:".to_vec();
     let count = match step {
@@ -205,11 +206,11 @@ proptest! {
         let mut buffer = pool.with_capacity(capacity);
         let mut oracle = VecDeque::new();
         for step in &steps {
-            oracle.make_contiguous(); // a VecDeque reads no further than to the end of its first half
+            oracle.make_contiguous(); // a VecDeque reads only to the end of its first half
             let before = oracle.clone();
             let (outcome, expected) = (apply_io(step, &mut buffer), apply_io(step, &mut oracle));
             if expected == Err(ErrorKind::InvalidData) {
-                oracle = before; // a VecDeque loses bytes that are no text; a buffer keeps them, as a slice does
+                oracle = before; // a VecDeque drops bytes that are not UTF-8; a buffer keeps them, as a slice does
             }
             prop_assert!(outcome == expected, "outcome of {:?}", step);
             prop_assert!(buffer[..] == *oracle.make_contiguous(), "contents after {:?}", step);

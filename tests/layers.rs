@@ -1,4 +1,4 @@
-//! Holds the order of layers by reading the sources: a module imports only from layers below its own.
+//! Checks the order of layers in the sources: a module imports only from layers below its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ fn layer_of(module: &str) -> usize {
         .unwrap_or_else(|| panic!("module `{module}` is in no layer: add it to the table"))
 }
 
-/// Every source below `path`, with the top-level module it belongs to.
+/// Collects every source below `path` with its top-level module.
 fn sources(path: &Path, top: Option<&str>, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(path).unwrap() {
         let path = entry.unwrap().path();
@@ -37,14 +37,14 @@ fn sources(path: &Path, top: Option<&str>, found: &mut Vec<(String, String)>) {
         if path.is_dir() {
             sources(&path, Some(module), found);
         } else if stem == "tests" {
-            // What tests use is their own affair.
+            // Tests may import any module.
         } else if module != "lib" {
             found.push((module.to_owned(), fs::read_to_string(&path).unwrap()));
         }
     }
 }
 
-/// The modules named behind `crate::`, outside of comments and of the tests at the end of a file.
+/// Returns the modules after `crate::`, outside comments and the tests at the end of a file.
 fn imports(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(all(test").next().unwrap();
     let lines = code.lines().map(|line| line.split("//").next().unwrap());

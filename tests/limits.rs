@@ -1,4 +1,4 @@
-//! What a pool does at its limit, and with lengths that no system can serve.
+//! Pools at their limit, and lengths that no system can provide.
 
 mod common;
 
@@ -11,7 +11,7 @@ use slabuf::{AllocError, Buffer, Pool};
 
 const LIMIT: usize = 8 * MIB;
 
-/// Lengths that are refused whatever the system.
+/// Lengths that every system refuses.
 const IMPOSSIBLE: [usize; 4] = [1 << 47, 1 << 60, isize::MAX as usize, usize::MAX];
 
 fn limited() -> Pool {
@@ -21,7 +21,7 @@ fn limited() -> Pool {
         .expect("8 MiB are enough for a pool")
 }
 
-/// Takes buffers of `n` bytes until there are no more, and checks that it is the limit that ends it.
+/// Allocates buffers of `n` bytes until the limit refuses one. Asserts the error.
 fn take_all(pool: &Pool, n: usize) -> Vec<Buffer> {
     let mut live = Vec::new();
     loop {
@@ -42,7 +42,7 @@ fn take_all(pool: &Pool, n: usize) -> Vec<Buffer> {
     }
 }
 
-/// What `panic!` was called with.
+/// Returns the message of a panic.
 fn panic_message<T>(call: impl FnOnce() -> T) -> String {
     let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
         panic!("the call did not panic");
@@ -53,7 +53,7 @@ fn panic_message<T>(call: impl FnOnce() -> T) -> String {
     }
 }
 
-/// Eight MiB hold seven or eight buffers of one; then the error names the request and the limit.
+/// A limit of 8 MiB allows seven or eight buffers of 1 MiB; then the error names request and limit.
 #[test]
 fn a_limit_holds_for_large_buffers() {
     let pool = limited();
@@ -72,7 +72,7 @@ fn a_limit_holds_for_large_buffers() {
     assert_all_home(&pool);
 }
 
-/// Eight MiB hold at least 6,000 buffers of 1,000 bytes.
+/// A limit of 8 MiB allows at least 6,000 buffers of 1,000 bytes.
 #[test]
 fn a_limit_holds_for_small_buffers() {
     let pool = limited();
@@ -89,7 +89,7 @@ fn a_limit_holds_for_small_buffers() {
     assert_all_home(&pool);
 }
 
-/// What small buffers held can be had in one piece, and the other way round: caches give up what they hold.
+/// Memory of small buffers can be reused for a large one, and vice versa: the caches release it.
 #[test]
 fn memory_moves_between_small_and_large() {
     let pool = limited();
@@ -104,9 +104,9 @@ fn memory_moves_between_small_and_large() {
     assert_all_home(&pool);
 }
 
-/// Other threads' dropped buffers can be had again at the limit.
+/// At the limit, a request gets the memory of buffers that other threads freed.
 #[test]
-fn what_other_threads_dropped_can_be_had() {
+fn memory_that_other_threads_freed_is_available() {
     let pool = limited();
     for n in [1000, MIB] {
         let live = take_all(&pool, n);
@@ -119,9 +119,9 @@ fn what_other_threads_dropped_can_be_had() {
     assert_all_home(&pool);
 }
 
-/// What a thread dropped that lives on, and is idle, can be had: one dropped, one can be had, wherever that was.
+/// Memory that an idle live thread freed is available: for each free there can be one allocation.
 #[test]
-fn what_an_idle_thread_dropped_can_be_had() {
+fn memory_that_an_idle_thread_freed_is_available() {
     let pool = limited();
     let mut live = take_all(&pool, MIB);
     let (to_idle, from_main) = std::sync::mpsc::channel::<Buffer>();
@@ -143,7 +143,7 @@ fn what_an_idle_thread_dropped_can_be_had() {
     idle.join().expect("no panic");
 }
 
-/// More than the limit is refused by every constructor, plain and `try_`, and nothing is lost by it.
+/// Every constructor, plain and `try_`, refuses more than the limit, and leaks nothing.
 #[test]
 fn every_constructor_keeps_to_the_limit() {
     let pool = limited();
@@ -170,7 +170,7 @@ fn every_constructor_keeps_to_the_limit() {
     }
 }
 
-/// At the limit small requests fail as well, through every constructor, and can be served again after one drop.
+/// At the limit small requests fail too, with every constructor, and succeed after one free.
 #[test]
 fn every_constructor_keeps_to_the_limit_for_small_buffers() {
     for constructor in CONSTRUCTORS {
@@ -195,7 +195,7 @@ fn every_constructor_keeps_to_the_limit_for_small_buffers() {
     }
 }
 
-/// Growth at the limit fails, and leaves the buffer, its contents and the pool as they were.
+/// Growth at the limit fails and changes neither the buffer nor the pool.
 #[test]
 fn growth_keeps_to_the_limit() {
     let pool = limited();
@@ -217,7 +217,7 @@ fn growth_keeps_to_the_limit() {
     assert_all_home(&pool);
 }
 
-/// A buffer can grow to nearly the whole limit where it stands alone: growing needs no second copy.
+/// A single buffer can grow to nearly the whole limit: growing needs no second copy.
 #[test]
 fn a_lone_buffer_grows_to_the_limit() {
     let pool = limited();
@@ -229,7 +229,8 @@ fn a_lone_buffer_grows_to_the_limit() {
     assert_all_home(&pool);
 }
 
-/// Impossible lengths are errors that name the length; the plain constructor panics with the same message.
+/// Impossible lengths are errors that name the length; the plain constructor panics with the same
+/// message.
 #[test]
 fn impossible_lengths_are_errors() {
     let pool = fresh_pool();
@@ -256,7 +257,7 @@ fn impossible_lengths_are_errors() {
     assert_all_home(&pool);
 }
 
-/// Impossible growth is an error that leaves the buffer as it was; sums that would wrap do not.
+/// Impossible growth is an error and changes nothing; sums do not overflow.
 #[test]
 fn impossible_growth_is_an_error() {
     for n in [0, 10, SLAB, SLAB + 1, MIB] {
@@ -280,7 +281,7 @@ fn impossible_growth_is_an_error() {
     }
 }
 
-/// A part of many MiB that costs no memory, so that a list of them is longer than any address space.
+/// A part of many MiB without memory, so that a list of them exceeds any address space.
 #[derive(Clone, Copy)]
 struct Long;
 
@@ -291,7 +292,7 @@ impl AsRef<[u8]> for Long {
     }
 }
 
-/// Parts that are impossible together are an error that names their sum.
+/// Parts whose sum is impossible are an error that names the sum.
 #[test]
 fn an_impossible_sum_of_parts_is_an_error() {
     let pool = fresh_pool();
@@ -303,7 +304,7 @@ fn an_impossible_sum_of_parts_is_an_error() {
     assert_all_home(&pool);
 }
 
-/// The errors are values that can be kept, compared and printed.
+/// Errors can be stored, compared and printed.
 #[test]
 fn errors_are_values() {
     let error = limited()
@@ -314,7 +315,8 @@ fn errors_are_values() {
     assert!(boxed.to_string().contains("8388609"), "{boxed}");
 }
 
-/// An allocation the system refuses is an error that names the size, not an abort; the pool works on.
+/// A refusal by the system is an error that names the length, not an abort; the pool continues to
+/// work.
 #[test]
 #[cfg(target_os = "linux")]
 fn what_the_system_refuses_is_an_error() {

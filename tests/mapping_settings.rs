@@ -1,4 +1,4 @@
-//! The settings of a pool that large buffers' mappings show: each has an effect that can be seen.
+//! The settings that affect the mappings of large buffers: each has an observable effect.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn build(builder: PoolBuilder) -> Pool {
 
 // ---- cache_limit, decay ----
 
-/// A dropped mapping is counted as cached and comes back at the same address.
+/// A freed mapping counts as cached and is reused at the same address.
 #[test]
 fn a_cached_mapping_comes_back() {
     let pool = build(Pool::builder().cache_limit(64 * MIB).decay(HOUR));
@@ -38,7 +38,7 @@ fn a_cached_mapping_comes_back() {
     }
 }
 
-/// With `cache_limit(0)` every dropped mapping goes back at once.
+/// With `cache_limit(0)` every freed mapping is unmapped at once.
 #[test]
 fn a_cache_of_nothing_keeps_nothing() {
     let pool = build(Pool::builder().cache_limit(0).decay(HOUR));
@@ -71,7 +71,7 @@ fn a_cache_beyond_the_limit_is_refused() {
     assert!(with_cache(8 * MIB).is_ok());
 }
 
-/// The cache keeps to its limit, however much is dropped.
+/// The cache never exceeds its limit.
 #[test]
 fn the_cache_keeps_to_its_limit() {
     let limit = 4 * MIB;
@@ -87,7 +87,7 @@ fn the_cache_keeps_to_its_limit() {
     assert!((1..=limit as u64).contains(&most), "{most} bytes cached");
 }
 
-/// What a thread keeps to itself is within the cache's limit too.
+/// Mappings kept by a thread count against the limit of the cache.
 #[test]
 fn the_cache_keeps_to_its_limit_with_what_threads_keep() {
     let pool = build(Pool::builder().cache_limit(MIB).decay(HOUR));
@@ -98,8 +98,8 @@ fn the_cache_keeps_to_its_limit_with_what_threads_keep() {
     }
 }
 
-/// Mappings so large that they are zeroed by giving back their memory are full again once they were written: they
-/// count against the limit like any other.
+/// Very large mappings are zeroed by releasing their pages. Once written again, they count against
+/// the limit like any other.
 #[test]
 fn the_cache_keeps_to_its_limit_after_zeroing() {
     let limit = 64 * MIB;
@@ -114,7 +114,7 @@ fn the_cache_keeps_to_its_limit_after_zeroing() {
     }
 }
 
-/// With a decay of zero nothing grows old in the cache: nothing is kept.
+/// With a decay of zero the cache keeps nothing.
 #[test]
 fn a_decay_of_zero_keeps_nothing() {
     let pool = build(Pool::builder().cache_limit(64 * MIB).decay(Duration::ZERO));
@@ -127,7 +127,7 @@ fn a_decay_of_zero_keeps_nothing() {
 
 // ---- huge_pages, guard_pages ----
 
-/// The lines of /proc/self/smaps about the mapping that holds `address`.
+/// Returns the lines of /proc/self/smaps about the mapping that contains `address`.
 #[cfg(target_os = "linux")]
 fn smaps_of(address: usize) -> String {
     let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux tells its mappings");
@@ -156,7 +156,7 @@ fn has_huge_pages() -> bool {
     has
 }
 
-/// Whether the kernel was advised to use huge pages in the middle of the buffer.
+/// Returns whether the kernel was advised to use huge pages in the middle of the buffer.
 #[cfg(target_os = "linux")]
 fn asks_for_huge_pages(buffer: &[u8]) -> bool {
     let block = smaps_of(address(buffer) + buffer.len() / 2);
@@ -165,7 +165,7 @@ fn asks_for_huge_pages(buffer: &[u8]) -> bool {
     flags.any(|flag| flag == "hg")
 }
 
-/// A large buffer asks for huge pages when, and only when, it is told to.
+/// A large buffer requests huge pages if and only if the setting is on.
 #[test]
 #[cfg(target_os = "linux")]
 fn huge_pages_are_asked_for() {
@@ -179,7 +179,7 @@ fn huge_pages_are_asked_for() {
     }
 }
 
-/// A buffer that grows to 2 MiB and more asks for huge pages as one that began so large.
+/// A buffer that grows to 2 MiB or more requests huge pages like one allocated at that length.
 #[test]
 #[cfg(target_os = "linux")]
 fn huge_pages_are_asked_for_after_growth() {
@@ -194,7 +194,7 @@ fn huge_pages_are_asked_for_after_growth() {
     }
 }
 
-/// With guard pages, reading past the end of a mapping kills the process; the page behind it is no one else's.
+/// With guard pages, reading past the end of a mapping ends the process.
 #[test]
 #[cfg(target_os = "linux")]
 fn guard_pages_stop_reading_past_the_end() {
@@ -215,7 +215,8 @@ fn guard_pages_stop_reading_past_the_end() {
         );
         let past = buffer.as_ptr().wrapping_add(buffer.capacity());
         println!("past the end");
-        // SAFETY: none: this read is out of bounds, and the guard page behind the buffer is to end the process.
+        // SAFETY: none: this read is out of bounds, and the guard page behind the buffer must end
+        // the process.
         let byte = unsafe { past.read_volatile() };
         println!("read {byte}");
         return;
@@ -226,10 +227,11 @@ fn guard_pages_stop_reading_past_the_end() {
     assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{stdout}");
 }
 
-/// Guard pages are no part of the buffer: capacity, counters of lengths, growth and reuse are as without them.
+/// Guard pages are not part of the buffer: capacity, counters of lengths, growth and reuse do not
+/// change.
 #[test]
 fn guarded_buffers_work_like_others() {
-    // Without a cache: a reused mapping may be longer than it need be.
+    // Without a cache, because a reused mapping may be longer than necessary.
     let guarded = build(Pool::builder().guard_pages(true).cache_limit(0));
     let plain = build(Pool::builder().cache_limit(0));
     for n in boundary_lengths(&plain) {

@@ -1,4 +1,4 @@
-//! Defects that were found and mended, each with the least that showed it.
+//! Fixed defects, each with the smallest test that shows it.
 
 use slabuf::{Buffer, Pool};
 use std::sync::mpsc::channel;
@@ -7,21 +7,21 @@ use std::thread;
 
 const MIB: usize = 1 << 20;
 
-/// Held by tests that compare figures of the whole process.
+/// Locked by tests that compare counters of the whole process.
 static PROCESS: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Foreign code may write up to the capacity of the parts it holds; the next zeroed buffer is zero all the same.
+/// Foreign code may write up to the capacity of raw parts; the next zeroed buffer is still zero.
 #[test]
 fn what_foreign_code_wrote_past_the_length_is_zeroed() {
     let pool = Pool::builder().build().expect("memory");
     let (start, len, owner) = pool.with_capacity(MIB).into_raw_parts();
     assert_eq!(len, 0);
     for offset in 0..MIB {
-        // SAFETY: below the capacity asked for, and the buffer is apart.
+        // SAFETY: below the requested capacity, and the buffer is in raw parts.
         let byte = unsafe { start.add(offset) };
         // SAFETY: as above.
         unsafe { byte.write(0xaa) };
@@ -31,7 +31,7 @@ fn what_foreign_code_wrote_past_the_length_is_zeroed() {
     assert!(pool.alloc(MIB).iter().all(|byte| *byte == 0));
 }
 
-/// A worker that goes on to another pool lets go of what it kept of pools that are gone.
+/// A thread that continues with another pool releases the caches of closed pools.
 #[test]
 fn a_thread_keeps_nothing_of_pools_that_are_gone() {
     let _alone = alone();
@@ -59,13 +59,13 @@ fn a_thread_keeps_nothing_of_pools_that_are_gone() {
     to_worker.send((next, buffer)).expect("it listens");
     from_worker.recv().expect("dropped");
     let after = slabuf::memory_usage().external;
-    // Other tests of this file map far less meanwhile.
+    // Other tests of this file map far less at the same time.
     assert!(after + 40 * MIB as u64 <= before, "{before} to {after}");
     drop(to_worker);
     worker.join().expect("no panic");
 }
 
-/// A pool with very many large buffers may be closed before they are dropped, and leaves nothing.
+/// A pool may be closed before its many large buffers are dropped, and leaks nothing.
 #[test]
 fn many_large_buffers_outlive_their_pool() {
     let _alone = alone();
@@ -80,14 +80,14 @@ fn many_large_buffers_outlive_their_pool() {
     drop(first);
     drop(second);
     let after = slabuf::memory_usage().external;
-    // Other tests of this file map far less meanwhile.
+    // Other tests of this file map far less at the same time.
     assert!(
         after + mapped <= before + 100 * MIB as u64,
         "{before} to {after}"
     );
 }
 
-/// What another thread's magazines hold is asked for when a request fails, and comes at its next drop.
+/// A failing request asks another thread to release its magazines, which it does at its next free.
 #[test]
 fn a_failing_request_calls_on_other_threads() {
     let pool = Pool::builder().limit(8 * MIB).build().expect("memory");
@@ -106,7 +106,7 @@ fn a_failing_request_calls_on_other_threads() {
         from_other.recv().expect("done");
     };
     other_works();
-    // The other thread's magazines keep some regions from going back: this may fail, and calls.
+    // The other thread's magazines keep some regions: this may fail, and asks for their release.
     let first = pool.try_alloc(8 * MIB - 4096);
     drop(first);
     other_works();
@@ -117,7 +117,8 @@ fn a_failing_request_calls_on_other_threads() {
     other.join().expect("no panic");
 }
 
-/// A request in a destructor that runs after the thread's caches are gone still makes the shared ones give way.
+/// A request in a destructor that runs after the thread's caches are gone still empties the shared
+/// ones.
 #[test]
 fn the_caches_give_way_also_without_a_local_one() {
     struct Last(Pool, std::sync::mpsc::Sender<bool>);
@@ -134,7 +135,7 @@ fn the_caches_give_way_also_without_a_local_one() {
     let (to_main, from_last) = channel();
     let inner = pool.clone();
     thread::spawn(move || {
-        // Registered before the pool's own guard, so destroyed after it.
+        // Registered before the pool's guard, so destroyed after it.
         LAST.set(Some(Last(inner.clone(), to_main)));
         let live: Vec<Buffer> = (0..7).map(|_| inner.alloc(MIB)).collect();
         drop(live);

@@ -1,4 +1,4 @@
-//! The sampler: who holds a pool's memory, and since when.
+//! The sampler: which call sites hold the memory of a pool, and since when.
 
 use bytes::{Buf, BufMut};
 use slabuf::{Buffer, LiveSample, Pool, SampleTable};
@@ -17,7 +17,7 @@ fn sampled(one_in: usize) -> Pool {
     Pool::builder().sample(one_in).build().unwrap()
 }
 
-/// The only sample there is.
+/// Returns the only sample.
 fn only(pool: &Pool) -> LiveSample {
     let mut samples = pool.live_samples();
     assert_eq!(samples.len(), 1);
@@ -63,7 +63,7 @@ fn one_in_one_knows_every_live_buffer() {
             expected.sort_unstable();
             found.sort_unstable();
             assert_eq!(found, expected);
-            // Oldest first, and of each slab as many as its live slots.
+            // Oldest first; per slab as many samples as live slots.
             assert!(samples.is_sorted_by(|a, b| a.age >= b.age));
             for slab in samples.iter().filter_map(|sample| sample.slab) {
                 let in_it = samples.iter().filter_map(|sample| sample.slab);
@@ -81,7 +81,7 @@ fn the_site_is_in_the_program_not_in_the_crate() {
     sites_of_all_constructors();
 }
 
-// With a symbol of its own, also where there is no debug information to tell inlined functions by.
+// Not inlined, so that it has a symbol even without debug information.
 #[inline(never)]
 fn sites_of_all_constructors() {
     let pool = sampled(1);
@@ -133,7 +133,8 @@ fn growing_keeps_age_and_site() {
         let pool = builder.build().unwrap();
         let mut old = taken_here(&pool, 10);
         let mut young = pool.alloc(10);
-        // Within its slot, to another class, to a span, to a mapping, a longer one, one elsewhere.
+        // Within its slot, to another class, to a span, to a mapping, to a longer and to a moved
+        // mapping.
         for len in [16, 100, 5000, 9000, 100_000, 20 << 20] {
             old.grow(len);
             let samples = pool.live_samples();
@@ -141,7 +142,7 @@ fn growing_keeps_age_and_site() {
             let (first, second) = (&samples[0], &samples[1]);
             assert_eq!(first.address, old.as_ptr().addr());
             assert_eq!(first.capacity, old.capacity());
-            // What has stayed where it was shows what was asked for at first.
+            // A buffer that did not move keeps the length of the first request.
             assert_eq!(first.len, if len == 16 { 10 } else { len });
             assert!(first.site().contains("taken_here"), "{}", first.site());
             assert_eq!(second.address, young.as_ptr().addr());
@@ -166,7 +167,7 @@ fn growing_keeps_what_some_of_many_know() {
     assert!(before > 20, "{before}");
     held.iter_mut().for_each(|buffer| buffer.grow(3000));
     let samples = pool.live_samples();
-    // Those of before, and of the others one in twenty, for the take that the growth was.
+    // The earlier ones, and one in twenty of the others, for the allocation in `grow`.
     assert!((before..4 * before).contains(&samples.len()));
     assert!(samples.iter().all(|sample| sample.len == 3000));
     let mut addresses: Vec<_> = held.iter().map(|b| b.as_ptr().addr()).collect();
@@ -192,7 +193,7 @@ fn other_shapes_of_a_buffer_keep_it() {
         assert_eq!(only(&pool).address, start.addr());
         // SAFETY: the parts are those of one buffer, used once.
         let mut buffer = unsafe { Buffer::from_raw_parts(start, length, owner) };
-        // Its start moves away from the slot's.
+        // The start moves away from the start of the slot.
         buffer.advance(33);
         assert_eq!(only(&pool).address, start.addr());
         drop(buffer);
@@ -301,7 +302,7 @@ fn buffers_dropped_elsewhere_are_forgotten() {
             }
             assert!(samples.len() < 400, "{}", samples.len());
         }
-        // The end of the scope does not wait until a thread has given its local cache back.
+        // The end of the scope does not wait until a thread has returned its cache.
         threads
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
@@ -329,7 +330,7 @@ fn threads_that_end_are_sampled_and_forget() {
     struct Late(Pool);
     impl Drop for Late {
         fn drop(&mut self) {
-            // The thread has no local caches any more.
+            // The thread's caches are already gone.
             let taken = self.0.alloc(100);
             assert!(!self.0.live_samples().is_empty());
             drop(taken);

@@ -1,5 +1,5 @@
-//! The settings of a pool that every buffer shows: what is refused, and an effect that can be seen. Those of large
-//! mappings are in `mapping_settings.rs`.
+//! The settings that affect every buffer: refused values, and an observable effect of each. The
+//! settings of large mappings are in `mapping_settings.rs`.
 
 mod common;
 
@@ -20,7 +20,8 @@ fn build(builder: PoolBuilder) -> Pool {
 
 // ---- slab_size ----
 
-/// A slab size that is no power of two from a page to 1 MiB is refused, and the message names it and the bounds.
+/// A slab size that is not a power of two from a page to 1 MiB is refused; the message names it and
+/// the bounds.
 #[test]
 fn a_wrong_slab_size_is_refused() {
     for given in [
@@ -49,7 +50,7 @@ fn a_wrong_slab_size_is_refused() {
     }
 }
 
-/// Every slab size from a page to 1 MiB works end to end: slots, border to large, counters, growth, way home.
+/// Every slab size from a page to 1 MiB works: slots, the border to large, counters, growth, frees.
 #[test]
 fn every_slab_size_works() {
     let mut slab_size = 4 * KIB;
@@ -80,7 +81,7 @@ fn every_slab_size_works() {
     }
 }
 
-/// The counter of slabs steps by the slab size.
+/// `array_buffers` changes by whole slabs.
 #[test]
 fn a_slab_costs_its_size_in_the_counters() {
     for slab_size in [4 * KIB, 64 * KIB, MIB] {
@@ -95,7 +96,8 @@ fn a_slab_costs_its_size_in_the_counters() {
 
 // ---- limit ----
 
-/// A limit too small for one slab and its header is refused with the least that would do; that least works.
+/// A limit too small for one slab and its header is refused; the error names the minimum, which
+/// works.
 #[test]
 fn a_limit_has_a_minimum() {
     for slab_size in [4 * KIB, SLAB, MIB] {
@@ -122,7 +124,7 @@ fn a_limit_has_a_minimum() {
 
 // ---- zero_on_free, zero_fill ----
 
-/// Makes buffers of `n` bytes, fills them with a secret to the end of their capacity, and drops them.
+/// Allocates buffers of `n` bytes, fills their capacity with a secret, and drops them.
 fn drop_secrets(pool: &Pool, n: usize) {
     let mut secrets = [
         pool.alloc_unsafe(n),
@@ -135,7 +137,7 @@ fn drop_secrets(pool: &Pool, n: usize) {
     }
 }
 
-/// Without either setting a dropped secret is seen again: the tests below would notice.
+/// Without either setting a dropped secret is visible again, so the tests below can fail.
 #[test]
 fn secrets_are_seen_without_these_settings() {
     let pool = build(Pool::builder().decay(HOUR));
@@ -145,7 +147,7 @@ fn secrets_are_seen_without_these_settings() {
     }
 }
 
-/// With `zero_on_free`, no dropped, moved or cut-off byte is seen again, small or large.
+/// With `zero_on_free`, no dropped, moved or truncated byte is visible again, small or large.
 #[test]
 fn zero_on_free_leaves_no_secret() {
     let pool = build(Pool::builder().zero_on_free(true).decay(HOUR));
@@ -169,7 +171,7 @@ fn zero_on_free_leaves_no_secret() {
     }
 }
 
-/// With `zero_on_free`, what another thread dropped is not seen either.
+/// With `zero_on_free`, bytes that another thread dropped are not visible either.
 #[test]
 fn zero_on_free_holds_across_threads() {
     let pool = build(Pool::builder().zero_on_free(true).decay(HOUR));
@@ -183,8 +185,8 @@ fn zero_on_free_holds_across_threads() {
     }
 }
 
-/// With `zero_fill`, no constructor shows a stale byte, in its length or in its spare capacity. The same mode of
-/// Node's was without effect for six months.
+/// With `zero_fill`, no constructor shows a stale byte, in its length or spare capacity. The same
+/// mode of Node had no effect for six months.
 #[test]
 fn zero_fill_reaches_every_constructor() {
     let pool = build(Pool::builder().zero_fill(true).decay(HOUR));
@@ -202,7 +204,7 @@ fn zero_fill_reaches_every_constructor() {
     }
 }
 
-/// With `zero_fill`, the room that `reserve` makes shows no stale byte.
+/// With `zero_fill`, the capacity that `reserve` adds shows no stale byte.
 #[test]
 fn zero_fill_reaches_reserved_room() {
     let pool = build(Pool::builder().zero_fill(true).decay(HOUR));

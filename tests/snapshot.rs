@@ -1,11 +1,12 @@
-//! Snapshots: that they agree with the figures of `usage`, and hold while others use the pool.
+//! Snapshots agree with the counters of `usage`, and are consistent while other threads use the
+//! pool.
 
 use slabuf::{Buffer, Pool, SlabState, Snapshot};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::thread;
 
-/// Of a pool that nobody uses meanwhile.
+/// Checks the snapshot of a pool that no other thread uses.
 fn agrees(pool: &Pool) -> Snapshot {
     let (snapshot, usage) = (pool.snapshot(), pool.usage());
     assert_eq!(snapshot.slabs_in(SlabState::Empty), usage.slabs_empty);
@@ -34,7 +35,7 @@ fn agrees(pool: &Pool) -> Snapshot {
     snapshot
 }
 
-/// What holds whatever others do.
+/// Checks what holds while other threads use the pool.
 fn is_sound(snapshot: &Snapshot) {
     let mut addresses: Vec<_> = snapshot
         .regions
@@ -125,7 +126,7 @@ fn counts_what_idle_and_ended_threads_hold() {
             drop(pool.alloc(40_000));
             held.truncate(1);
             filled.send(()).unwrap();
-            // Until the other end is dropped.
+            // Ends when the other end of the channel is dropped.
             is_looked.into_iter().for_each(drop);
             held
         });
@@ -190,13 +191,13 @@ fn a_slab_goes_through_its_states() {
     // Keeps the region mapped.
     let other = pool.alloc(100);
     drop((first, second));
-    // In a magazine: still out.
+    // In a magazine: still counted as in use.
     assert_eq!(state_at(at), (SlabState::Full, 2, 2));
     pool.trim();
     assert_eq!(state_at(at), (SlabState::Empty, 0, 0));
     let region = pool.snapshot().regions.remove(0);
     let stale = region.slabs.iter().filter(|slab| !slab.clean).count();
-    assert_eq!(stale, 1, "all but the slab in use are given back");
+    assert_eq!(stale, 1, "all slabs but the one in use are released");
     drop(other);
 }
 
@@ -224,7 +225,7 @@ fn large_buffers_are_live_then_cached_then_gone() {
     assert_eq!(live(&pool), []);
 }
 
-/// Stops the others also when the test fails.
+/// Stops the other threads even if the test fails.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
@@ -234,7 +235,7 @@ impl Drop for StopAtEnd<'_> {
 }
 
 #[test]
-fn others_may_go_on_meanwhile() {
+fn other_threads_may_use_the_pool_meanwhile() {
     let pool = Pool::builder().cache_limit(4 << 20).build().unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -263,7 +264,7 @@ fn others_may_go_on_meanwhile() {
             seen += snapshot.regions.len();
         }
         drop(stop);
-        // The end of the scope does not wait until a thread has given its local cache back.
+        // The end of the scope does not wait until a thread has returned its cache.
         threads
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
@@ -278,7 +279,8 @@ fn is_racy_but_sound(snapshot: &Snapshot) {
     }
     let mut mappings: Vec<_> = snapshot.mappings.iter().map(|m| m.address).collect();
     mappings.dedup();
-    // One may be unmapped and another be mapped there while the snapshot is made, not all of them.
+    // One may be unmapped and another mapped at its address during the snapshot, but not all of
+    // them.
     assert!(mappings.len() * 2 >= snapshot.mappings.len());
 }
 

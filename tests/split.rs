@@ -1,4 +1,4 @@
-//! Splitting buffers and putting them together again.
+//! Splitting and joining buffers.
 
 mod common;
 
@@ -128,7 +128,7 @@ fn parts_put_together_again_are_the_buffer_that_was() {
             assert_eq!(buffer, contents);
             assert_eq!((address(&buffer), buffer.capacity()), (start, capacity));
             assert_eq!(buffer.is_pooled(), len <= SLAB);
-            // Whole again: it grows as one that was never split, and reads back to its first byte.
+            // Joined again: it grows like a buffer that was never split.
             buffer.advance(buffer.len());
             assert!(buffer.capacity() >= len);
             drop(buffer);
@@ -145,7 +145,7 @@ fn a_whole_again_grows_without_moving_its_bytes_one_by_one() {
     buffer.unsplit(back);
     buffer.reserve(64 * MIB);
     assert!(holds_stamp(&buffer, 4 * MIB as u64));
-    // Moved by a copy there would be two mappings' worth, if only for a moment: the cache has the first.
+    // A move by a copy would leave the first mapping in the cache.
     assert_eq!(pool.usage().large_cached, 0);
 }
 
@@ -222,7 +222,8 @@ fn a_pool_that_wipes_wipes_a_part_when_it_is_dropped() {
         let back = front.split_off(len / 2);
         let (start, end) = (back.as_ptr(), back.len());
         drop(back);
-        // SAFETY: `front` keeps the memory, all of it initialised, and nobody else uses that half.
+        // SAFETY: `front` keeps the memory, all of it initialised, and no other code uses that
+        // half.
         let wiped = unsafe { std::slice::from_raw_parts(start, end) };
         assert!(is_zero(wiped), "{len}");
         assert!(front.iter().all(|byte| *byte == b's'));
@@ -243,7 +244,7 @@ fn a_pool_goes_with_its_last_part() {
         assert_eq!((back[0], back.len()), (0, len / 2));
         thread::spawn(move || drop(back)).join().unwrap();
     }
-    // Other tests of this process hold much less meanwhile.
+    // Other tests of this process hold much less at the same time.
     assert!(slabuf::memory_usage().external < before + GIB as u64 / 2);
 }
 
@@ -293,7 +294,7 @@ fn program(seed: u64, pool: &Pool, steps: usize) -> Vec<(Buffer, BytesMut)> {
             }
             _ => drop(live.swap_remove(place)),
         }
-        // Parts without room are anywhere.
+        // Parts without capacity may have any address.
         let buffers = live.iter().map(|(buffer, _)| buffer);
         assert_apart(buffers.filter(|buffer| buffer.capacity() > 0));
         if step % 16 == 0 {

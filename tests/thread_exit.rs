@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, Builder};
 
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{KIB, MIB, SLAB, is_all};
 use slabuf::{Buffer, Pool, PoolBuilder, memory_usage};
 
@@ -261,7 +261,7 @@ fn ten_thousand_threads_level_off() {
         };
         let (heap, external) = run(2_000);
         let (heap_after, external_after) = run(8_000);
-        figure(&format!(
+        report(&format!(
             "heap {heap} to {heap_after}, external {external} to {external_after} bytes"
         ));
         // A leak of 16 bytes for each of 8,000 threads would be 128,000.

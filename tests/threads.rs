@@ -1,4 +1,4 @@
-//! Buffers that are taken, dropped and outlived on many threads.
+//! Buffers that are allocated, freed and outlived on many threads.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use bytes::Bytes;
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{
     MIB, Rng, SLAB, assert_all_home, assert_apart, fresh_pool, holds_stamp, is_all, stamp,
 };
@@ -25,15 +25,15 @@ fn mixed(pool: &Pool, rounds: usize) -> Vec<Buffer> {
         .collect()
 }
 
-/// Runs `work` on a thread of its own, until that thread and its thread-local values are gone.
+/// Runs `work` on a new thread and waits until its thread-local values are destroyed.
 fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    // Not a scoped thread: their scope may end before the thread-local destructors have run.
+    // Not a scoped thread: a scope may end before the thread-local destructors have run.
     thread::spawn(work)
         .join()
         .expect("the thread does not panic")
 }
 
-/// A thread that exits gives its slots back.
+/// A thread that exits returns its slots.
 #[test]
 fn thread_exit_gives_slots_back() {
     let pool = fresh_pool();
@@ -51,7 +51,7 @@ fn thread_exit_gives_slots_back() {
     assert_all_home(&pool);
 }
 
-/// What a thread leaves live when it exits stays as it is, and can be dropped elsewhere.
+/// Buffers that outlive their thread stay intact and can be freed on another thread.
 #[test]
 fn buffers_outlive_their_thread() {
     let pool = fresh_pool();
@@ -64,7 +64,7 @@ fn buffers_outlive_their_thread() {
     assert_all_home(&pool);
 }
 
-/// Buffers dropped on another thread come home.
+/// Buffers freed on another thread return to their pool.
 #[test]
 fn drops_on_another_thread_come_home() {
     let pool = fresh_pool();
@@ -77,7 +77,7 @@ fn drops_on_another_thread_come_home() {
     assert_all_home(&pool);
 }
 
-/// Holds what it is given until its thread-local destructor runs; then takes and drops some more.
+/// Holds buffers until its thread-local destructor runs, which then allocates and frees some more.
 #[derive(Default)]
 struct Holder {
     held: Vec<Buffer>,
@@ -101,7 +101,7 @@ thread_local! {
     static HOLDER: RefCell<Holder> = RefCell::default();
 }
 
-/// A buffer in a thread-local value that was registered before the pool's own comes home.
+/// A buffer in a thread-local value that was registered before the pool's value is freed.
 #[test]
 fn thread_local_registered_before_the_pool() {
     let pool = fresh_pool();
@@ -114,7 +114,7 @@ fn thread_local_registered_before_the_pool() {
     assert_all_home(&pool);
 }
 
-/// A buffer in a thread-local value that was registered after the pool's own comes home.
+/// A buffer in a thread-local value that was registered after the pool's value is freed.
 #[test]
 fn thread_local_registered_after_the_pool() {
     let pool = fresh_pool();
@@ -134,7 +134,7 @@ fn thread_local_registered_after_the_pool() {
     assert_all_home(&pool);
 }
 
-/// A thread whose only use of the pool is inside a thread-local destructor leaves nothing behind.
+/// A thread that uses the pool only inside a thread-local destructor leaks nothing.
 #[test]
 fn a_pool_used_only_in_a_destructor() {
     let pool = fresh_pool();
@@ -152,7 +152,7 @@ fn a_pool_used_only_in_a_destructor() {
     assert_all_home(&pool);
 }
 
-/// A pool that is dropped before its buffers leaves them usable, and all memory goes back with the last of them.
+/// Buffers stay usable after their pool is dropped, and the last of them releases all memory.
 #[test]
 fn pools_go_before_their_buffers() {
     isolated("pools_go_before_their_buffers", || {
@@ -176,7 +176,7 @@ fn pools_go_before_their_buffers() {
     });
 }
 
-/// The same, where the last buffers are dropped on other threads, or by threads that exit.
+/// The same if the last buffers are freed on other threads, or by threads that exit.
 #[test]
 fn pools_go_before_their_buffers_on_other_threads() {
     isolated("pools_go_before_their_buffers_on_other_threads", || {
@@ -198,8 +198,8 @@ fn pools_go_before_their_buffers_on_other_threads() {
     });
 }
 
-/// A pool's last handle may be dropped on a thread that never used it, while others' caches hold its slots, or after
-/// the threads that used it are gone.
+/// The last handle of a pool may be dropped on a thread that never used it, while caches of others
+/// hold slots, or after the threads that used it have ended.
 #[test]
 fn a_pool_may_go_on_a_strange_thread() {
     isolated("a_pool_may_go_on_a_strange_thread", || {
@@ -222,7 +222,7 @@ fn a_pool_may_go_on_a_strange_thread() {
     });
 }
 
-/// One thread takes, another drops: what is mapped levels off, and everything comes home.
+/// One thread allocates, another frees: the mapped bytes stay bounded, and all memory returns.
 #[test]
 fn a_handover_levels_off() {
     let pool = fresh_pool();
@@ -247,7 +247,7 @@ fn a_handover_levels_off() {
     }
     drop(sender);
     dropper.join().expect("every stamp was right");
-    // 257 live buffers and what two threads' caches and the depot may keep, out of 315 MB that went through.
+    // 257 live buffers, and the caches of two threads and the depot, of 315 MB allocated in total.
     assert!(
         mapped.iter().all(|bytes| *bytes <= 16 * MIB as u64),
         "{mapped:?}"
@@ -256,7 +256,7 @@ fn a_handover_levels_off() {
     assert_all_home(&pool);
 }
 
-/// 300 short-lived threads leave nothing behind.
+/// 300 short-lived threads leak nothing.
 #[test]
 fn short_lived_threads_leave_nothing() {
     let pool = fresh_pool();
@@ -273,21 +273,21 @@ fn short_lived_threads_leave_nothing() {
     assert_all_home(&pool);
 }
 
-/// A panic between take and drop loses nothing, caught or at the end of a thread.
+/// A panic between allocation and free leaks nothing, whether it is caught or ends the thread.
 #[test]
 fn a_panic_loses_nothing() {
     let pool = fresh_pool();
     for _ in 0..20 {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let _live = mixed(&pool, 2);
-            panic!("between take and drop");
+            panic!("between allocation and free");
         }));
         assert!(outcome.is_err());
         assert_eq!(pool.usage().in_use, 0);
         let inner = pool.clone();
         let thread = thread::spawn(move || {
             let _live = mixed(&inner, 2);
-            panic!("between take and drop");
+            panic!("between allocation and free");
         });
         assert!(thread.join().is_err());
     }
@@ -295,7 +295,7 @@ fn a_panic_loses_nothing() {
     assert_all_home(&pool);
 }
 
-/// Threads that exchange buffers at random, over two pools, never see a byte of another's.
+/// Threads that exchange buffers of two pools at random never see bytes of another buffer.
 #[test]
 fn random_exchange_keeps_contents_apart() {
     let pools = [
@@ -340,7 +340,7 @@ fn random_exchange_keeps_contents_apart() {
     pools.iter().for_each(assert_all_home);
 }
 
-/// The figures can be asked for, and caches trimmed, while other threads take and drop.
+/// Usage can be read and caches trimmed while other threads allocate and free.
 #[test]
 fn usage_and_trim_run_beside_other_threads() {
     let pool = fresh_pool();
@@ -360,7 +360,7 @@ fn usage_and_trim_run_beside_other_threads() {
     threads
         .into_iter()
         .for_each(|thread| thread.join().expect("no panic"));
-    figure(&format!("{asked} times asked and trimmed"));
+    report(&format!("read and trimmed {asked} times"));
     assert_eq!(pool.usage().in_use, 0);
     assert_all_home(&pool);
 }

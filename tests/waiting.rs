@@ -16,7 +16,7 @@ fn pool(limit: usize) -> Pool {
     Pool::builder().limit(limit).build().unwrap()
 }
 
-/// Buffers of `len` bytes until the pool has no more.
+/// Allocates buffers of `len` bytes until the pool refuses.
 fn fill(pool: &Pool, len: usize) -> Vec<Buffer> {
     std::iter::from_fn(|| pool.try_alloc_unsafe(len).ok()).collect()
 }
@@ -90,7 +90,7 @@ fn zeroed_or_stale() {
     }
 }
 
-/// What `free` frees, while this thread waits for `len` bytes, wakes it.
+/// Memory that `free` releases wakes this thread, which waits for `len` bytes.
 fn woken_by<T: Send>(limit: usize, len: usize, make: fn(&Pool) -> Vec<T>, free: fn(&mut Vec<T>)) {
     let pool = pool(limit);
     let mut held = make(&pool);
@@ -102,7 +102,7 @@ fn woken_by<T: Send>(limit: usize, len: usize, make: fn(&Pool) -> Vec<T>, free: 
             pool.alloc_timeout(len, LONG).map(|buffer| buffer.len())
         });
         starts.recv().unwrap();
-        // Often the other one waits by now; if not, the model checker has seen that order.
+        // The other thread often waits by now. The models cover the other order.
         thread::sleep(Duration::from_millis(20));
         free(&mut held);
         assert_eq!(waits.join().unwrap(), Ok(len));
@@ -160,7 +160,8 @@ fn woken_by_bytes() {
 
 #[test]
 fn what_an_idle_thread_has_dropped_is_there_for_others() {
-    // The thread drops everything while nobody waits, so it goes into its magazines, and then does nothing.
+    // The thread frees everything while there is no waiter, so the slots go into its magazines;
+    // then it is idle.
     let pool = pool(MIB);
     let (dropped, go_on) = (Barrier::new(2), Barrier::new(2));
     thread::scope(|scope| {
@@ -184,7 +185,7 @@ fn first_come_first_served() {
     let pool = pool(MIB);
     let large = pool.alloc(900_000);
     let counts = [(); 3].map(|()| Arc::<Count>::default());
-    // The first wants much, those behind it little, and there is room for them all the time.
+    // The first waiter requests much, those behind it little, for which there is room all the time.
     let mut first = pin!(pool.alloc_async(800_000));
     let mut second = pin!(pool.alloc_async(100));
     let mut third = pin!(pool.alloc_unsafe_async(100));
@@ -195,7 +196,7 @@ fn first_come_first_served() {
         .alloc_timeout(100, Duration::from_millis(5))
         .unwrap_err();
     assert!(matches!(error, AllocError::TimedOut { .. }), "overtook");
-    // Who does not wait may take what is free.
+    // Requests that do not wait may use free memory.
     drop(pool.try_alloc(100).unwrap());
 
     drop(large);
@@ -223,7 +224,7 @@ fn a_cancelled_wait_leaves_no_trace() {
         assert!(poll(behind.as_mut(), &counts[1]).is_pending());
         assert_eq!(counts[1].get(), 0);
     }
-    // The first place was given up: the one behind it is told, and there is room for it.
+    // The first waiter left the queue: the next one is woken, and there is room for it.
     assert_eq!(counts[1].get(), 1);
     assert!(poll(behind.as_mut(), &counts[1]).is_ready());
     drop(held);

@@ -1,5 +1,5 @@
-//! Wakers are foreign code, called where memory comes home: they may panic, take and drop buffers of the very
-//! pool, and drop the pool.
+//! Wakers are foreign code, called where memory is freed: they may panic, allocate and free buffers
+//! of the same pool, and drop the pool.
 
 use slabuf::{AllocFuture, Drained, Pool};
 use std::future::Future;
@@ -20,7 +20,7 @@ fn assert_pending<F: Future>(future: Pin<&mut F>, wake: Arc<impl Wake + Send + S
     assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
 }
 
-/// Drops what it has been given, and writes over heap that became free by that.
+/// Drops its value and overwrites heap memory that this frees.
 struct Drops<T>(Mutex<Option<T>>);
 
 impl<T: Send> Wake for Drops<T> {
@@ -44,7 +44,7 @@ fn a_waker_may_drop_the_last_handle() {
         *wake.0.lock().unwrap() = Some(all);
         drop(pool);
         drop(held);
-        assert!(wake.0.lock().unwrap().is_none(), "nobody was woken");
+        assert!(wake.0.lock().unwrap().is_none(), "no waiter was woken");
     }
 }
 
@@ -59,7 +59,7 @@ fn a_waker_of_a_drain_may_drop_the_last_handle() {
         *wake.0.lock().unwrap() = Some(drained);
         drop(pool);
         drop(held);
-        assert!(wake.0.lock().unwrap().is_none(), "nobody was woken");
+        assert!(wake.0.lock().unwrap().is_none(), "no waiter was woken");
     }
 }
 
@@ -69,13 +69,13 @@ struct Panics(AtomicUsize);
 impl Wake for Panics {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
-        // Without the hook, whose message says nothing here.
+        // Without the panic hook, whose message would only distract.
         std::panic::resume_unwind(Box::new("a waker's"));
     }
 }
 
 #[test]
-fn a_waker_that_panics_disturbs_nobody() {
+fn a_waker_that_panics_has_no_effect() {
     let builder = Pool::builder().limit(MIB).high_water_mark(500_000);
     let pool = builder.build().unwrap();
     let panics = Arc::new(Panics::default());
@@ -88,7 +88,7 @@ fn a_waker_that_panics_disturbs_nobody() {
     assert_pending(all.as_mut(), panics.clone());
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(held)));
     assert!(dropped.is_ok(), "a buffer's destructor panicked");
-    assert_eq!(panics.0.load(SeqCst), 4, "somebody was not told");
+    assert_eq!(panics.0.load(SeqCst), 4, "a waiter was not woken");
     drop(all);
     assert!(!pool.is_over_high_water());
     pool.trim();

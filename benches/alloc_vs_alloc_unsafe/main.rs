@@ -1,8 +1,10 @@
-//! What zeroing costs, and where it costs nothing: `alloc` beside `alloc_unsafe`, and the same for `Vec`.
+//! The cost of zeroing: `alloc` against `alloc_unsafe`, and the same for `Vec`.
 //!
-//! `cargo bench --bench alloc_vs_alloc_unsafe` measures, draws plots in `target/criterion`, and prints the medians
-//! as two tables.
+//! `cargo bench --bench alloc_vs_alloc_unsafe` measures, draws plots in `target/criterion`, and
+//! prints the medians as two tables. With `-- --plot PAGE.md FILE.svg` it measures nothing and
+//! draws the first of these tables, which the page contains.
 
+mod plot;
 mod table;
 
 use std::hint::black_box;
@@ -12,7 +14,7 @@ use criterion::measurement::WallTime;
 use criterion::{AxisScale, BenchmarkGroup, BenchmarkId, Criterion, PlotConfiguration, Throughput};
 use slabuf::Buffer;
 
-/// 16 B to 64 MiB, both sides of a slab's 8 KiB among them.
+/// 16 B to 64 MiB, with lengths below and above a slab of 8 KiB.
 const LENGTHS: [usize; 13] = [
     16,
     64,
@@ -32,7 +34,8 @@ const LENGTHS: [usize; 13] = [
 /// The constructors, in the order of the tables.
 const CONSTRUCTORS: [&str; 4] = ["alloc", "alloc_unsafe", "vec![0; n]", "Vec::with_capacity"];
 
-/// How much of a buffer is written before it is dropped. The names are those of criterion's groups.
+/// The part of a buffer that is written before it is dropped. The names are those of criterion's
+/// groups.
 const TOUCHES: [(&str, Touch); 2] = [("one_byte", Touch::OneByte), ("all_bytes", Touch::AllBytes)];
 
 #[derive(Clone, Copy)]
@@ -42,7 +45,7 @@ enum Touch {
 }
 
 impl Touch {
-    /// How many of `len` bytes are written.
+    /// Returns how many of `len` bytes are written.
     fn bytes(self, len: usize) -> usize {
         match self {
             Touch::OneByte => 1,
@@ -52,6 +55,10 @@ impl Touch {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--plot") {
+        return redraw(&arguments[at + 1..]);
+    }
     let start = SystemTime::now();
     let mut criterion = Criterion::default()
         .sample_size(30)
@@ -69,6 +76,17 @@ fn main() {
         &LENGTHS,
         start,
     );
+}
+
+/// Draws the table of a page.
+fn redraw(arguments: &[String]) {
+    let [page, svg, ..] = arguments else {
+        panic!("--plot needs a page with the table, and a file for the plot");
+    };
+    let text = std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let points = plot::parse(&text);
+    assert!(!points.is_empty(), "{page} has no table of this benchmark");
+    std::fs::write(svg, plot::render(&points)).unwrap_or_else(|error| panic!("{svg}: {error}"));
 }
 
 fn compare(criterion: &mut Criterion, name: &str, touch: Touch) {
@@ -102,7 +120,7 @@ fn compare(criterion: &mut Criterion, name: &str, touch: Touch) {
     group.finish();
 }
 
-/// Times `make` together with the drop of what it makes.
+/// Times `make` and the drop of its result.
 fn measure<B: AsRef<[u8]>>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     constructor: &str,
@@ -112,7 +130,7 @@ fn measure<B: AsRef<[u8]>>(
     group.bench_with_input(BenchmarkId::new(constructor, len), &len, |bencher, &len| {
         bencher.iter(|| {
             let made = make(black_box(len));
-            // The address is all that need be seen of it: the buffer itself stays in registers.
+            // Only the address is observed, so that the buffer itself stays in registers.
             black_box(made.as_ref().as_ptr());
         });
     });

@@ -1,14 +1,15 @@
-//! The medians that criterion left in its directory, as Markdown.
+//! The medians from criterion's directory, as Markdown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The highest throughput that is shown, in GB/s: a core's first-level cache can be filled at about as much.
+/// The highest throughput that is printed, in GB/s: about the rate at which a core fills its
+/// first-level cache.
 const BELIEVABLE: f64 = 200.0;
 
-/// Prints a table for each group, of the figures written since `start`. A length that a filter kept from running for
-/// every constructor has no row, and a group without rows no table.
+/// Prints one table per group, of the medians written since `start`. A length that did not run for
+/// every constructor (because of a filter) has no row, and a group without rows no table.
 pub(crate) fn print(groups: &[&str], constructors: &[&str], lengths: &[usize], start: SystemTime) {
     let Some(home) = criterion_home() else { return };
     for group in groups {
@@ -37,7 +38,7 @@ fn head(constructors: &[&str]) -> String {
     names.join(" | ")
 }
 
-/// One line, if criterion has new figures for every constructor.
+/// Returns one line, if criterion has new medians for every constructor.
 fn row(group: &Path, constructors: &[&str], len: usize, start: SystemTime) -> Option<String> {
     let nanos: Option<Vec<f64>> = constructors
         .iter()
@@ -53,8 +54,8 @@ fn row(group: &Path, constructors: &[&str], len: usize, start: SystemTime) -> Op
     ))
 }
 
-/// Time, and throughput as the length over it (a byte a nanosecond is a GB a second). A figure that no memory reaches
-/// only says that the bytes were left alone, and is left out.
+/// Formats a time, and the throughput as length over time (one byte per ns is one GB/s). A
+/// throughput that no memory reaches only shows that the bytes were not accessed, and is omitted.
 fn cell(nanos: f64, len: usize) -> String {
     let throughput = len as f64 / nanos;
     let nanos = match nanos {
@@ -67,7 +68,7 @@ fn cell(nanos: f64, len: usize) -> String {
     }
 }
 
-/// Thousands apart.
+/// Formats a number with separators between thousands.
 fn grouped(value: u64) -> String {
     match value {
         0..1000 => value.to_string(),
@@ -83,7 +84,7 @@ fn length(len: usize) -> String {
     }
 }
 
-/// The median in the `estimates.json` that criterion writes for each benchmark.
+/// Returns the median from the `estimates.json` that criterion writes for each benchmark.
 fn median_nanos(constructor: &Path, len: usize, start: SystemTime) -> Option<f64> {
     let estimates = constructor.join(len.to_string()).join("new/estimates.json");
     let written = fs::metadata(&estimates).ok()?.modified().ok()?;
@@ -97,12 +98,13 @@ fn median_nanos(constructor: &Path, len: usize, start: SystemTime) -> Option<f64
     point[..end].trim().parse().ok()
 }
 
-/// Criterion puts an underscore for what a file's name had better not contain.
+/// Replaces characters that criterion does not use in file names by underscores.
 fn directory_name(name: &str) -> String {
     name.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_")
 }
 
-/// Where criterion writes: as told, or beside the build directory this program was started from.
+/// Returns criterion's directory: `CRITERION_HOME`, or the one beside the build directory of this
+/// program.
 fn criterion_home() -> Option<PathBuf> {
     if let Some(home) = std::env::var_os("CRITERION_HOME") {
         return Some(PathBuf::from(home));

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# The example `copy` beside `cp`: rounds in turn, the same file, the same file system, the source in the page cache, the
-# old destination deleted and everything synced before each. Then a slow destination, with backpressure and without.
+# Compares the example `copy` with `cp`: alternating rounds, the same file and file system, the
+# source in the page cache, the old destination deleted and everything synced before each. Then a
+# slow destination, with backpressure and without.
 #
 # Without backpressure the whole file may be in memory, beside the page cache.
 #
 #   benches/copy/run.sh [SIZE] [ROUNDS] [DIRECTORY]      (default: 2G 3 /tmp)
 #
-# Settings (environment): OPTIONS, the example's own (default: none); SLOW, bytes a second of the slow destination (256M).
+# Settings (environment): OPTIONS of the example (default: none); SLOW, bytes per second of the slow
+# destination (256M).
 set -euo pipefail
 size=${1:-2G} rounds=${2:-3}
 work=$(mktemp -d "${3:-/tmp}/copy.XXXXXX")
@@ -20,7 +22,7 @@ cd "$work"
 head -c "$size" /dev/urandom >source
 bytes=$(stat -c %s source)
 
-# Seconds of the command that follows; its output goes to the file `log`.
+# Prints the seconds that the command takes; its output goes to the file `log`.
 timed() {
   local start
   rm -f destination
@@ -36,12 +38,12 @@ median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'
 with_cp() { timed cp source destination; }
 with_copy() { timed "$copy" --no-verify ${options[@]+"${options[@]}"} source destination; }
 
-# Not counted: on a virtual machine the host may have to find the memory first.
+# Not counted: the host of a virtual machine may have to provide the memory first.
 with_cp >/dev/null
 with_copy >/dev/null
 printf '%-8s%12s%12s%12s%12s\n' round 'cp, s' 'copy, s' 'MiB/s' 'of cp'
 for round in $(seq "$rounds"); do
-  # Who goes first changes with each round.
+  # The first program alternates between rounds.
   if ((round % 2)); then
     cp=$(with_cp)
     copied=$(with_copy)

@@ -1,4 +1,4 @@
-//! What `freeze` and splitting cost, beside `BytesMut` and `Bytes::from(Vec)`.
+//! The cost of `freeze` and splitting, compared with `BytesMut` and `Bytes::from(Vec)`.
 //!
 //! `cargo bench --bench freeze`. Times are the thread's own processor time.
 
@@ -14,7 +14,7 @@ use criterion::{BatchSize, BenchmarkId, Throughput};
 use slabuf::Buffer;
 
 const KIB: usize = 1 << 10;
-/// Frames taken out of one buffer.
+/// Number of frames per buffer.
 const FRAMES: usize = 16;
 
 type Criterion = criterion::Criterion<CpuTime>;
@@ -65,11 +65,13 @@ fn main() {
     criterion.final_summary();
 }
 
-/// The call alone: what it is called on is made before, and what it makes dropped after the clock has stopped.
+/// Times the call alone: its argument is created before the clock starts, its result dropped after
+/// the clock stops.
 fn freeze(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("freeze");
     let source = vec![7; 1000];
-    // `BytesMut` and `Vec` with room to spare take a box, and without need none until they are cloned.
+    // `BytesMut` and `Vec` with spare capacity allocate a box; full ones allocate none until they
+    // are cloned.
     let roomy = || {
         let mut vec = Vec::with_capacity(1024);
         vec.extend_from_slice(&source);
@@ -100,7 +102,7 @@ fn freeze(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A copy is made, frozen, cloned once and dropped twice.
+/// Times a copy, its freezing, one clone and both drops.
 fn life(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("life");
     for len in [64, 1000, 4000, 64 * KIB] {
@@ -121,7 +123,7 @@ fn life(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One more view of what is frozen already, and its drop.
+/// Times one more view of frozen bytes, and its drop.
 fn slice(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("slice");
     let len = 1024 * KIB;
@@ -131,7 +133,7 @@ fn slice(criterion: &mut Criterion) {
         ("Vec", Bytes::from(vec![0; len])),
     ];
     for (name, frozen) in frozen {
-        // The first clone of a vector's bytes makes the count.
+        // The first clone of a vector's bytes allocates the counter.
         drop(frozen.clone());
         group.bench_function(name, |bencher| {
             bencher.iter(|| black_box(&frozen).slice(black_box(1000..2000)));
@@ -140,7 +142,7 @@ fn slice(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A read buffer is taken, sixteen frames of `len` bytes go out of it as `Bytes`, all are dropped.
+/// Times a read buffer, sixteen frames of `len` bytes taken from it as `Bytes`, and all drops.
 fn split(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("split");
     for len in [64, KIB, 4 * KIB, 16 * KIB] {
@@ -165,7 +167,8 @@ fn split(criterion: &mut Criterion) {
         });
         measure("BytesMut::split_to, then freeze", &|len| {
             let mut rest = BytesMut::with_capacity(FRAMES * len);
-            // SAFETY: for the length's sake alone: nobody reads these bytes.
+            // SAFETY: the bytes are written before they are read: only the length matters here, and
+            // no code reads them.
             unsafe { rest.set_len(FRAMES * len) };
             [(); FRAMES].map(|()| rest.split_to(len).freeze())
         });

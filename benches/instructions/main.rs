@@ -1,14 +1,14 @@
-//! The hot paths for callgrind to count: `run.sh` beside this file drives it.
+//! The hot paths, whose instructions callgrind counts. `run.sh` in this folder runs it.
 //!
-//! `instructions PATH` warms the path up, then goes through it in [`slabuf_measured_path`], the one function callgrind is told
-//! to collect in, and prints how many takes with their drops that were.
+//! `instructions PATH` warms the path up, then executes it in [`slabuf_measured_path`], the only
+//! function in which callgrind counts, and prints the number of pairs (allocation and free).
 
 use std::hint::black_box;
 use std::process::ExitCode;
 
 use slabuf::Buffer;
 
-/// Repetitions in the warm-up and when measured.
+/// Repetitions in the warm-up and in the measurement.
 const ROUNDS: usize = 1_000;
 const SMALL: usize = 64;
 const LARGE: usize = 64 << 10;
@@ -17,13 +17,13 @@ const MISSING: usize = 512;
 
 #[derive(Clone, Copy)]
 enum HotPath {
-    /// A take and a drop that hit their magazine.
+    /// An allocation and a free that hit the magazine.
     PairSmall,
     /// The same, zeroed.
     PairZeroed,
-    /// Many taken, then all dropped: full and empty magazines are exchanged at the depot.
+    /// Many allocations, then all frees: full and empty magazines are exchanged at the depot.
     MagazineMiss,
-    /// A mapping taken from the cache and put back.
+    /// A mapping from the cache, and back.
     PairLarge,
 }
 
@@ -35,7 +35,7 @@ impl HotPath {
         ("pair_large", HotPath::PairLarge),
     ];
 
-    /// Takes with their drops in each round.
+    /// Pairs in each round.
     fn pairs_in_a_round(self) -> usize {
         match self {
             HotPath::MagazineMiss => MISSING,
@@ -67,15 +67,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// What callgrind collects: exported, so that its name is the same whatever the compiler's mangling.
-// SAFETY: no other symbol of the program is called so.
+/// The function in which callgrind counts. Exported, so that its name does not depend on mangling.
+// SAFETY: no other symbol of the program has this name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 fn slabuf_measured_path(path: HotPath, held: &mut Vec<Buffer>) {
     go_through(path, held);
 }
 
-// In one copy, so that each loop has its take inlined, as a caller with a loop of his own would have it.
+// Not inlined, so that each loop contains its allocation inlined, as in a caller's loop.
 #[inline(never)]
 fn go_through(path: HotPath, held: &mut Vec<Buffer>) {
     match path {

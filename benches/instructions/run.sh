@@ -1,6 +1,6 @@
 #!/bin/sh
-# Counts the instructions of the hot paths with valgrind's callgrind and compares them with the figures kept in
-# figures.txt: more than 5 % above one of them is a failure.
+# Counts the instructions of the hot paths with valgrind's callgrind and compares them with those in
+# figures.txt. Fails if one is more than 5 % higher.
 #
 #   benches/instructions/run.sh            compare
 #   benches/instructions/run.sh --update   rewrite figures.txt
@@ -30,14 +30,14 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The path of the benchmark program, as cargo reports it.
+# Prints the path of the benchmark program.
 build() {
     cargo bench --quiet --manifest-path "$root/Cargo.toml" --bench instructions --no-run \
         --message-format=json >"$work/build.json"
     sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p' "$work/build.json" | tail -n 1
 }
 
-# Instructions for one take with its drop.
+# Prints the instructions per pair (allocation and free).
 count() {
     valgrind --tool=callgrind --toggle-collect="$collect_in" \
         --callgrind-out-file="$work/$1.out" "$program" "$1" >"$work/$1.pairs" 2>"$work/$1.log" || {
@@ -67,7 +67,7 @@ fi
 
 awk '
     NR == FNR { kept[$1] = $2; next }
-    !($1 in kept) { printf "%-14s %8.1f  no figure is kept\n", $1, $2; failed = 1; next }
+    !($1 in kept) { printf "%-14s %8.1f  no count is stored\n", $1, $2; failed = 1; next }
     {
         change = ($2 / kept[$1] - 1) * 100
         verdict = change > 5 ? "FAIL" : "ok"

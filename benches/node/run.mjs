@@ -1,5 +1,5 @@
-// Times Node's Buffer constructors and prints them beside the crate's figures, which criterion has left in its
-// directory. Started by run.sh with the crate's directory as its argument.
+// Times the constructors of Node's Buffer and prints them beside the crate's times, which criterion
+// left in its directory. Started by run.sh with the crate's directory as its argument.
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -74,4 +74,4 @@ for (const length of LENGTHS) {
   const crate = ['alloc', 'alloc_unsafe'].map((name) => nanosInCrate(home, name, length));
   line([showLength(length), show(node[0]), show(crate[0]), show(node[1]), show(crate[1])]);
 }
-process.exitCode = sink === -1 ? 1 : 0; // The sink is used, so no buffer can be left out.
+process.exitCode = sink === -1 ? 1 : 0; // Uses the sink, so that no buffer is optimised away.

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Times Node's Buffer.alloc and Buffer.allocUnsafe at the lengths of the benchmark alloc_vs_alloc_unsafe, and prints
-# them beside the crate's. One byte of each buffer is written.
+# Times Node's Buffer.alloc and Buffer.allocUnsafe at the lengths of the benchmark
+# alloc_vs_alloc_unsafe, and prints them beside the crate's. One byte of each buffer is written.
 #
 #   benches/node/run.sh            run the crate's benchmark, then Node
-#   benches/node/run.sh --reuse    take the crate's figures from its last run
+#   benches/node/run.sh --reuse    uses the crate's times from its last run
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,7 +1,7 @@
-//! What a pool's sampler costs: ns for a take with its drop, in pools with and without one.
+//! The cost of sampling: ns per pair (allocation and free), in pools with and without it.
 //!
-//! `cargo bench --bench sampling`. The pools take turns, so that whatever else the machine does meets all of
-//! them; of each a round among the best is printed (the tenth of a hundred), because others disturb.
+//! `cargo bench --bench sampling`. The pools alternate, so that other load affects all of them. The
+//! printed value is the tenth best of a hundred rounds, to exclude disturbances.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,7 +1,7 @@
-//! What each setting of a pool costs or saves: the table in `docs/settings.md`.
+//! The cost of each setting of a pool: the table in `docs/settings.md`.
 //!
-//! `cargo bench --bench settings` runs each row's pool in turn, seven rounds, and prints medians as a table.
-//! Times are the thread's own processor time, the kernel's part included.
+//! `cargo bench --bench settings` runs each row's pool in turn, seven rounds, and prints medians as
+//! a table. Times are processor times of the thread, including the kernel.
 
 #[path = "../support/cpu_time.rs"]
 mod cpu_time;
@@ -34,7 +34,7 @@ const SETTINGS: [Setting; 12] = [
     ("guard_pages(true)", |pool| pool.guard_pages(true)),
 ];
 
-/// A column: its head, and its figure of a pool.
+/// A column: its head, and the function that measures a pool.
 type Column = (&'static str, fn(&Pool) -> f64);
 
 const COLUMNS: [Column; 8] = [
@@ -49,9 +49,9 @@ const COLUMNS: [Column; 8] = [
 ];
 
 fn main() {
-    let mut figures = vec![[const { Vec::new() }; COLUMNS.len()]; SETTINGS.len()];
+    let mut values = vec![[const { Vec::new() }; COLUMNS.len()]; SETTINGS.len()];
     for _ in 0..ROUNDS {
-        for ((_, setting), row) in SETTINGS.iter().zip(&mut figures) {
+        for ((_, setting), row) in SETTINGS.iter().zip(&mut values) {
             let pool = setting(Pool::builder()).build();
             let pool = pool.expect("settings of the table are valid");
             for ((_, measure), cell) in COLUMNS.iter().zip(row) {
@@ -64,27 +64,27 @@ fn main() {
     let heads: Vec<_> = COLUMNS.iter().map(|(head, _)| *head).collect();
     println!("| setting | {} |", heads.join(" | "));
     println!("|---|{}", "--:|".repeat(COLUMNS.len()));
-    for ((name, _), row) in SETTINGS.iter().zip(figures) {
+    for ((name, _), row) in SETTINGS.iter().zip(values) {
         let cells: Vec<_> = row.into_iter().map(|cell| show(median(cell))).collect();
         println!("| `{name}` | {} |", cells.join(" | "));
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-/// Three digits.
-fn show(figure: f64) -> String {
-    match figure {
-        _ if figure < 10.0 => format!("{figure:.1}"),
-        _ if figure < 1000.0 => format!("{figure:.0}"),
-        _ => format!("{:.0}", (figure / 10.0).round() * 10.0),
+/// Formats three digits.
+fn show(value: f64) -> String {
+    match value {
+        _ if value < 10.0 => format!("{value:.1}"),
+        _ if value < 1000.0 => format!("{value:.0}"),
+        _ => format!("{:.0}", (value / 10.0).round() * 10.0),
     }
 }
 
-/// Nanoseconds for one stale buffer taken, its first byte written, and dropped.
+/// Returns the nanoseconds of `alloc_unsafe`, one write and the drop.
 fn pair(pool: &Pool, len: usize, count: u32) -> f64 {
     let len = black_box(len);
     let start = cpu_time::now();
@@ -96,7 +96,8 @@ fn pair(pool: &Pool, len: usize, count: u32) -> f64 {
     (cpu_time::now() - start).as_nanos() as f64 / f64::from(count)
 }
 
-/// Microseconds for a buffer that doubles from 64 KiB to 16 MiB, one byte written at each step.
+/// Returns the microseconds of a buffer that doubles from 64 KiB to 16 MiB, with one byte written
+/// per step.
 fn grow(pool: &Pool) -> f64 {
     let start = cpu_time::now();
     let mut buffer = pool.with_capacity(64 * KIB);
@@ -110,7 +111,7 @@ fn grow(pool: &Pool) -> f64 {
     (cpu_time::now() - start).as_nanos() as f64 / 1e3
 }
 
-/// Milliseconds for a fresh mapping of 64 MiB, all of it written.
+/// Returns the milliseconds of a new mapping of 64 MiB, all of it written.
 fn fill(pool: &Pool) -> f64 {
     pool.trim();
     let start = cpu_time::now();
@@ -120,7 +121,7 @@ fn fill(pool: &Pool) -> f64 {
     (cpu_time::now() - start).as_nanos() as f64 / 1e6
 }
 
-/// MiB that stay resident after 128 MiB in buffers of 1 MiB were written and dropped.
+/// Returns the MiB that stay resident after 128 MiB in buffers of 1 MiB were written and dropped.
 fn kept(pool: &Pool) -> f64 {
     pool.trim();
     let before = memory_usage().rss;

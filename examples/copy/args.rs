@@ -1,4 +1,4 @@
-//! The command line.
+//! Parses the command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,25 +9,26 @@ use crate::size;
 
 pub(crate) const DEFAULT_LIMIT: usize = 4 << 20;
 pub(crate) const DEFAULT_CHUNK: usize = 512 << 10;
-/// Chunks are mappings of their own, of whole pages on any machine: so two of them fill two chunks' limit exactly.
+/// Each chunk has its own mapping of whole pages on any machine, so two chunks exactly fill a limit
+/// of two.
 const CHUNK_STEP: usize = 64 << 10;
 const MAX_CHUNK: usize = 1 << 30;
 
 pub(crate) const USAGE: &str = "\
 Usage: copy [OPTIONS] SOURCE DESTINATION
 
-Copies a file through buffers of one bounded pool, a thread reading and a thread writing. The destination
-is written beside its name, compared with the source, and renamed.
+Copies a file through the buffers of one pool with a limit. One thread reads, one writes. The copy is
+written to a temporary file beside the destination, compared with the source, then renamed.
 
-  --limit SIZE        the most memory the pool may map, two chunks at least (default: 4M)
+  --limit SIZE        limit of the pool, at least two chunks (default: 4M)
   --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 512K)
-  --write-rate SIZE   bytes the writer writes a second, for a slow destination (default: no bound)
-  --no-backpressure   a pool without a limit: what is read and not yet written piles up in memory
-  --fsync             wait until the destination is on the disk
-  --no-verify         do not compare the files afterwards
-  -h, --help          this text
+  --write-rate SIZE   bytes that the writer writes per second, to simulate a slow destination (default: no bound)
+  --no-backpressure   uses a pool without a limit: data that is read and not yet written stays in memory
+  --fsync             waits until the destination is on the disk
+  --no-verify         does not compare the files afterwards
+  -h, --help          prints this text
 
-SIZE is a number of bytes, or one with K, M, G or T (1024, 1024 x 1024, ...) behind it.";
+SIZE is a number of bytes, or a number with the suffix K, M, G or T (1024, 1024 x 1024, ...).";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -36,13 +37,13 @@ pub(crate) struct Options {
     /// `None`: no backpressure.
     pub(crate) limit: Option<usize>,
     pub(crate) chunk: usize,
-    /// Bytes a second.
+    /// Bytes per second.
     pub(crate) write_rate: Option<u64>,
     pub(crate) fsync: bool,
     pub(crate) verify: bool,
 }
 
-/// What the arguments ask for; `None` if it is help.
+/// Parses the arguments. Returns `None` if the user asks for help.
 pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, String> {
     let text = |error: lexopt::Error| error.to_string();
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -94,12 +95,12 @@ fn check(chunk: usize, limit: Option<usize>, write_rate: Option<u64>) -> Result<
         && limit < 2 * chunk
     {
         return Err(format!(
-            "--limit {limit}: with a --chunk of {chunk} bytes it must be {} bytes at least, two chunks",
+            "--limit {limit}: with a --chunk of {chunk} bytes it must be at least {} bytes, two chunks",
             2 * chunk
         ));
     }
     if write_rate == Some(0) {
-        return Err("--write-rate 0: it must be 1 byte a second at least".to_owned());
+        return Err("--write-rate 0: it must be at least 1 byte per second".to_owned());
     }
     Ok(())
 }

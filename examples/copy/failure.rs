@@ -1,4 +1,4 @@
-//! Why there is no copy.
+//! The error of a copy that failed.
 
 use std::fmt;
 use std::io;
@@ -6,9 +6,9 @@ use std::path::Path;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// By this signal.
+    /// Interrupted by this signal.
     Interrupted(usize),
-    /// Anything else, in words.
+    /// Any other error, as text.
     Other(String),
 }
 
@@ -17,12 +17,12 @@ impl Failure {
         Self::Other(text.into())
     }
 
-    /// For `map_err`: what could not be done, to which file, and why.
+    /// Returns a function for `map_err` that adds the action and the path to an error.
     pub(crate) fn at(action: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Other(format!("cannot {action} {}: {error}", path.display()))
     }
 
-    /// A shell's rule for signals; 1 for everything else.
+    /// Returns 128 plus the number of the signal, as shells do, or 1 for other errors.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),

@@ -1,4 +1,4 @@
-//! What is counted while it runs: bytes done, bytes queued, peaks, signals.
+//! Counters of a running copy: bytes done, bytes queued, peaks, signals.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// From now on SIGINT and SIGTERM end no process: they are noted, and everybody looks.
+    /// Creates the counters. From now on SIGINT and SIGTERM do not end the process; `check_signal`
+    /// reports them.
     pub(crate) fn new() -> io::Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         for number in [SIGINT, SIGTERM] {
@@ -57,19 +58,20 @@ impl Figures {
         self.done.fetch_add(len as u64, Relaxed);
     }
 
-    /// To be called after each take: nothing else maps memory.
+    /// Records the peak of `external`. To be called after each allocation, since nothing else maps
+    /// memory.
     pub(crate) fn note_external(&self, pool: &Pool) {
         self.peak_external.fetch_max(pool.usage().external, Relaxed);
     }
 
-    /// Bytes done, bytes queued, and the process' memory.
+    /// Returns the bytes done, the bytes queued, and the memory of the process.
     pub(crate) fn now(&self) -> (u64, u64, MemoryUsage) {
         let memory = memory_usage();
         self.peak_rss.fetch_max(memory.rss, Relaxed);
         (self.done.load(Relaxed), self.queued.load(Relaxed), memory)
     }
 
-    /// For the next flow.
+    /// Resets the counters for the next flow.
     pub(crate) fn restart(&self) {
         self.done.store(0, Relaxed);
         self.queued.store(0, Relaxed);
@@ -87,7 +89,7 @@ impl Figures {
         self.peak_external.load(Relaxed)
     }
 
-    /// The kernel's own record where it keeps one, else the highest that was seen.
+    /// Returns the peak that the kernel recorded, or the highest value seen if it records none.
     pub(crate) fn peak_rss_above_start(&self) -> u64 {
         let (_, _, memory) = self.now();
         let seen = self.peak_rss.load(Relaxed).max(memory.rss);

@@ -1,4 +1,5 @@
-//! The two files: what is refused before a byte is read, and the destination that appears complete or not at all.
+//! The two files: checks before the first read, and a destination that appears complete or not at
+//! all.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{ErrorKind, Seek};
@@ -10,7 +11,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::failure::Failure;
 
-/// A file, and what it is called in messages.
+/// A file and its name for messages.
 pub(crate) type Named<'a> = (&'a Path, &'a File);
 
 pub(crate) struct Source {
@@ -21,11 +22,11 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        // Before it is opened: opening a pipe would wait for its other end.
+        // Checked before opening: opening a pipe would wait for its other end.
         let metadata = fs::metadata(path).map_err(Failure::at("read", path))?;
         refuse_special(path, &metadata)?;
         let file = File::open(path).map_err(Failure::at("read", path))?;
-        // A hint: reads further ahead. Not every file system knows it.
+        // A hint to read further ahead. Not every file system supports it.
         let _ = fadvise(&file, 0, None, Advice::Sequential);
         Ok(Self {
             path: path.to_owned(),
@@ -60,9 +61,10 @@ fn refuse_special(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
     }
 }
 
-/// A file beside the destination's name, removed when it is dropped before [`finish`](Self::finish).
+/// A temporary file beside the destination; removed if it is dropped before
+/// [`finish`](Self::finish).
 pub(crate) struct Destination {
-    /// Where it will be: links are followed, so that they stay.
+    /// The final path. Symbolic links are resolved, so that they stay links.
     path: PathBuf,
     beside: NamedTempFile,
 }
@@ -102,14 +104,15 @@ impl Destination {
         self.beside.as_file()
     }
 
-    /// The same file, to be read from its start.
+    /// Opens the same file again, for reading from its start.
     pub(crate) fn reopen(&self) -> Result<File, Failure> {
         self.beside
             .reopen()
             .map_err(Failure::at("read back", &self.path))
     }
 
-    /// Gives the file the source's permissions (but for set-user-ID and the like: the owner is not kept) and its name.
+    /// Sets the source's permissions (without set-user-ID and similar bits, since the owner is not
+    /// kept) and renames the file to its final name.
     pub(crate) fn finish(self, source: &Source, fsync: bool) -> Result<(), Failure> {
         let mode = Permissions::from_mode(source.metadata.mode() & 0o777);
         self.file()

@@ -1,5 +1,5 @@
-//! Reader, writer, comparer. What is between two threads is in an unbounded queue: the pool bounds it. A reader that
-//! is ahead finds the pool at its limit, and waits there until the other side has dropped a buffer.
+//! Reader, writer and comparer. The queue between two threads is unbounded; the pool's limit bounds
+//! its memory. A reader that is ahead waits at the limit until the other thread drops a buffer.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -13,14 +13,15 @@ use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::files::Named;
 
-/// How long anybody sleeps before they look whether there was a signal.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Interval at which waiting threads check for a signal.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
-/// Bytes in one write. The kernel caches a write in blocks of memory up to its length, and large blocks are what a
-/// virtual machine has given back to its host: on such a one writes of 128 KiB took three times as long as of 64 KiB.
+/// Bytes in one write. The kernel caches a write in memory blocks of up to its length. On a virtual
+/// machine that had returned its large blocks to the host, writes of 128 KiB took three times as
+/// long as of 64 KiB.
 const PIECE: usize = 64 << 10;
 
-/// Reads the file to its end. Returns how long it waited for memory.
+/// Reads the file to its end. Returns the time that it waited for memory.
 pub(crate) fn read(
     (path, mut file): Named<'_>,
     (pool, chunk): (&Pool, usize),
@@ -30,32 +31,32 @@ pub(crate) fn read(
     let mut waited = Duration::ZERO;
     loop {
         let start = Instant::now();
-        let mut buffer = take(pool, chunk, figures)?;
+        let mut buffer = alloc(pool, chunk, figures)?;
         waited += start.elapsed();
         figures.note_external(pool);
 
         let len = fill(&mut file, &mut buffer).map_err(Failure::at("read", path))?;
         buffer.truncate(len);
         figures.enqueue(len);
-        // Nobody there: whoever took the buffers has failed, and says why.
+        // If the receiver is gone, its thread has failed and returns the error.
         if len == 0 || queue.send(buffer).is_err() || len < chunk {
             return Ok(waited);
         }
     }
 }
 
-/// A buffer, as soon as the pool has room. This is all the backpressure there is.
-fn take(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
+/// Allocates a buffer as soon as the pool has room. This wait is the whole backpressure.
+fn alloc(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
     loop {
         figures.check_signal()?;
-        match pool.alloc_unsafe_timeout(len, PATIENCE) {
+        match pool.alloc_unsafe_timeout(len, SIGNAL_CHECK) {
             Err(AllocError::TimedOut { .. }) => (),
-            taken => return taken.map_err(|error| Failure::new(error.to_string())),
+            outcome => return outcome.map_err(|error| Failure::new(error.to_string())),
         }
     }
 }
 
-/// Reads until the buffer is full or the file at its end. Returns how many bytes it read.
+/// Reads until the buffer is full or the file ends. Returns the number of bytes read.
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
@@ -69,7 +70,7 @@ fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     Ok(len)
 }
 
-/// Writes what comes, at most `rate` bytes a second.
+/// Writes the received buffers, at most `rate` bytes per second.
 pub(crate) fn write(
     (path, mut file): Named<'_>,
     queue: Receiver<Buffer>,
@@ -105,11 +106,12 @@ fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Fa
             return Ok(());
         }
         figures.check_signal()?;
-        thread::sleep(PATIENCE.min(Duration::from_secs_f64(left)));
+        thread::sleep(SIGNAL_CHECK.min(Duration::from_secs_f64(left)));
     }
 }
 
-/// Compares what comes with the file, chunk by chunk. `scratch` is as long as a chunk.
+/// Compares the received buffers with the file, chunk by chunk. `scratch` has the length of a
+/// chunk.
 pub(crate) fn compare(
     (path, mut file): Named<'_>,
     queue: Receiver<Buffer>,

@@ -1,5 +1,6 @@
-//! Copies a file of any size in the memory of a few buffers. A thread reads, a thread writes, and the pool between them
-//! holds the faster one back: at its limit the reader waits until the writer has dropped a buffer.
+//! Copies a file of any size in the memory of a few buffers. One thread reads, one writes. The
+//! pool's limit slows the faster thread: at the limit the reader waits until the writer drops a
+//! buffer.
 //!
 //! ```text
 //! cargo run --release --example copy -- big.iso /mnt/backup/big.iso
@@ -7,7 +8,8 @@
 //! cargo run --release --example copy -- --no-backpressure --write-rate 100M big.iso slow.iso
 //! ```
 //!
-//! The last one shows what it saves from: the queue, `external` and `rss` grow with the file.
+//! The last command shows the same without a limit: the queue, `external` and `rss` grow with the
+//! file.
 
 mod args;
 mod failure;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("{USAGE}");
+            let _ = writeln!(io::stdout(), "{USAGE}");
             return ExitCode::SUCCESS;
         }
         Err(message) => {
@@ -63,7 +65,7 @@ fn copy(options: &Options) -> Result<(), Failure> {
     };
     destination.finish(&source, options.fsync)?;
     let report = report(options, &figures, &written, compared.as_ref());
-    // Nobody may be listening (`| head`): the copy is there all the same.
+    // The output may be closed (`| head`). The copy is complete all the same.
     let _ = io::stdout().write_all(report.as_bytes());
     Ok(())
 }
@@ -94,7 +96,7 @@ fn write_all(
     )
 }
 
-/// Compares both files in the same bounded way, whatever the copy was bounded by.
+/// Compares both files with bounded memory, even if the copy had no limit.
 fn compare_all(
     options: &Options,
     source: &Source,
@@ -103,7 +105,7 @@ fn compare_all(
 ) -> Result<Flow, Failure> {
     let least = args::DEFAULT_LIMIT.max(2 * options.chunk);
     let pool = &pool(Some(options.limit.unwrap_or(least)))?;
-    // Taken before the reader takes the rest.
+    // Allocated before the reader allocates the rest.
     let scratch = pool.try_alloc_unsafe(options.chunk);
     let scratch = scratch.map_err(|error| Failure::new(error.to_string()))?;
     source.rewind()?;

@@ -1,4 +1,5 @@
-//! Runs one flow: a thread that reads, a thread that takes what was read, and this one, which shows how far they are.
+//! Runs one flow: a reader thread, a consumer thread, and the calling thread, which shows the
+//! progress.
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;
@@ -14,11 +15,11 @@ use crate::figures::Figures;
 const REDRAW: Duration = Duration::from_millis(50);
 const BAR: &str = "{bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left  {msg}";
 
-/// What a flow did.
+/// The result of a flow.
 pub(crate) struct Flow {
     pub(crate) bytes: u64,
     pub(crate) took: Duration,
-    /// How long the reader waited for memory.
+    /// Time that the reader waited for memory.
     pub(crate) waited: Duration,
 }
 
@@ -26,27 +27,27 @@ pub(crate) fn run(
     len: u64,
     figures: &Figures,
     read: impl FnOnce() -> Result<Duration, Failure> + Send,
-    take: impl FnOnce() -> Result<(), Failure> + Send,
+    consume: impl FnOnce() -> Result<(), Failure> + Send,
 ) -> Result<Flow, Failure> {
     figures.restart();
     let start = Instant::now();
     let (running, ended) = channel::<()>();
     let also_running = running.clone();
-    let (read, taken) = thread::scope(|scope| {
+    let (read, consumed) = thread::scope(|scope| {
         let reader = scope.spawn(move || {
             let _until_end = running;
             read()
         });
-        let taker = scope.spawn(move || {
+        let consumer = scope.spawn(move || {
             let _until_end = also_running;
-            take()
+            consume()
         });
         show(len, figures, &ended);
-        (join(reader), join(taker))
+        (join(reader), join(consumer))
     });
     let took = start.elapsed();
-    // Where both have failed the taker was first.
-    taken?;
+    // If both failed, the consumer failed first.
+    consumed?;
     let (bytes, _, _) = figures.now();
     Ok(Flow {
         bytes,
@@ -59,7 +60,7 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Draws the bar until both threads have ended, and a line of figures at each eighth of the way.
+/// Draws the bar until both threads have ended, and prints a line at each eighth of the way.
 fn show(len: u64, figures: &Figures, ended: &Receiver<()>) {
     let bar = ProgressBar::new(len);
     bar.set_style(ProgressStyle::with_template(BAR).expect("a valid template"));
@@ -74,7 +75,7 @@ fn show(len: u64, figures: &Figures, ended: &Receiver<()>) {
             mib(memory.rss)
         );
         if done >= next {
-            // Nobody may be listening.
+            // The output may be closed.
             let percent = done * 100 / len.max(1);
             let _ = bar.suspend(|| writeln!(io::stdout(), "{percent:>3} % {text}"));
             next = (done / (len / 8).max(1) + 1) * (len / 8);

@@ -1,8 +1,9 @@
-//! The load generator. Each connection sends a message, reads its echo, compares every byte, and sends the next.
+//! The load generator. Each connection sends a message, reads its echo, compares every byte, and
+//! repeats.
 
 use crate::options::Options;
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,27 +13,27 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How long an echo may take, and a connection to come about.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Messages are cut from so many bytes, at different places.
+/// Time limit of an echo and of a connect.
+const ECHO_TIMEOUT: Duration = Duration::from_secs(60);
+/// Length of the pattern from which messages are cut at different offsets.
 const PATTERN: usize = 1 << 20;
-/// Bytes of an echo that are read and compared at once.
+/// Bytes of an echo that are read and compared per read call.
 const PIECE: usize = 64 << 10;
 
 #[derive(Default)]
 struct Counts {
     requests: AtomicU64,
-    /// Those of them whose echo was there before the end of the time.
+    /// Requests whose echo was complete before the end of the run.
     in_time: AtomicU64,
     wrong: AtomicU64,
     longest_us: AtomicU64,
 }
 
-/// How a connection ended.
+/// The end of a connection.
 enum End {
-    /// With its last echo.
+    /// After its last echo.
     Done,
-    /// The server closed on one that never reads, as it should.
+    /// Closed by the server because the client never read, as intended.
     Cut,
 }
 
@@ -44,7 +45,7 @@ struct Load {
     counts: Counts,
 }
 
-/// Prints one line, which the server reads.
+/// Runs the load and prints one line for the server.
 pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Error>> {
     let load = Arc::new(Load {
         pattern: pattern(PATTERN + options.message),
@@ -55,8 +56,8 @@ pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Er
     });
     let mut streams = Vec::with_capacity(options.connections);
     for number in 0..options.connections {
-        let stream = timeout(PATIENCE, connect(options, port)).await;
-        let stream = stream.map_err(|_| format!("connection {number} does not come about"))?;
+        let stream = timeout(ECHO_TIMEOUT, connect(options, port)).await;
+        let stream = stream.map_err(|_| format!("connection {number} timed out"))?;
         streams.push(stream.map_err(|error| format!("connection {number}: {error}"))?);
     }
     let idle = streams.split_off(options.connections - options.idle);
@@ -96,14 +97,15 @@ pub(crate) async fn run(options: &Options, port: u16) -> Result<bool, Box<dyn Er
             }
         }
     }
-    println!(
+    writeln!(
+        io::stdout(),
         "done={done} cut={cut} dropped={dropped} wrong={} requests={} in_time={} longest_us={} elapsed_us={}",
         load.counts.wrong.load(Relaxed),
         load.counts.requests.load(Relaxed),
         load.counts.in_time.load(Relaxed),
         load.counts.longest_us.load(Relaxed),
         elapsed.min(options.duration).as_micros(),
-    );
+    )?;
     Ok(true)
 }
 
@@ -117,7 +119,7 @@ async fn connect(options: &Options, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Xorshift: bytes without a period that a mistake could hide in.
+/// Returns xorshift bytes: without a short period, so that misplaced bytes are detected.
 fn pattern(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let next = || {
@@ -130,7 +132,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 impl Load {
-    /// Messages and their echoes until `end`; what is under way is finished.
+    /// Exchanges messages until `end`, and completes the message in progress.
     async fn exchange(
         &self,
         mut stream: TcpStream,
@@ -162,9 +164,9 @@ impl Load {
                 }
                 Ok(())
             };
-            // Both at once: the server does not wait with its echo for the end of the message.
+            // Writes and reads concurrently: the server echoes before the message is complete.
             let both = async { tokio::try_join!(writer.write_all(message), echo) };
-            timeout(PATIENCE, both).await??;
+            timeout(ECHO_TIMEOUT, both).await??;
             self.counts.requests.fetch_add(1, Relaxed);
             if Instant::now() < end {
                 self.counts.in_time.fetch_add(1, Relaxed);
@@ -175,12 +177,14 @@ impl Load {
         Ok(End::Done)
     }
 
-    /// Sends until the server closes.
+    /// Sends until the server closes the connection.
     async fn never_read(&self, mut stream: TcpStream) -> io::Result<End> {
         let sending = async { while stream.write_all(&self.pattern).await.is_ok() {} };
-        match timeout(PATIENCE, sending).await {
+        match timeout(ECHO_TIMEOUT, sending).await {
             Ok(()) => Ok(End::Cut),
-            Err(_) => Err(io::Error::other("never read, and was not cut off")),
+            Err(_) => Err(io::Error::other(
+                "the client never read, and the server did not close the connection",
+            )),
         }
     }
 }

@@ -1,13 +1,15 @@
-//! The pool's server and `BytesMut`'s in turn, each in a process of its own, which starts a client of its own.
+//! Runs the pool's server and `BytesMut`'s alternately, each in a separate process with its own
+//! client.
 
-use crate::figures::parse;
+use crate::counters::parse;
 use crate::options::Options;
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 const SERVERS: [(&str, bool); 2] = [("slabuf", false), ("BytesMut", true)];
-/// Heading, number in the server's report, and what it is divided by.
+/// Heading, name in the server's report, and divisor.
 const COLUMNS: [(&str, &str, f64); 7] = [
     ("requests/s", "rate", 1.0),
     ("cpu us/request", "cpu_us", 1.0),
@@ -18,55 +20,61 @@ const COLUMNS: [(&str, &str, f64); 7] = [
     ("dropped", "dropped", 1.0),
 ];
 
-/// `false`: a server reported something wrong.
+/// Returns `false` if a server reported an error.
 pub(crate) fn run(options: &Options, rounds: usize) -> Result<bool, Box<dyn Error>> {
-    println!(
+    let out = &mut io::stdout().lock();
+    writeln!(
+        out,
         "{} connections, messages of {} bytes, reads of {}, limit {}, {rounds} rounds of {} s",
         options.connections,
         options.message,
         options.read,
         options.limit,
         options.duration.as_secs()
-    );
-    let mut figures: [[Vec<f64>; COLUMNS.len()]; 2] = Default::default();
+    )?;
+    let mut counters: [[Vec<f64>; COLUMNS.len()]; 2] = Default::default();
     let mut ratios = Vec::new();
     let mut good = true;
     for round in 0..rounds {
         let mut rates = [0.0; 2];
-        // Neither is always the first.
+        // The order alternates.
         for which in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
             let (name, bytes_mut) = SERVERS[which];
             let (line, ok) = serve(bytes_mut)?;
             good &= ok;
             let numbers = parse(&line);
             let number = |name| numbers.get(name).copied().unwrap_or(f64::NAN);
-            println!("round {}: {name:<8} {line}", round + 1);
+            writeln!(out, "round {}: {name:<8} {line}", round + 1)?;
             rates[which] = number("rate");
             for (column, (_, key, unit)) in COLUMNS.iter().enumerate() {
-                figures[which][column].push(number(key) / unit);
+                counters[which][column].push(number(key) / unit);
             }
         }
         ratios.push(rates[0] / rates[1]);
     }
-    print_table(&mut figures);
-    println!(
+    print_table(out, &mut counters)?;
+    writeln!(
+        out,
         "\nrequests/s, slabuf to BytesMut, median of the rounds' ratios: {:.3}",
         median(&mut ratios)
-    );
+    )?;
     Ok(good)
 }
 
-fn print_table(figures: &mut [[Vec<f64>; COLUMNS.len()]; 2]) {
+fn print_table(
+    out: &mut impl Write,
+    counters: &mut [[Vec<f64>; COLUMNS.len()]; 2],
+) -> io::Result<()> {
     let headings: String = COLUMNS
         .iter()
         .map(|(name, ..)| format!(" {name} |"))
         .collect();
-    println!("\n| server   |{headings}");
+    writeln!(out, "\n| server   |{headings}")?;
     let rules = COLUMNS
         .iter()
         .map(|(name, ..)| format!("{}:|", "-".repeat(name.len() + 1)));
-    println!("|----------|{}", rules.collect::<String>());
-    for ((name, _), columns) in SERVERS.iter().zip(figures) {
+    writeln!(out, "|----------|{}", rules.collect::<String>())?;
+    for ((name, _), columns) in SERVERS.iter().zip(counters) {
         let cells = columns.iter_mut().zip(COLUMNS).map(|(all, (heading, ..))| {
             let number = median(all);
             let text = match number {
@@ -76,11 +84,12 @@ fn print_table(figures: &mut [[Vec<f64>; COLUMNS.len()]; 2]) {
             };
             format!(" {text:>width$} |", width = heading.len())
         });
-        println!("| {name:<8} |{}", cells.collect::<String>());
+        writeln!(out, "| {name:<8} |{}", cells.collect::<String>())?;
     }
+    Ok(())
 }
 
-/// The report of a server with the same options, and whether all was well.
+/// Runs a server with the same options. Returns its report and whether it succeeded.
 fn serve(bytes_mut: bool) -> Result<(String, bool), Box<dyn Error>> {
     let output = Command::new(env::current_exe()?)
         .args(env::args_os().skip(1))

@@ -1,12 +1,12 @@
-//! A file descriptor for each connection.
+//! Provides a file descriptor per connection.
 
 use std::error::Error;
 use std::io;
 
-/// Descriptors for all but the connections.
+/// Descriptors for other purposes than connections.
 const OTHERS: usize = 64;
 
-/// Raises the process's own bound as far as so many connections need.
+/// Raises the soft limit of the process to what `connections` need.
 #[cfg(unix)]
 pub(crate) fn provide(connections: usize) -> Result<(), Box<dyn Error>> {
     let needed = (connections + OTHERS) as libc::rlim_t;
@@ -23,7 +23,7 @@ pub(crate) fn provide(connections: usize) -> Result<(), Box<dyn Error>> {
     }
     if bound.rlim_max < needed {
         return Err(format!(
-            "--connections {connections} needs {needed} file descriptors, and this process may have at most {} (ulimit -Hn)",
+            "--connections {connections} needs {needed} file descriptors, and the limit of this process is {} (ulimit -Hn)",
             bound.rlim_max
         )
         .into());

@@ -1,21 +1,24 @@
-//! An echo server whose memory is bounded: 1,000 connections under one pool with a limit of 4 MiB, where
-//! a read buffer for each connection would take 64 MB.
+//! An echo server with bounded memory: 1,000 connections share a pool with a limit of 4 MiB. A read
+//! buffer of 64 KiB per connection would take 64 MB.
 //!
 //! ```text
-//! cargo run --release --example echo_server                  # ten seconds, figures each second
-//! cargo run --release --example echo_server -- --scarce      # slow clients: connections wait for memory
-//! cargo run --release --example echo_server -- --bytes-mut   # the same server, a BytesMut for each connection
-//! cargo run --release --example echo_server -- --compare 7   # both in turn, seven times, medians
+//! cargo run --release --example echo_server                  # ten seconds, a line per second
+//! cargo run --release --example echo_server -- --scarce      # slow clients that wait for memory
+//! cargo run --release --example echo_server -- --bytes-mut   # the same with BytesMut
+//! cargo run --release --example echo_server -- --compare 7   # both, seven rounds, medians
 //! ```
 //!
-//! The server is `server.rs`. It starts its load generator, `client.rs`, as a process of its own; that one compares
-//! every byte that comes back. All of it is on the loopback interface and ends by itself. The exit code is 1 if a
-//! connection was dropped, a byte was wrong, or the pool went above its limit.
+//! The server (`server.rs`) starts its load generator (`client.rs`) as a separate process, which
+//! compares every byte that it receives. Both use the loopback interface only and end by
+//! themselves. The exit code is 1 if a connection was dropped, a byte was wrong, or the pool
+//! exceeded its limit.
 
+#[path = "../shared/cli.rs"]
+mod cli;
 mod client;
 mod compare;
+mod counters;
 mod descriptors;
-mod figures;
 mod options;
 mod server;
 
@@ -24,29 +27,16 @@ use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let options = match Options::from_args() {
-        Ok(options) => options,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::main(options::USAGE, Options::parse, |options| {
+        Ok(match run(&options)? {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    })
 }
 
-/// `false`: it ran, and something went wrong that should not.
+/// Returns `false` if a connection, a byte or the limit was violated.
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
-    if options.role == Role::Help {
-        print!("{}", options::HELP);
-        return Ok(true);
-    }
     if let Role::Compare { rounds } = options.role {
         return compare::run(options, rounds);
     }

@@ -1,43 +1,42 @@
-//! The command line.
+//! Parses the command line.
 
 use lexopt::{Arg, Parser, ValueExt};
 use std::error::Error;
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub(crate) const HELP: &str = "\
-An echo server under a memory limit, and its load. Loopback only; ends by itself.
+pub(crate) const USAGE: &str = "\
+Usage: echo_server [OPTIONS]
 
-  --connections N       connections at once [1000]
-  --seconds N           how long the clients send [10]
-  --requests N          and at most so many messages for each connection [no bound]
-  --message BYTES       what a client sends before it waits for the echo [16384]
-  --read BYTES          the server's read buffer [65536]
-  --limit BYTES         the pool's limit [4194304]
-  --write-timeout MS    after so long a client that does not read is cut off [5000]
-  --pause MS            clients wait so long before they read an echo [0]
-  --socket-buffer BYTES the kernel's buffers between server and client; 0: its own choice [0]
-  --stuck N             so many of the clients send and never read [0]
-  --idle N              and so many connect and say nothing [0]
-  --scarce              the same as --message 65536 --pause 20 --socket-buffer 4096
-  --bytes-mut           a BytesMut of the read size for each connection, instead of the pool
-  --compare ROUNDS      the pool and BytesMut in turn, in processes of their own; medians
-";
+Runs an echo server under a memory limit, and its load generator. Uses the loopback interface only and
+ends by itself. Prints a line per second and a last line of counters.
 
-/// What this process is.
+  --connections N        concurrent connections [1000]
+  --seconds N            how long the clients send [10]
+  --requests N           at most N messages per connection [no bound]
+  --message BYTES        length of a message; the client waits for its echo [16384]
+  --read BYTES           length of the server's read buffer [65536]
+  --limit BYTES          limit of the pool [4194304]
+  --write-timeout MS     closes the connection of a client that does not read for this time [5000]
+  --pause MS             time that a client waits before it reads an echo [0]
+  --socket-buffer BYTES  socket buffers of the kernel; 0 for its default [0]
+  --stuck N              N of the clients send and never read [0]
+  --idle N               N of the clients connect and send nothing [0]
+  --scarce               the same as --message 65536 --pause 20 --socket-buffer 4096
+  --bytes-mut            a BytesMut of the read size per connection, instead of the pool
+  --compare ROUNDS       runs the pool and BytesMut alternately, in separate processes; prints medians
+  -h, --help             prints this text";
+
+/// The role of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    Help,
-    /// The server; it starts a client.
+    /// The server, which starts a client.
     Server,
-    /// The load generator, against a server's port.
-    Client {
-        port: u16,
-    },
-    /// Starts servers in turn.
-    Compare {
-        rounds: usize,
-    },
+    /// The load generator; connects to the server's port.
+    Client { port: u16 },
+    /// Starts servers alternately.
+    Compare { rounds: usize },
 }
 
 #[derive(Debug)]
@@ -58,7 +57,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn from_args() -> Result<Self, Box<dyn Error>> {
+    /// Returns `None` if the user asks for help.
+    pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Option<Self>, String> {
+        Self::try_parse(arguments).map_err(|error| error.to_string())
+    }
+
+    fn try_parse(arguments: Vec<OsString>) -> Result<Option<Self>, Box<dyn Error>> {
         let mut options = Self {
             role: Role::Server,
             bytes_mut: false,
@@ -74,28 +78,28 @@ impl Options {
             stuck: 0,
             idle: 0,
         };
-        let mut parser = Parser::from_env();
+        let mut parser = Parser::from_args(arguments);
         while let Some(arg) = parser.next()? {
-            let Arg::Long(name) = arg else {
-                return Err(arg.unexpected().into());
+            let name = match arg {
+                Arg::Short('h') | Arg::Long("help") => return Ok(None),
+                Arg::Long(name) => name.to_owned(),
+                other => return Err(other.unexpected().into()),
             };
-            let name = name.to_owned();
             options.set(&name, &mut parser)?;
         }
         options.check()?;
-        Ok(options)
+        Ok(Some(options))
     }
 
     fn set(&mut self, name: &str, parser: &mut Parser) -> Result<(), Box<dyn Error>> {
         match name {
-            "help" => self.role = Role::Help,
             "bytes-mut" => self.bytes_mut = true,
             "scarce" => {
                 self.message = 64 << 10;
                 self.pause = Duration::from_millis(20);
                 self.socket_buffer = 4 << 10;
             }
-            // For the processes that this one starts.
+            // Only for the processes that the example starts itself.
             "server" => self.role = Role::Server,
             "client" => {
                 let port = number(name, parser, 1..=u16::MAX.into())?;
@@ -126,7 +130,7 @@ impl Options {
         Ok(())
     }
 
-    /// What depends on two of them.
+    /// Checks the rules that involve two options.
     fn check(&self) -> Result<(), String> {
         let Self {
             connections,

@@ -1,12 +1,12 @@
-//! The server, once with the pool and once with `BytesMut`.
+//! The server, with the pool or with `BytesMut`.
 
-use crate::figures::{Figures, Report, Sampler};
+use crate::counters::{Counters, Report, Sampler};
 use crate::options::Options;
 use bytes::BytesMut;
 use slabuf::{AllocError, Buffer, Pool};
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::pin::{Pin, pin};
 use std::process::Stdio;
@@ -19,20 +19,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// What a client may take beyond its time, before it is killed.
+/// Time after the end of the run at which the client is killed.
 const CLIENT_GRACE: Duration = Duration::from_secs(90);
-/// How long the server waits for the last connections to close.
+/// Time that the server waits for the last connections to close.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// What the connections share.
+/// The state that connections share.
 struct Server {
     pool: Option<Pool>,
     read: usize,
     write_timeout: Duration,
-    figures: Arc<Figures>,
+    counters: Arc<Counters>,
 }
 
-/// Serves one client process, with figures each second, and prints what came of it.
+/// Serves one client process, prints a line per second and a report. Returns whether the run was
+/// correct.
 pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let pool = match options.bytes_mut {
         true => None,
@@ -45,14 +46,15 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     }
     let listener = listen(options)?;
     let port = listener.local_addr()?.port();
-    let figures = Arc::new(Figures::new(options, pool.clone()));
+    let counters = Arc::new(Counters::new(options, pool.clone()));
     let server = Arc::new(Server {
         pool,
         read: options.read,
         write_timeout: options.write_timeout,
-        figures: figures.clone(),
+        counters: counters.clone(),
     });
-    println!(
+    writeln!(
+        io::stdout(),
         "{} connections on {}, {}",
         options.connections,
         listener.local_addr()?,
@@ -63,30 +65,44 @@ pub(crate) async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
                 options.read, options.limit
             ),
         }
-    );
-    let sampler = Sampler::start(figures.clone());
+    )?;
+    let sampler = Sampler::start(counters.clone());
     let accepting = tokio::spawn(server.clone().accept(listener));
-    let client = load(options, port).await;
+    let client = tokio::select! {
+        client = load(options, port) => client,
+        () = output_closed(&counters) => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+    };
     accepting.abort();
+    if counters.output_closed.load(Relaxed) {
+        // `select!` has dropped the future that owns the client, which kills the client.
+        return client.map(|_| true);
+    }
     let end = Instant::now() + CLOSING;
-    while figures.connections.load(Relaxed) > 0 && Instant::now() < end {
+    while counters.connections.load(Relaxed) > 0 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     sampler.stop();
-    Ok(Report::new(options, &figures, &client?).print())
+    Ok(Report::new(options, &counters, &client?).print()?)
+}
+
+/// Completes when the sampler could not print a line.
+async fn output_closed(counters: &Counters) {
+    while !counters.output_closed.load(Relaxed) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn listen(options: &Options) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     if options.socket_buffer > 0 {
-        // The accepted ones inherit it.
+        // Accepted sockets inherit the size.
         socket.set_send_buffer_size(options.socket_buffer)?;
     }
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     socket.listen(u32::try_from(options.connections).unwrap_or(u32::MAX))
 }
 
-/// Runs the load generator against the port; what it prints.
+/// Runs the load generator against the port. Returns its output.
 async fn load(options: &Options, port: u16) -> Result<String, Box<dyn Error>> {
     let client = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
@@ -110,7 +126,7 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    self.figures.connected();
+                    self.counters.connected();
                     tokio::spawn(self.clone().serve(stream));
                 }
                 Err(error) => {
@@ -129,26 +145,26 @@ impl Server {
         match result {
             Ok(()) => (),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.figures.cut.fetch_add(1, Relaxed);
+                self.counters.cut.fetch_add(1, Relaxed);
             }
             Err(error) => eprintln!("connection: {error}"),
         }
-        self.figures.connections.fetch_sub(1, Relaxed);
+        self.counters.connections.fetch_sub(1, Relaxed);
     }
 
-    /// A buffer for each turn. It is taken when there is something to read, so that idle connections hold
-    /// none; a turn holds one and never waits for a second, so that no two turns wait for each other; and
-    /// the time-out of the write gives it back if the client does not read.
+    /// Echoes with one buffer per turn. A turn allocates it when the socket is readable, so idle
+    /// connections hold none. It never waits for a second buffer, so turns cannot deadlock. The
+    /// write timeout frees the buffer if the client does not read.
     async fn echo_from_pool(&self, mut stream: TcpStream, pool: &Pool) -> io::Result<()> {
         stream.set_nodelay(true)?;
         loop {
             stream.readable().await?;
-            let mut buffer = self.take(pool).await.map_err(io::Error::other)?;
+            let mut buffer = self.alloc(pool).await.map_err(io::Error::other)?;
             match read_now(&mut stream, &mut buffer).await? {
                 Some(0) => return Ok(()),
                 Some(read) => self.write(&mut stream, &buffer[..read]).await?,
                 None => {
-                    // A false alarm.
+                    // A spurious wake-up.
                     drop(buffer);
                     tokio::task::yield_now().await;
                 }
@@ -156,7 +172,7 @@ impl Server {
         }
     }
 
-    /// A buffer for each connection, for as long as it lasts.
+    /// Echoes with one buffer that the connection holds until it is closed.
     async fn echo_from_bytes_mut(&self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut buffer = BytesMut::with_capacity(self.read);
@@ -169,29 +185,29 @@ impl Server {
         }
     }
 
-    /// A buffer from the pool. Counts how often there is none at once, and how long that lasts.
-    async fn take(&self, pool: &Pool) -> Result<Buffer, AllocError> {
+    /// Allocates a buffer from the pool. Counts the waits and their durations.
+    async fn alloc(&self, pool: &Pool) -> Result<Buffer, AllocError> {
         let mut future = pin!(pool.alloc_unsafe_async(self.read));
         let first = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
         if let Poll::Ready(result) = first {
             return result;
         }
         let start = Instant::now();
-        self.figures.waiting.fetch_add(1, Relaxed);
+        self.counters.waiting.fetch_add(1, Relaxed);
         let result = future.await;
-        self.figures.waiting.fetch_sub(1, Relaxed);
-        self.figures.waited(start.elapsed());
+        self.counters.waiting.fetch_sub(1, Relaxed);
+        self.counters.waited(start.elapsed());
         result
     }
 
     async fn write(&self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
         timeout(self.write_timeout, stream.write_all(bytes)).await??;
-        self.figures.echoed.fetch_add(bytes.len() as u64, Relaxed);
+        self.counters.echoed.fetch_add(bytes.len() as u64, Relaxed);
         Ok(())
     }
 }
 
-/// Reads what is there. `None`: nothing is.
+/// Reads without waiting. Returns `None` if there is nothing to read.
 async fn read_now(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     let mut into = ReadBuf::new(buffer);
     let read = poll_fn(|context| Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut into)));

@@ -1,4 +1,4 @@
-//! The terminal view: the process' figures and the pool's slabs, while a thread works on the pool.
+//! The terminal view: the process's memory and the pool's slabs, while a thread uses the pool.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use crate::workload::Workload;
 /// Characters in a bar.
 const BAR: usize = 24;
 
-/// What the working thread is at.
+/// What the working thread does at the moment.
 struct Stage(Mutex<&'static str>);
 
 impl Stage {
@@ -27,7 +27,7 @@ impl Stage {
     }
 }
 
-/// Fills, replaces, drops, trims, and begins again, until told to stop.
+/// Fills, replaces, drops and trims, again and again, until `stop` is set.
 fn work(pool: Pool, stage: &Stage, stop: &AtomicBool) {
     let mut workload = Workload::new(pool);
     let pause = || thread::sleep(Duration::from_millis(1500));
@@ -52,7 +52,7 @@ fn work(pool: Pool, stage: &Stage, stop: &AtomicBool) {
     }
 }
 
-/// Runs the workload and shows it for so long.
+/// Runs the workload and shows it for the given time.
 pub(crate) fn watch(time: Duration) -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder().build()?;
     let (stage, stop) = (Stage(Mutex::new("starting")), AtomicBool::new(false));
@@ -76,7 +76,8 @@ fn show(pool: &Pool, stage: &Stage, time: Duration) -> io::Result<()> {
     while start.elapsed() < time {
         let text = screen(pool, stage.get(), start.elapsed());
         if in_place {
-            // Up to where the last one began; each line is written over and its rest deleted.
+            // Moves the cursor up to the previous block; each line is overwritten and its rest
+            // deleted.
             if lines > 0 {
                 write!(out, "\x1b[{lines}A")?;
             }
@@ -99,15 +100,15 @@ fn show(pool: &Pool, stage: &Stage, time: Duration) -> io::Result<()> {
 fn screen(pool: &Pool, stage: &str, time: Duration) -> String {
     let process = memory_usage();
     let mut text = format!("{:5.1} s  {stage}\n\n", time.as_secs_f64());
-    let figures = [
+    let counters = [
         ("rss", process.rss),
         ("heap_total", process.heap_total),
         ("heap_used", process.heap_used),
         ("external", process.external),
         ("array_buffers", process.array_buffers),
     ];
-    let most = figures.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
-    for (name, bytes) in figures {
+    let most = counters.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+    for (name, bytes) in counters {
         let bar = "█".repeat(share(bytes, most, BAR));
         let mib = bytes as f64 / f64::from(1 << 20);
         text += &format!("{name:<14}{mib:>8.1} MiB  {bar}\n");
@@ -116,7 +117,7 @@ fn screen(pool: &Pool, stage: &str, time: Duration) -> String {
     text
 }
 
-/// How many of `whole` characters stand for `part` of `all`.
+/// Returns the number of characters, out of `whole`, that represent `part` of `all`.
 fn share(part: u64, all: u64, whole: usize) -> usize {
     match all {
         0 => 0,
@@ -124,10 +125,10 @@ fn share(part: u64, all: u64, whole: usize) -> usize {
     }
 }
 
-/// A row for the slabs of each doubling of the slot size, one for those of no class.
+/// Returns one row per doubling of the slot size, and one for slabs without a class.
 fn states(snapshot: &Snapshot) -> String {
     const ROWS: usize = 11;
-    // Empty, partial, full; slots out, slots.
+    // Slabs that are empty, partial and full; slots in use; all slots.
     let mut rows = [([0u64; 3], 0u64, 0u64); ROWS];
     for slab in snapshot.regions.iter().flat_map(|region| &region.slabs) {
         let doublings = slab.slot_size.max(16).next_power_of_two().trailing_zeros() as usize - 4;
@@ -146,7 +147,7 @@ fn states(snapshot: &Snapshot) -> String {
     let all = |(states, ..): &([u64; 3], u64, u64)| states.iter().sum::<u64>();
     let most = rows[..ROWS - 1].iter().map(all).max().unwrap_or(0);
     let mut text = format!(
-        "\nslots up to      full  partial    empty  slots out  {:<BAR$}\n",
+        "\nslots up to      full  partial    empty     in use  {:<BAR$}\n",
         "█ full  ▒ partial  · empty"
     );
     for (row, ([empty, partial, full], out, slots)) in rows.iter().enumerate() {

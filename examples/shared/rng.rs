@@ -1,6 +1,6 @@
-//! Numbers to choose by.
+//! A small random number generator.
 
-/// Xorshift: deterministic, and good enough to choose by.
+/// Xorshift: deterministic, and sufficient for choices in examples.
 pub(crate) struct Rng(u64);
 
 impl Rng {

@@ -1,8 +1,8 @@
-//! A buffer, and what it freezes into, against a `BytesMut`.
+//! Compares a buffer and its frozen views with a `BytesMut`.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::wire;
+use slabuf_fuzz::bytes;
 
-fuzz_target!(|program: wire::Program| wire::run(&program));
+fuzz_target!(|program: bytes::Program| bytes::run(&program));

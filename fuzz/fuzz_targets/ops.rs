@@ -1,8 +1,8 @@
-//! Programs of operations on several pools, against the bytes in a `Vec`.
+//! Programs of operations on several pools, compared with a `Vec<u8>`.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slabuf_fuzz::{execute, program::Program};
+use slabuf_fuzz::{ops, program::Program};
 
-fuzz_target!(|program: Program| execute::run(&program));
+fuzz_target!(|program: Program| ops::run(&program));

@@ -1,4 +1,4 @@
-//! An outbox, blocking or asynchronous, against a queue of `Vec<u8>`.
+//! Compares an outbox, blocking or asynchronous, with a queue of `Vec<u8>`.
 
 #![no_main]
 

@@ -1,25 +1,26 @@
-//! What the fuzz targets share: programs of operations, and an oracle that knows what each must do.
+//! The code that fuzz targets share: programs of operations, and an oracle with the expected
+//! results.
 //!
 //! Modules in reading order:
 //!
 //! - [`settings`]: generated settings of a pool, valid ones and any.
 //! - [`program`]: the operations and how they are read from the fuzzer's bytes.
-//! - [`facts`]: what a program knows of a pool, and the bytes that it writes there.
-//! - [`item`]: one live buffer beside the bytes it must hold.
-//! - [`world`]: several pools and their buffers, and what must hold between any two operations.
-//! - [`execute`]: runs a program on one thread.
-//! - [`lanes`]: runs a program on several threads.
-//! - [`wire`]: a buffer against a `BytesMut`.
+//! - [`oracle`]: what a program knows of a pool, and the bytes that it writes.
+//! - [`model_buffer`]: one live buffer and its expected bytes.
+//! - [`harness`]: several pools and their buffers, and the invariants between operations.
+//! - [`ops`]: runs a program on one thread (targets `ops`, `faults` and `config`).
+//! - [`threads`]: runs a program on several threads.
+//! - [`mod@bytes`]: a buffer against a `BytesMut`.
 //! - [`outbox`]: an outbox against a queue of `Vec<u8>`.
 //!
-//! Everything panics where the crate breaks a promise; the fuzzer takes that for a finding.
+//! Every violated property is a panic, which the fuzzer reports.
 
-pub mod execute;
-pub mod facts;
-pub mod item;
-pub mod lanes;
+pub mod bytes;
+pub mod harness;
+pub mod model_buffer;
+pub mod ops;
+pub mod oracle;
 pub mod outbox;
 pub mod program;
 pub mod settings;
-pub mod wire;
-pub mod world;
+pub mod threads;

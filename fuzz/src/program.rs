@@ -1,13 +1,13 @@
 //! Programs: the operations and how they are read from the fuzzer's bytes.
 //!
-//! One byte chooses an operation, one or a few more its arguments, so that a mutation of the input is a
-//! small change of the program. Whatever the bytes are, they are a program.
+//! One byte chooses an operation, one or a few more its arguments, so that a mutation of the input
+//! is a small change of the program. Any bytes are a valid program.
 
 use crate::settings::Settings;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use slabuf::fake_os::{Call, Fault};
 
-/// Operations in a program, at most.
+/// Maximum number of operations in a program.
 const MAX_STEPS: usize = 160;
 
 /// A constructor.
@@ -15,7 +15,7 @@ const MAX_STEPS: usize = 160;
 pub enum Make {
     /// `try_alloc`
     Zeroed,
-    /// `try_alloc_filled` with a pattern of so many bytes, or with zeros.
+    /// `try_alloc_filled` with a pattern of this length, or with zeros.
     Filled(u8),
     /// `try_alloc_unsafe`
     Stale,
@@ -35,12 +35,12 @@ pub enum Make {
 #[derive(Clone, Copy, Debug)]
 pub struct Length(pub usize);
 
-/// A part of something, of 255.
+/// A fraction with the denominator 255.
 #[derive(Clone, Copy, Debug)]
 pub struct Part(pub u8);
 
 impl Part {
-    /// From 0 to `whole`, both included.
+    /// Returns the fraction of `whole`, from 0 to `whole` inclusive.
     pub fn of(self, whole: usize) -> usize {
         match self.0 {
             255 => whole,
@@ -57,7 +57,7 @@ impl Part {
 pub enum Change {
     /// Writes all bytes from here on.
     Write(Part),
-    /// Writes so much of the spare capacity.
+    /// Writes this part of the spare capacity.
     WriteSpare(Part),
     /// Reads the spare capacity.
     ReadSpare,
@@ -67,7 +67,7 @@ pub enum Change {
     Resize(Length, u8),
     /// `try_reserve`
     Reserve(Length),
-    /// `try_reserve` of what no buffer can have
+    /// `try_reserve` of an impossible capacity
     ReserveTooMuch(u8),
     /// `extend_from_slice` after `try_reserve`
     Append(Length),
@@ -83,31 +83,31 @@ pub enum Change {
     Advance(Part),
     /// `clear`
     Clear,
-    /// `into_raw_parts`, then `from_raw_parts` with a part of the capacity for its length
+    /// `into_raw_parts`, then `from_raw_parts` with a part of the capacity as length
     Parts(Part),
     /// `freeze`
     Freeze,
-    /// Another view of what is frozen.
+    /// One more view of the frozen bytes.
     Slice(Part, Part),
     /// One view less.
     DropView,
 }
 
-/// One operation. Pools and buffers are chosen by numbers, modulo how many there are.
+/// One operation. Numbers select pools and buffers, modulo their count.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// Takes a buffer.
+    /// Allocates a buffer.
     Take {
-        /// Which pool.
+        /// The pool.
         pool: u8,
-        /// By which constructor.
+        /// The constructor.
         make: Make,
-        /// How long.
+        /// The length.
         len: Length,
-        /// Whether to look at its spare capacity, too.
+        /// Whether to check its spare capacity, too.
         peek: bool,
     },
-    /// Asks for what no pool can give.
+    /// Requests an impossible length.
     TakeTooMuch(u8, u8),
     /// Changes a buffer.
     Change(u8, Change),
@@ -121,17 +121,17 @@ pub enum Step {
     DropElsewhere(u8),
     /// Trims a pool.
     Trim(u8),
-    /// Lets time pass for a pool, in milliseconds.
+    /// Advances the clock of a pool, in milliseconds.
     Wait(u8, u16),
-    /// Checks the contents of every buffer, and the process' figures.
+    /// Checks the contents of every buffer, and the counters of the process.
     CheckAll,
-    /// One more handle of a pool.
+    /// Clones a handle of a pool.
     CloneHandle(u8),
-    /// One handle less; with the last, the pool is closed.
+    /// Drops a handle; the last one closes the pool.
     DropHandle(u8),
-    /// From now on calls of a pool's system are refused by a plan.
+    /// Sets a plan by which the system of a pool refuses calls.
     Refuse(u8, Fault),
-    /// From now on none is.
+    /// Ends the refusals.
     Heal(u8),
 }
 
@@ -140,44 +140,44 @@ pub enum Step {
 pub struct Program {
     /// One to three pools.
     pub pools: Vec<Settings>,
-    /// Whether the second pool's number meets the first one's in the table that threads find pools by.
+    /// Whether the second pool has the same index as the first in the threads' tables.
     pub collide: bool,
     /// Whether some lengths may be huge. Such programs are slow.
     pub huge: bool,
-    /// What to do.
+    /// The operations.
     pub steps: Vec<Step>,
 }
 
-/// A [`Program`] with steps that let the system refuse calls.
+/// A [`Program`] with steps that make the system refuse calls.
 #[derive(Clone, Debug)]
 pub struct FaultyProgram(pub Program);
 
-/// Any settings, and what to do with the pool if they build one.
+/// Any settings, and the operations if they build a pool.
 #[derive(Clone, Debug)]
 pub struct ConfigProgram {
-    /// Any.
+    /// Any settings.
     pub settings: Settings,
-    /// What to do.
+    /// The operations.
     pub steps: Vec<Step>,
 }
 
 /// A program for several threads.
 #[derive(Clone, Debug)]
-pub struct LanesProgram {
+pub struct ThreadsProgram {
     /// One or two pools, and whether the main thread keeps a handle of them.
     pub pools: Vec<(Settings, bool)>,
-    /// For each thread what it does in each round.
-    pub lanes: Vec<Vec<Vec<LaneStep>>>,
+    /// For each thread its operations in each round.
+    pub threads: Vec<Vec<Vec<ThreadStep>>>,
 }
 
 /// One operation of one of several threads.
 #[derive(Clone, Copy, Debug)]
-pub enum LaneStep {
-    /// Something that needs no other thread.
+pub enum ThreadStep {
+    /// An operation that involves no other thread.
     Own(Step),
-    /// Gives a buffer to another thread.
+    /// Sends a buffer to another thread.
     Send(u8, u8),
-    /// Takes what other threads have sent.
+    /// Receives what other threads have sent.
     Receive,
 }
 
@@ -192,13 +192,13 @@ impl<'a> Arbitrary<'a> for Length {
             0..80 => usize::from(u.arbitrary::<u8>()?),
             80..140 => usize::from(u.arbitrary::<u16>()?) % 10_000,
             140..180 => near(*u.choose(&EDGES)?, u)?,
-            // Where size classes end.
+            // Boundaries of size classes.
             180..210 => near((8192 / u.int_in_range(1..=64usize)?) & !15, u)?,
             210..245 => usize::from(u.arbitrary::<u16>()?) * 2,
             245..252 => usize::from(u.arbitrary::<u16>()?) * 16,
             252..255 => near(*u.choose(&LONG_EDGES)?, u)?,
             255 if u.arbitrary::<u8>()? < 224 => usize::from(u.arbitrary::<u16>()?) * 32,
-            // From 32 MiB on zeros come from a purge rather than from a memset.
+            // From 32 MiB on, zeroing uses a purge instead of a memset.
             255 => (32 << 20) + usize::from(u.arbitrary::<u16>()?) * 16,
         }))
     }
@@ -304,11 +304,11 @@ fn faulty_step(u: &mut Unstructured<'_>) -> Result<Step> {
     })
 }
 
-fn lane_step(u: &mut Unstructured<'_>) -> Result<LaneStep> {
+fn lane_step(u: &mut Unstructured<'_>) -> Result<ThreadStep> {
     Ok(match u.int_in_range(0..=9)? {
-        0..7 => LaneStep::Own(step(u)?),
-        7 | 8 => LaneStep::Send(u.arbitrary()?, u.arbitrary()?),
-        _ => LaneStep::Receive,
+        0..7 => ThreadStep::Own(step(u)?),
+        7 | 8 => ThreadStep::Send(u.arbitrary()?, u.arbitrary()?),
+        _ => ThreadStep::Receive,
     })
 }
 
@@ -359,7 +359,7 @@ impl<'a> Arbitrary<'a> for ConfigProgram {
     }
 }
 
-impl<'a> Arbitrary<'a> for LanesProgram {
+impl<'a> Arbitrary<'a> for ThreadsProgram {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let shape: u8 = u.arbitrary()?;
         let count = 2 + usize::from(shape >> 4 & 1);
@@ -368,14 +368,14 @@ impl<'a> Arbitrary<'a> for LanesProgram {
         for number in 0..=shape & 1 {
             pools.push((Settings::valid(u)?, shape >> (1 + number) & 1 == 0));
         }
-        let mut lanes = vec![vec![Vec::new(); rounds]; count];
-        // Dealt out like cards, so that a short input still has something for everyone.
+        let mut threads = vec![vec![Vec::new(); rounds]; count];
+        // Distributed round robin, so that a short input has steps for every thread.
         for (n, step) in until_empty(u, MAX_STEPS, lane_step)?
             .into_iter()
             .enumerate()
         {
-            lanes[n % count][n / count / 8 % rounds].push(step);
+            threads[n % count][n / count / 8 % rounds].push(step);
         }
-        Ok(Self { pools, lanes })
+        Ok(Self { pools, threads })
     }
 }

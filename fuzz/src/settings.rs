@@ -1,4 +1,4 @@
-//! Settings of pools: those that must build a working pool, and any at all.
+//! Settings of pools: valid ones, and arbitrary ones.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use slabuf::fake_os::FakeOs;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-/// The crate's default bound of its caches, in bytes.
+/// The default `cache_limit`, in bytes.
 const DEFAULT_CACHE_LIMIT: usize = 64 * MIB;
 /// Bytes in a page of the fake systems; of the real one the first.
 pub const PAGE_SIZES: [usize; 3] = [4 * KIB, 16 * KIB, 64 * KIB];
@@ -17,15 +17,15 @@ pub const PAGE_SIZES: [usize; 3] = [4 * KIB, 16 * KIB, 64 * KIB];
 pub struct Settings {
     /// Bytes in a slab.
     pub slab_size: usize,
-    /// Bytes the pool may map.
+    /// The limit in bytes.
     pub limit: Option<usize>,
-    /// Bytes its caches may keep.
+    /// The limit of its caches in bytes.
     pub cache_limit: Option<usize>,
-    /// Bytes of live buffers from which on it is over its mark.
+    /// The high-water mark in bytes.
     pub high_water_mark: Option<usize>,
-    /// Bytes down to which it then has to come.
+    /// The low-water mark in bytes.
     pub low_water_mark: Option<usize>,
-    /// How long they may keep them.
+    /// The age limit of cached memory.
     pub decay: Duration,
     /// See `PoolBuilder`.
     pub zero_on_free: bool,
@@ -42,9 +42,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings that the documentation calls valid.
+    /// Generates valid settings.
     pub fn valid(u: &mut Unstructured<'_>) -> Result<Self> {
-        // Large slabs and high limits have large regions, which the fake system is slow to make.
+        // Large slabs and high limits have large regions, which the fake system creates slowly.
         const SHIFTS: [u32; 16] = [
             12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 15, 16, 20,
         ];
@@ -85,7 +85,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Any settings; most are near the bounds of what is valid.
+    /// Generates any settings; most are near the bounds of valid ones.
     pub fn any(u: &mut Unstructured<'_>) -> Result<Self> {
         let slab_size = any_size(u)?;
         let limit = optional_size(u, slab_size.saturating_mul(4))?;
@@ -117,13 +117,13 @@ impl Settings {
             zero_fill: on(1),
             huge_pages: on(2),
             guard_pages: on(3),
-            // Seldom: the fake one sees more.
+            // Rarely, because the fake system detects more.
             real: flags >> 4 == 15,
             pages: 0,
         }
     }
 
-    /// What the documentation says `build` must answer; `None` where it must give a pool.
+    /// Returns the documented error of `build`, or `None` if it must succeed.
     pub fn expected_error(&self) -> Option<&'static str> {
         let slab_is_valid =
             (4096..=MIB).contains(&self.slab_size) && self.slab_size.is_power_of_two();
@@ -148,13 +148,13 @@ impl Settings {
         }
     }
 
-    /// Down to how many bytes a pool with a mark has to come.
+    /// Returns the effective low-water mark.
     pub fn low(&self) -> usize {
         let half = self.high_water_mark.unwrap_or(0) / 2;
         self.low_water_mark.unwrap_or(half)
     }
 
-    /// Builds the pool, on a fake system unless the settings ask for the real one.
+    /// Builds the pool, on a fake system unless the settings require the real one.
     pub fn build(&self, fake: &'static FakeOs) -> std::result::Result<Pool, ConfigError> {
         let mut builder = Pool::builder()
             .slab_size(self.slab_size)
@@ -181,18 +181,18 @@ impl Settings {
         builder.build()
     }
 
-    /// Bytes the pool may keep for reuse.
+    /// Returns the bytes that the pool may keep for reuse.
     pub fn cache_bound(&self) -> usize {
         let default = DEFAULT_CACHE_LIMIT.min(self.limit.unwrap_or(usize::MAX));
         self.cache_limit.unwrap_or(default)
     }
 
-    /// Whether stale bytes never come into view.
+    /// Returns whether stale bytes are never visible.
     pub fn hides_stale_bytes(&self) -> bool {
         self.zero_fill || self.zero_on_free
     }
 
-    /// Bytes a large buffer of `len` bytes takes from the system.
+    /// Returns the bytes that a large buffer of `len` bytes maps.
     pub fn footprint(&self, len: usize) -> usize {
         let page = self.page_size();
         len.max(1).next_multiple_of(page) + if self.guard_pages { page } else { 0 }
@@ -217,12 +217,12 @@ fn any_size(u: &mut Unstructured<'_>) -> Result<usize> {
         2 => power + 1,
         3 => 3 * (power >> 2),
         4 => power,
-        // A slab size that will do.
+        // A valid slab size.
         _ => 1 << u.int_in_range(12..=16)?,
     })
 }
 
-/// Nothing, or something near `edge`, or anything.
+/// Returns `None`, a value near `edge`, or any value.
 fn optional_size(u: &mut Unstructured<'_>, edge: usize) -> Result<Option<usize>> {
     Ok(match u.int_in_range(0..=6)? {
         0 | 1 => None,

@@ -1,4 +1,4 @@
-//! Tests that need a process to themselves: the test binary starts itself again.
+//! Tests that need a separate process: the test binary starts itself again.
 
 use std::env;
 use std::fs;
@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 const CHILD: &str = "SLABUF_TEST_CHILD";
-const FIGURE: &str = "figure: ";
+const REPORT: &str = "report: ";
 
-/// Whether this process was started by [`run`] for `test`.
+/// Returns whether [`run`] started this process for `test`.
 pub(crate) fn is_child(test: &str) -> bool {
     env::var_os(CHILD).is_some_and(|name| name == *test)
 }
@@ -31,7 +31,7 @@ pub(crate) fn run(test: &str) -> Output {
     output
 }
 
-/// Runs `scenario` in a process of its own, so that process-wide figures belong to it alone.
+/// Runs `scenario` in a separate process, so that process-wide counters are its own.
 ///
 /// `test` is the name of the calling test function.
 pub(crate) fn isolated(test: &str, scenario: impl FnOnce()) {
@@ -41,8 +41,8 @@ pub(crate) fn isolated(test: &str, scenario: impl FnOnce()) {
     }
     let output = run(test);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    for (_, figure) in stdout.lines().filter_map(|line| line.split_once(FIGURE)) {
-        println!("{test}: {figure}");
+    for (_, report) in stdout.lines().filter_map(|line| line.split_once(REPORT)) {
+        println!("{test}: {report}");
     }
     assert!(
         output.status.success(),
@@ -52,12 +52,12 @@ pub(crate) fn isolated(test: &str, scenario: impl FnOnce()) {
     );
 }
 
-/// Prints a measured figure where the parent process passes it on.
-pub(crate) fn figure(text: &str) {
-    println!("{FIGURE}{text}");
+/// Prints a measured value for the parent process, which prints it again.
+pub(crate) fn report(text: &str) {
+    println!("{REPORT}{text}");
 }
 
-/// The resident bytes of this process as the kernel counts them, if it says.
+/// Returns the resident bytes of this process, if the kernel reports them.
 pub(crate) fn resident() -> Option<usize> {
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
     let line = rollup.lines().find(|line| line.starts_with("Rss:"))?;
@@ -65,8 +65,9 @@ pub(crate) fn resident() -> Option<usize> {
     Some(kib * super::KIB)
 }
 
-/// Like [`isolated`], but only where the kernel tells the resident size and has `needed` bytes to spare;
-/// elsewhere it prints why the scenario is left out. The scenario gets the resident bytes at its start.
+/// Like [`isolated`], but only if the kernel reports the resident size and `needed` bytes are
+/// available; otherwise prints why the scenario is skipped. Passes the resident bytes at the start
+/// to the scenario.
 pub(crate) fn isolated_on_memory(test: &str, needed: usize, scenario: impl FnOnce(usize)) {
     let available = slabuf::system::available_memory();
     if available < needed as u64 {
@@ -77,12 +78,14 @@ pub(crate) fn isolated_on_memory(test: &str, needed: usize, scenario: impl FnOnc
         println!("{test}: left out, /proc/self/smaps_rollup tells no resident size");
         return;
     }
-    isolated(test, || scenario(resident().expect("it was told before")));
+    isolated(test, || {
+        scenario(resident().expect("the kernel reported it before"))
+    });
 }
 
-/// Resident bytes now, less those at the start.
+/// Returns the resident bytes minus those at the start.
 pub(crate) fn resident_above(start: usize) -> usize {
     resident()
-        .expect("it was told before")
+        .expect("the kernel reported it before")
         .saturating_sub(start)
 }

@@ -1,11 +1,11 @@
-//! Every constructor, as a table that tests walk.
+//! A table of every constructor, for tests that iterate over them.
 
 use slabuf::{AllocError, Buffer, Pool};
 
 /// The byte that [`CONSTRUCTORS`] fill with.
 pub(crate) const FILL: u8 = 0x2A;
 
-/// What a constructor puts into a buffer of `n` bytes.
+/// The contents that a constructor gives to a buffer of `n` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gives {
     /// `n` zeros.
@@ -16,7 +16,7 @@ pub(crate) enum Gives {
     Prefix,
     /// `n` bytes, any of them stale.
     Stale,
-    /// No bytes, and room for `n`.
+    /// No bytes, and capacity for `n`.
     Room,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Gives {
 pub(crate) struct Constructor {
     pub(crate) name: &'static str,
     pub(crate) gives: Gives,
-    /// Whether it is given its length as a number, so that any length can be asked for.
+    /// Whether it takes a length, so that any length can be requested.
     pub(crate) by_number: bool,
     pub(crate) on_pool: fn(&Pool, usize) -> Buffer,
     pub(crate) try_on_pool: fn(&Pool, usize) -> Result<Buffer, AllocError>,
@@ -59,7 +59,7 @@ pub(crate) static CONSTRUCTORS: &[Constructor] = constructors! {
 };
 
 impl Constructor {
-    /// Checks length, capacity and contents of what this constructor made of `n` bytes.
+    /// Checks length, capacity and contents of a buffer that this constructor made for `n` bytes.
     pub(crate) fn check(&self, buffer: &Buffer, n: usize) {
         let name = self.name;
         let len = if self.gives == Gives::Room { 0 } else { n };

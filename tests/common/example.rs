@@ -1,11 +1,12 @@
-//! Examples as programs: what Cargo built of them, and what they print.
+//! Runs examples as programs and reads their output.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// A command that runs the example. `cargo test` has built it, in a directory beside the tests'.
+/// Returns a command that runs the example. `cargo test` builds it in a directory beside the
+/// tests'.
 pub(crate) fn command(name: &str) -> Command {
     let test = env::current_exe().expect("the test binary has a path");
     let profile = test.ancestors().nth(2).expect("target/debug/deps/test");
@@ -24,7 +25,7 @@ pub(crate) fn command(name: &str) -> Command {
     Command::new(path)
 }
 
-/// What it printed, and how it ended.
+/// The output and the exit code of a program.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -48,13 +49,13 @@ impl Ended {
         assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
     }
 
-    /// The first number behind `name`, at the beginning of a line or in it.
+    /// Returns the first number behind `name` in the output.
     #[track_caller]
     pub(crate) fn figure(&self, name: &str) -> f64 {
         let behind = self.stdout.split_once(name).map(|(_, behind)| behind);
         let number = behind.and_then(|text| text.split_whitespace().next());
         number
             .and_then(|number| number.parse().ok())
-            .unwrap_or_else(|| panic!("no figure {name:?} in:\n{}", self.stdout))
+            .unwrap_or_else(|| panic!("no number behind {name:?} in:\n{}", self.stdout))
     }
 }

@@ -11,28 +11,28 @@ pub(crate) mod waker;
 use slabuf::{Buffer, Pool};
 use std::time::Duration;
 
-/// Longer than any machine takes for what is waited for.
+/// Longer than any wait that succeeds takes, on any machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
 /// The default slab size.
 pub(crate) const SLAB: usize = 8 * KIB;
 
-/// A pool of its own with the default settings, so that its counters are disturbed by no other test.
+/// Creates a pool with the default settings, so that no other test affects its counters.
 pub(crate) fn fresh_pool() -> Pool {
     Pool::builder()
         .build()
         .expect("the default settings are valid")
 }
 
-/// The system's page size in bytes.
+/// Returns the page size of the system in bytes.
 pub(crate) fn page_size() -> usize {
     // SAFETY: sysconf takes no pointer and may be called with any name.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(bytes).expect("a page size")
 }
 
-/// A small reproducible generator (xorshift64*).
+/// A small reproducible random number generator (xorshift64*).
 pub(crate) struct Rng(u64);
 
 impl Rng {
@@ -47,12 +47,12 @@ impl Rng {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
-    /// A length from `low` up to, but not including, `high`, every doubling as likely as the next.
+    /// Returns a length from `low` to below `high`; each doubling is equally likely.
     pub(crate) fn log_uniform(&mut self, low: usize, high: usize) -> usize {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         let (low_ln, high_ln) = ((low as f64).ln(), (high as f64).ln());
@@ -61,7 +61,7 @@ impl Rng {
     }
 }
 
-/// Whether every byte is zero.
+/// Returns whether every byte is zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     static ZEROS: [u8; 4096] = [0; 4096];
     bytes
@@ -69,7 +69,7 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
         .all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
-/// Whether every byte is `byte`.
+/// Returns whether every byte is `byte`.
 pub(crate) fn is_all(bytes: &[u8], byte: u8) -> bool {
     bytes.split_first().is_none_or(|(first, rest)| {
         *first == byte && rest == &bytes[..rest.len()] // each byte equals its predecessor
@@ -84,7 +84,7 @@ pub(crate) fn stamp(bytes: &mut [u8], seed: u64) {
     }
 }
 
-/// Whether `bytes` begins what [`stamp`] writes for `seed`.
+/// Returns whether `bytes` is a prefix of what [`stamp`] writes for `seed`.
 pub(crate) fn holds_stamp(bytes: &[u8], seed: u64) -> bool {
     let mut rng = Rng::new(seed);
     bytes
@@ -92,12 +92,13 @@ pub(crate) fn holds_stamp(bytes: &[u8], seed: u64) -> bool {
         .all(|chunk| *chunk == rng.next().to_le_bytes()[..chunk.len()])
 }
 
-/// The address of the first byte.
+/// Returns the address of the first byte.
 pub(crate) fn address(bytes: &[u8]) -> usize {
     bytes.as_ptr() as usize
 }
 
-/// Every slot size of `pool` up to `slab_size`, smallest first, found by asking for ever larger buffers.
+/// Returns every slot size of `pool` up to `slab_size` in ascending order, found by requesting
+/// longer and longer buffers.
 pub(crate) fn slot_sizes(pool: &Pool, slab_size: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     let mut len = 0;
@@ -110,7 +111,7 @@ pub(crate) fn slot_sizes(pool: &Pool, slab_size: usize) -> Vec<usize> {
     sizes
 }
 
-/// Every length at which something changes, and its neighbours: slot sizes, pages, slabs, huge pages.
+/// Returns every boundary length and its neighbours: slot sizes, pages, slabs, huge pages.
 pub(crate) fn boundary_lengths(pool: &Pool) -> Vec<usize> {
     let page = page_size();
     let mut edges = slot_sizes(pool, SLAB);
@@ -137,7 +138,7 @@ pub(crate) fn assert_apart<'a>(buffers: impl IntoIterator<Item = &'a Buffer>) {
     }
 }
 
-/// Gives everything back that is not live and checks that nothing is left.
+/// Trims the pool and asserts that nothing is left.
 pub(crate) fn assert_all_home(pool: &Pool) {
     pool.trim();
     let usage = pool.usage();

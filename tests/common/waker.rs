@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// How often it was woken.
+/// The number of wake-ups.
 #[derive(Default)]
 pub(crate) struct Count(AtomicUsize);
 

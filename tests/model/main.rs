@@ -1,4 +1,5 @@
-//! Sequences of operations on several live buffers, over pools with all kinds of settings, against `Vec<u8>`.
+//! Sequences of operations on several live buffers of pools with various settings, compared with
+//! `Vec<u8>`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,7 +12,7 @@ use proptest::sample::Index;
 use slabuf::{AllocError, Buffer, Pool};
 use steps::{Make, Settings, Step, settings, steps};
 
-/// The real buffers, each with the bytes it should hold.
+/// The real buffers, each with its expected bytes.
 struct Model {
     settings: Settings,
     pool: Pool,
@@ -31,7 +32,8 @@ impl Model {
         }
     }
 
-    /// A failure is right only where there is a limit. `None`: it failed, and nothing may have changed.
+    /// Asserts that only a pool with a limit fails. Returns `None` after a failure, which must
+    /// change nothing.
     fn accept<T>(&self, outcome: Result<T, AllocError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
@@ -77,7 +79,7 @@ impl Model {
         } else if !matches!(make, Make::ConcatToLen(_)) {
             assert_eq!(buffer.is_pooled(), small);
         }
-        // All that ever was in the pool's memory may be stale, but not with these settings.
+        // Stale bytes are allowed, except with these settings.
         let no_stale_byte = self.settings.zero_fill || self.settings.zero_on_free;
         let expected = expected.unwrap_or_else(|| {
             assert!(buffer.len() == n && (!no_stale_byte || is_zero(&buffer)));
@@ -90,7 +92,7 @@ impl Model {
         self.live.push((buffer, expected));
     }
 
-    /// The live buffer that `at` chooses, out of the list.
+    /// Removes and returns the live buffer that `at` selects.
     fn pick(&mut self, at: &Index) -> Option<(Buffer, Vec<u8>)> {
         let count = self.live.len();
         (count > 0).then(|| self.live.swap_remove(at.index(count)))
@@ -146,7 +148,7 @@ impl Model {
         }
     }
 
-    /// One step that changes one buffer and its oracle in the same way.
+    /// Changes one buffer and its oracle in the same way.
     fn change(
         &mut self,
         step: &Step,
@@ -213,7 +215,7 @@ impl Model {
         (buffer, expected)
     }
 
-    /// What holds after every step.
+    /// Checks the invariants that hold after every step.
     fn check(&self) {
         for (buffer, expected) in &self.live {
             assert_eq!(buffer.len(), expected.len());
@@ -251,7 +253,8 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
-    /// Whatever is done, every buffer holds what a `Vec<u8>` would, shares no byte with another, and comes home.
+    /// After any sequence, every buffer equals its `Vec<u8>`, shares no byte with another, and is
+    /// freed.
     #[test]
     fn buffers_do_what_vectors_do(settings in settings(), steps in prop::collection::vec(steps(), 1..80)) {
         let mut model = Model::new(settings);

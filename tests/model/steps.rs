@@ -1,4 +1,4 @@
-//! What a sequence is made of: steps and settings, and how they are generated.
+//! The steps and settings of a sequence, and how they are generated.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use slabuf::Pool;
 
-/// A way to make a buffer.
+/// A way to create a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Make {
     Zeroed,
@@ -20,7 +20,7 @@ pub(crate) enum Make {
     ConcatToLen(usize),
 }
 
-/// One step of a sequence. An [`Index`] chooses among what is live.
+/// One step of a sequence. An [`Index`] selects a live buffer.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Take(Make, usize),
@@ -43,7 +43,7 @@ pub(crate) enum Step {
     Trim,
 }
 
-/// Lengths around every border, and others.
+/// Lengths around every boundary, and others.
 fn lengths() -> impl Strategy<Value = usize> {
     let page = 4 * KIB;
     let borders = vec![
@@ -101,7 +101,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The settings of a pool that the model has to know.
+/// The settings of a pool that the model needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) slab_size: usize,

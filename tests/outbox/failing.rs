@@ -1,4 +1,4 @@
-//! Interrupted writes, errors of the writer, and time-outs.
+//! Interrupted writes, errors of the writer, and timeouts.
 
 use crate::scripted::{Answer, Scripted, rest};
 use bytes::Bytes;
@@ -29,7 +29,8 @@ fn after_an_error_the_rest_is_queued_and_drain_goes_on_there() {
         for piece in ["abc", "def", "ghi"] {
             outbox.write(piece).unwrap();
         }
-        // The call that meets the error says stop; so do all until somebody has seen it.
+        // The call that meets the error returns "stop", and so do all calls until one has returned
+        // the error.
         assert!(!outbox.uncork());
         assert_eq!((outbox.queued(), outbox.queued_pieces()), (5, 2));
         assert!(!outbox.write("jkl").unwrap());
@@ -43,7 +44,7 @@ fn after_an_error_the_rest_is_queued_and_drain_goes_on_there() {
 }
 
 #[test]
-fn what_is_not_written_can_be_had_back() {
+fn unwritten_pieces_are_returned() {
     let writer = Scripted::new(&[Answer::Take(4), Answer::Fail(ErrorKind::BrokenPipe)]);
     let outbox = Outbox::new(writer.clone());
     outbox.cork();
@@ -90,7 +91,8 @@ fn a_writer_that_would_block_is_asked_again_until_it_is_ready() {
     outbox.write("abcd").unwrap();
     outbox.drain_timeout(Duration::MAX).unwrap();
     assert_eq!(writer.written(), b"abcd");
-    // For room a part is enough: two bytes go, the writer blocks, and the piece is queued.
+    // A partial write makes room: two bytes are written, the writer blocks, and the piece is
+    // queued.
     writer.then(&[Answer::Fail(ErrorKind::WouldBlock), Answer::Take(2)]);
     writer.then(&[Answer::Fail(ErrorKind::WouldBlock)]);
     outbox.write("efgh").unwrap();
@@ -101,7 +103,7 @@ fn a_writer_that_would_block_is_asked_again_until_it_is_ready() {
 }
 
 #[test]
-fn whoever_waits_for_room_learns_of_the_writers_error() {
+fn a_writer_error_reaches_the_waiter_for_room() {
     let writer = Scripted::new(&[Answer::Fail(ErrorKind::WouldBlock)]);
     let outbox = Outbox::builder().max_pieces(1).build(writer.clone());
     outbox.write("ab").unwrap();

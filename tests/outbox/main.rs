@@ -1,4 +1,4 @@
-//! `Outbox` in front of writers that take what a script says.
+//! `Outbox` in front of writers that follow a script.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -54,7 +54,7 @@ fn exactly_the_mark_counts_as_over() {
             "{len}"
         );
         assert_eq!(outbox.is_over_high_water(), !may_go_on);
-        // It is a request, not a bound.
+        // The mark is a request to pause, not a bound.
         assert_eq!(outbox.write("x").unwrap(), len + 1 < 5);
         outbox.drain().unwrap();
         assert!(!outbox.is_over_high_water());
@@ -84,7 +84,7 @@ fn the_bound_in_bytes_hands_the_piece_back() {
         other => panic!("{other:?}"),
     }
     assert_eq!(outbox.queued(), 60);
-    // Exactly the limit fits, and nothing more is asked for.
+    // Exactly the limit fits.
     assert!(!outbox.write(Buffer::alloc(40)).unwrap());
     assert!(!outbox.write("").unwrap());
     let error = outbox.write("y").unwrap_err();
@@ -94,7 +94,7 @@ fn the_bound_in_bytes_hands_the_piece_back() {
     );
     assert_eq!(io::Error::from(error).kind(), ErrorKind::QuotaExceeded);
     assert!(writer.calls().is_empty());
-    // Larger than the limit by itself: waiting does not help, and nothing is written for it.
+    // A piece above the limit: waiting cannot help, and nothing is written for it.
     let error = outbox.write_timeout(Buffer::alloc(101), Duration::MAX);
     assert!(matches!(error, Err(OutboxError::TooManyBytes { .. })));
     assert!(writer.calls().is_empty());
@@ -134,7 +134,7 @@ fn corks_nest_as_in_node() {
     assert!(writer.calls().is_empty());
     assert!(outbox.uncork());
     assert_eq!(writer.calls(), [3]);
-    // One too many is ignored, and leaves no debt.
+    // A surplus `uncork` is ignored and has no later effect.
     assert!(outbox.uncork());
     outbox.cork();
     outbox.write("d").unwrap();
@@ -144,7 +144,7 @@ fn corks_nest_as_in_node() {
 }
 
 #[test]
-fn whoever_drains_writes_corked_pieces_too() {
+fn a_drain_writes_corked_pieces_too() {
     let writer = Scripted::default();
     let outbox = Outbox::new(writer.clone());
     outbox.cork();
@@ -152,7 +152,7 @@ fn whoever_drains_writes_corked_pieces_too() {
     outbox.write("b").unwrap();
     outbox.drain().unwrap();
     assert_eq!(writer.calls(), [2]);
-    // The cork is still in.
+    // The outbox is still corked.
     outbox.write("c").unwrap();
     assert!(writer.calls().is_empty());
     outbox.flush().unwrap();
@@ -183,7 +183,7 @@ fn a_vectored_write_has_at_most_1024_slices() {
     }
 }
 
-/// `Write`'s own `write_vectored` writes the first slice alone.
+/// The default `write_vectored` of `Write` writes only the first slice.
 struct Plain(Vec<u8>, usize);
 
 impl Write for Plain {

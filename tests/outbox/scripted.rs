@@ -1,30 +1,30 @@
-//! A writer that takes what a script says.
+//! A writer that follows a script.
 
 use slabuf::Outbox;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::{Arc, Mutex};
 
-/// What a writer does when it is called.
+/// The action of a writer at a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Answer {
     Take(usize),
     Fail(ErrorKind),
-    /// Says that it has written one byte more than there were.
+    /// Claims that it wrote one byte more than it was given.
     Lie,
 }
 
-/// Takes everything when its script is at the end.
+/// Accepts everything after the end of its script.
 #[derive(Default)]
 pub(crate) struct Log {
     script: VecDeque<Answer>,
     written: Vec<u8>,
-    /// Slices in each call.
+    /// Number of slices per call.
     calls: Vec<usize>,
     pub(crate) flushes: usize,
 }
 
-/// A handle, so that the test sees what the outbox writes to.
+/// A handle through which the test observes the writer.
 #[derive(Clone, Default)]
 pub(crate) struct Scripted(pub(crate) Arc<Mutex<Log>>);
 
@@ -43,7 +43,7 @@ impl Scripted {
         self.0.lock().unwrap().written.clone()
     }
 
-    /// How many slices each call since the last look had.
+    /// Returns the number of slices of each call since the last one.
     pub(crate) fn calls(&self) -> Vec<usize> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
     }
@@ -74,7 +74,7 @@ impl Write for Scripted {
     }
 }
 
-/// What was not written.
+/// Returns the unwritten bytes.
 pub(crate) fn rest(outbox: Outbox<Scripted>) -> Vec<u8> {
     let (_, pieces) = outbox.into_parts();
     pieces.iter().flat_map(|piece| piece.to_vec()).collect()

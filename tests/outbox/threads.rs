@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Blocks its caller until the test opens it.
+/// Blocks the calling thread until the test opens it.
 #[derive(Clone)]
 struct Gate {
     open: Arc<(Mutex<bool>, Condvar)>,
@@ -66,7 +66,7 @@ fn the_thread_that_writes_writes_what_others_queue() {
     thread::scope(|scope| {
         let first = scope.spawn(|| outbox.write("a"));
         gate.wait_entered();
-        // The writer is busy, and nobody waits for it.
+        // The writer is busy, and no thread waits for it.
         assert!(outbox.write("b").unwrap());
         assert!(!outbox.write("c").unwrap());
         assert!(outbox.write("d").is_err());
@@ -115,7 +115,7 @@ fn a_writer_that_panics_goes_back_with_what_it_had() {
     struct Panics(bool);
     impl Write for Panics {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            assert!(!std::mem::replace(&mut self.0, false), "as it was told");
+            assert!(!std::mem::replace(&mut self.0, false), "fails once");
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -130,7 +130,7 @@ fn a_writer_that_panics_goes_back_with_what_it_had() {
     assert_eq!(outbox.queued(), 0);
 }
 
-/// Each piece is a thread's number, its own number, and as many bytes as the second says.
+/// Each piece consists of a thread number, its own number n, and n bytes.
 #[test]
 fn threads_lose_no_piece_and_each_keeps_its_order() {
     const THREADS: u8 = 4;

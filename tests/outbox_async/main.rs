@@ -1,5 +1,5 @@
-//! `AsyncOutbox` in front of writers that take what a script says or are not ready, and of a socket; and futures that are
-//! dropped half-way.
+//! `AsyncOutbox` in front of writers that follow a script or are not ready, and of a socket; and
+//! futures that are dropped before they complete.
 
 mod scripted;
 mod sequences;
@@ -62,7 +62,7 @@ fn a_writer_without_vectored_writes_is_given_one_piece_at_a_time() {
     );
 }
 
-/// What it was offered is one piece: a second one behind it does not hide the lie.
+/// The writer was offered one piece: a second piece behind it does not hide the wrong count.
 #[test]
 fn a_writer_without_vectored_writes_that_lies_loses_nothing() {
     let writer = Scripted {
@@ -136,18 +136,18 @@ fn a_drain_that_is_dropped_leaves_what_is_not_written() {
     outbox.write("abcdef").unwrap();
     for taken in [1, 2] {
         writer.then(&[Answer::Take(taken), Answer::Wait]);
-        // Dropped at the end of the line.
+        // Dropped at the end of the statement.
         assert!(poll(pin!(outbox.drain())).is_pending());
     }
     assert_eq!((writer.written(), outbox.queued()), (b"abcd".to_vec(), 2));
-    // One that was never polled has done nothing.
+    // A future that was never polled has no effect.
     drop(outbox.drain());
     assert!(poll(pin!(outbox.drain())).is_ready());
     assert_eq!(writer.written(), b"abcdef");
 }
 
 #[test]
-fn when_the_one_who_drains_is_dropped_the_next_takes_over() {
+fn when_a_drain_is_dropped_the_next_takes_over() {
     let writer = Scripted::new(&[Answer::Wait, Answer::Wait]);
     let outbox = AsyncOutbox::new(writer.clone());
     outbox.write("ab").unwrap();
@@ -157,7 +157,7 @@ fn when_the_one_who_drains_is_dropped_the_next_takes_over() {
         assert!(poll(first.as_mut()).is_pending());
         assert!(poll(second.as_mut()).is_pending());
         assert_eq!(writer.polls().len(), 2, "two use the writer");
-        // Meanwhile others queue.
+        // Other tasks queue at the same time.
         outbox.write("cd").unwrap();
         assert!(writer.polls().is_empty());
     }
@@ -177,7 +177,7 @@ async fn drains_that_are_cancelled_over_and_over_send_each_byte_once() {
     });
     for (number, part) in expected.chunks(13).enumerate() {
         outbox.write(Buffer::from(part)).unwrap();
-        // Polled so many times, then dropped.
+        // Polled this number of times, then dropped.
         let mut drain = Box::pin(outbox.drain());
         for _ in 0..number % 4 {
             if poll(drain.as_mut()).is_ready() {

@@ -1,4 +1,4 @@
-//! An asynchronous writer that does what a script says.
+//! An asynchronous writer that follows a script.
 
 use slabuf::AsyncOutbox;
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 
-/// What a writer does when it is polled.
+/// The action of a writer at a poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Take(usize),
@@ -19,12 +19,12 @@ pub(crate) enum Answer {
     Lie,
 }
 
-/// Takes everything when its script is at the end.
+/// Accepts everything after the end of its script.
 #[derive(Default)]
 pub(crate) struct Log {
     script: VecDeque<Answer>,
     written: Vec<u8>,
-    /// Slices in each poll.
+    /// Number of slices per poll.
     polls: Vec<usize>,
     flushed: bool,
     pub(crate) shut_down: bool,
@@ -56,10 +56,10 @@ impl Scripted {
         std::mem::take(&mut self.log.lock().unwrap().polls)
     }
 
-    /// Wakes whoever was told to wait.
+    /// Wakes the task that got `Pending`.
     pub(crate) fn wake(&self) {
         let waker = self.log.lock().unwrap().waker.take();
-        waker.expect("somebody waits").wake();
+        waker.expect("a task waits").wake();
     }
 }
 
@@ -110,7 +110,7 @@ impl AsyncWrite for Scripted {
     }
 }
 
-/// Polls once, with nobody to be woken.
+/// Polls once, with a waker that does nothing.
 pub(crate) fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_is_woken_when_there_is_room() {
+async fn a_waiter_is_woken_when_there_is_room() {
     let writer = Scripted::new(&[Answer::Wait, Answer::Wait]);
     let outbox = Arc::new(Outbox::builder().limit(4).build_async(writer.clone()));
     outbox.write("abc").unwrap();
@@ -60,7 +60,7 @@ async fn time_outs_hand_the_piece_back() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_room_learns_of_the_writers_error() {
+async fn a_writer_error_reaches_the_waiter_for_room() {
     let writer = Scripted::new(&[Answer::Wait, Answer::Fail(ErrorKind::ConnectionReset)]);
     let outbox = Outbox::builder().max_pieces(1).build_async(writer);
     outbox.write("ab").unwrap();

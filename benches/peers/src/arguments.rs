@@ -7,19 +7,26 @@ use crate::group::Group;
 use crate::rounds::Plan;
 use crate::workload::{Row, fresh};
 
-/// What `peers` can be asked for.
+/// What `peers` does.
 #[derive(Debug)]
 pub enum Request {
-    /// Run a plan and report it.
+    /// Runs a plan and reports it.
     Run(RunRequest),
-    /// Take one sample of first touch, as a child of such a run.
+    /// Takes one sample of first touch, as a child process of such a run.
     FirstTouch {
         /// The allocator's name.
         allocator: String,
         /// The length of each block.
         len: usize,
     },
-    /// Print how it is used.
+    /// Draws the plot of an earlier run.
+    Redraw {
+        /// The JSON of that run.
+        json: PathBuf,
+        /// The file for the plot.
+        svg: PathBuf,
+    },
+    /// Prints the usage.
     Help,
 }
 
@@ -28,21 +35,22 @@ pub enum Request {
 pub struct RunRequest {
     /// What to measure.
     pub plan: Plan,
-    /// Where the figures go as JSON.
+    /// The file for the results as JSON.
     pub json: Option<PathBuf>,
-    /// Where the plot goes.
+    /// The file for the plot.
     pub svg: Option<PathBuf>,
 }
 
-/// How `peers` is used.
+/// The usage of `peers`.
 pub const HELP: &str = "\
-Times slabuf and its peers in interleaved rounds.
+Times slabuf and its peers in alternating rounds.
 
   --quick        3 short rounds
-  --rounds N     that many rounds (15)
-  --group NAME   only that group; may be given again
-  --json FILE    the figures as JSON
-  --svg FILE     a plot of them";
+  --rounds N     number of rounds (15)
+  --group NAME   only this group; can be repeated
+  --json FILE    writes the results as JSON
+  --svg FILE     writes a plot of the results
+  --from FILE    runs nothing; draws the --svg plot from the JSON of an earlier run";
 
 const ROUNDS: usize = 15;
 const QUICK_ROUNDS: usize = 3;
@@ -53,12 +61,12 @@ const QUICK_BUDGET: Duration = Duration::from_millis(4);
 ///
 /// # Errors
 ///
-/// A sentence that says which argument is wrong.
+/// Returns a sentence that names the wrong argument.
 pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
     let mut groups = Vec::new();
     let mut rounds = None;
     let mut quick = false;
-    let (mut json, mut svg) = (None, None);
+    let (mut json, mut svg, mut from) = (None, None, None);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
@@ -67,13 +75,18 @@ pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, Str
             "--group" => groups.push(group(&value()?)?),
             "--json" => json = Some(PathBuf::from(value()?)),
             "--svg" => svg = Some(PathBuf::from(value()?)),
+            "--from" => from = Some(PathBuf::from(value()?)),
             fresh::CHILD_FLAG => {
                 let (allocator, len) = (value()?, positive(&value()?)?);
                 return Ok(Request::FirstTouch { allocator, len });
             }
             "--help" | "-h" => return Ok(Request::Help),
-            _ => return Err(format!("{argument} is not known; --help tells what is")),
+            _ => return Err(format!("unknown argument {argument}; see --help")),
         }
+    }
+    if let Some(json) = from {
+        let svg = svg.ok_or("--from needs --svg")?;
+        return Ok(Request::Redraw { json, svg });
     }
     if groups.is_empty() {
         groups = Group::ALL.to_vec();
@@ -95,7 +108,7 @@ fn group(value: &str) -> Result<Group, String> {
     let known = Group::ALL.into_iter().find(|group| group.key() == value);
     known.ok_or_else(|| {
         format!(
-            "{value} is no group; there are {}",
+            "no group {value}; the groups are {}",
             Group::ALL.map(Group::key).join(", ")
         )
     })

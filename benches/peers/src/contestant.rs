@@ -1,4 +1,5 @@
-//! An allocator with every loop compiled for it: the one place where calls are dynamic, outside all timed loops.
+//! An allocator with its compiled loops: the only place with dynamic calls, outside all timed
+//! loops.
 
 use std::time::Duration;
 
@@ -11,23 +12,25 @@ pub trait Contestant {
     /// The name in the tables.
     fn name(&self) -> &'static str;
 
-    /// What it is in this comparison.
+    /// Its role in the comparison.
     fn role(&self) -> Role;
 
-    /// Whether blocks of any length may be taken at any time.
+    /// Whether blocks of any length can be allocated at any time.
     fn takes_any_length(&self) -> bool;
 
-    /// Nanoseconds for one operation of `workload`, or nothing where the allocator cannot do it.
+    /// Returns the nanoseconds of one operation of `workload`, or `None` if the allocator cannot
+    /// run it.
     fn sample(&self, workload: Workload, budget: Duration) -> Option<f64>;
 
-    /// Nanoseconds for one block of memory new to this process; to be called once in a process.
+    /// Returns the nanoseconds of one block of memory new to this process. To be called once per
+    /// process.
     fn first_touch(&self, len: usize) -> f64;
 
-    /// Resident memory in `scenario`; to be called once in a process.
+    /// Returns the resident memory in `scenario`. To be called once per process.
     ///
     /// # Errors
     ///
-    /// Where the system does not tell a process its resident memory.
+    /// If the system does not report the resident memory.
     fn footprint(&self, scenario: Scenario, scale: u32) -> std::io::Result<Footprint>;
 }
 

@@ -1,4 +1,4 @@
-//! What stays resident: no clock, one allocator and one scenario in a process.
+//! Resident memory, without timing: one allocator and one scenario per process.
 
 use fastrand::Rng;
 
@@ -6,12 +6,12 @@ use crate::allocator::{Allocator, fill};
 use crate::resident::resident_bytes;
 use crate::sizes::log_uniform;
 
-/// What is done before resident memory is read.
+/// The work before the resident memory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// 100,000 live blocks, replaced at random six million times.
     Churn,
-    /// 512 MiB of small blocks, all dropped.
+    /// 512 MiB of small blocks, all freed.
     Peak,
     /// The same, one block in 64 kept.
     Survivors,
@@ -21,7 +21,7 @@ impl Scenario {
     /// All of them, in the order of the table.
     pub const ALL: [Scenario; 3] = [Scenario::Churn, Scenario::Peak, Scenario::Survivors];
 
-    /// The name by which a process is told what to do.
+    /// The name of a scenario on the command line.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Scenario {
         }
     }
 
-    /// The scenario of that name.
+    /// Returns the scenario of this name.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Scenario> {
         Scenario::ALL
@@ -40,14 +40,14 @@ impl Scenario {
     }
 }
 
-/// Resident bytes above those before the first block was taken.
+/// Growth of the resident bytes since before the first allocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
-    /// The sum of the lengths asked for, of the blocks still live.
+    /// The sum of the requested lengths of live blocks.
     pub live: u64,
     /// At the end of the scenario.
     pub resident: u64,
-    /// After the allocator was asked to give back what it can.
+    /// After the allocator was asked to release what it can.
     pub purged: u64,
 }
 
@@ -58,7 +58,7 @@ const SURVIVOR_EVERY: usize = 64;
 const SEED: u64 = 0xf007;
 const BYTE: u8 = 0xa5;
 
-/// The live blocks with their lengths; made, and its pages touched, before the first reading.
+/// The live blocks with their lengths. Created, and its pages touched, before the first reading.
 struct Table<T> {
     blocks: Vec<Option<T>>,
     lengths: Vec<u32>,
@@ -68,7 +68,7 @@ impl<T> Table<T> {
     fn with_places(places: usize) -> Self {
         let mut blocks = Vec::new();
         blocks.resize_with(places, || None);
-        // Ones, as zeros would come untouched.
+        // Ones, because zeros would not touch the pages.
         Table {
             blocks,
             lengths: vec![1; places],
@@ -92,11 +92,11 @@ impl<T> Table<T> {
     }
 }
 
-/// Runs `scenario`, at a part of its size if `scale` is more than 1. To be called once in a process.
+/// Runs `scenario`, at 1/`scale` of its size. To be called once per process.
 ///
 /// # Errors
 ///
-/// Where the system does not tell a process its resident memory.
+/// If the system does not report the resident memory.
 pub fn measure<A: Allocator>(
     allocator: &A,
     scenario: Scenario,
@@ -158,7 +158,7 @@ fn churn<A: Allocator>(
     }
 }
 
-/// Takes blocks up to `bytes`, then drops all but one in `kept_every`.
+/// Allocates blocks up to `bytes`, then frees all but one in `kept_every`.
 fn peak<A: Allocator>(
     allocator: &A,
     table: &mut Table<A::Block>,

@@ -1,29 +1,29 @@
-//! The groups of rows and the ratio to the best peer each is held to.
+//! The groups of rows, and the target of each: a ratio to the best peer.
 
-/// Rows that are judged together: the worst of them counts.
+/// Rows that are judged together by their worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// Take, touch one byte, drop; stale bytes.
+    /// Allocate, write one byte, free; stale bytes.
     PairStale,
     /// The same with zeroed bytes.
     PairZeroed,
-    /// 64 taken, then 64 dropped.
+    /// Allocate 64, then free 64.
     Batch,
     /// A queue of live buffers, the oldest replaced.
     Window,
     /// A table of live buffers, replaced at random.
     Replacement,
-    /// One thread takes, another drops.
+    /// One thread allocates, another frees.
     Handover,
     /// Eight threads replace at random and exchange some.
     EightThreads,
-    /// Take, touch one byte, drop; larger than a slab.
+    /// Allocate, write one byte, free; larger than a slab.
     LargePair,
-    /// Zeroed, every cache line touched; larger than a slab.
+    /// Allocate zeroed, write every cache line, free; larger than a slab.
     LargeZeroed,
-    /// Memory the process has never touched.
+    /// Memory that the process has never touched.
     FirstTouch,
-    /// One buffer doubled again and again.
+    /// One buffer, doubled repeatedly.
     Growth,
 }
 
@@ -79,17 +79,17 @@ impl Group {
         }
     }
 
-    /// What one operation of the group is.
+    /// Describes one operation of the group.
     #[must_use]
     pub const fn operation(self) -> &'static str {
         match self {
-            Group::FirstTouch => "one take, and one byte written in each page",
-            Group::Growth => "one buffer from 256 KiB to 64 MiB, dropped",
-            _ => "one take and one drop",
+            Group::FirstTouch => "one allocation, and one byte written per page",
+            Group::Growth => "one buffer from 256 KiB to 64 MiB, and its free",
+            _ => "one allocation and one free",
         }
     }
 
-    /// The target every row of the group has.
+    /// Returns the target of every row of the group.
     #[must_use]
     pub const fn target(self) -> Target {
         let (must, aim) = match self {
@@ -105,14 +105,14 @@ impl Group {
         Target { must, aim }
     }
 
-    /// Whether the group's rows are the pair that an explicit pool is compared at.
+    /// Returns whether the rows of the group compare an explicit pool with the global one.
     #[must_use]
     pub const fn is_pair(self) -> bool {
         matches!(self, Group::PairStale | Group::PairZeroed)
     }
 }
 
-/// What an explicit pool may cost at most, as a ratio to the global one at the same pair.
+/// The highest ratio of an explicit pool's pair to that of the global pool.
 pub const EXPLICIT_POOL_MUST: f64 = 1.50;
 
 /// Cost as a ratio to the best peer of the same round.
@@ -120,12 +120,12 @@ pub const EXPLICIT_POOL_MUST: f64 = 1.50;
 pub struct Target {
     /// More than this is a miss.
     pub must: f64,
-    /// What is hoped for.
+    /// The desired ratio.
     pub aim: f64,
 }
 
 impl Target {
-    /// In a word, how `ratio` stands to the target.
+    /// Compares `ratio` with the target, in a word.
     #[must_use]
     pub fn verdict(self, ratio: f64) -> &'static str {
         if ratio <= self.aim {

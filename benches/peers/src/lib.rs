@@ -1,14 +1,14 @@
-//! What the two programs of this package share.
+//! The code that the two programs of this package share.
 //!
-//! `peers` times every allocator at the same work, in interleaved rounds; `footprint` measures how much
-//! memory each keeps resident for what is alive. Reading order:
+//! `peers` times every allocator at the same work, in alternating rounds; `footprint` measures how
+//! much memory each keeps resident for its live blocks. Reading order:
 //!
 //! - [`allocator`]: the trait an allocator is measured through
-//! - [`allocators`]: the crate's two faces and its peers behind that trait
+//! - [`allocators`]: the crate's two kinds of pool and its peers behind that trait
 //! - [`group`]: the groups of rows, with the ratio each must reach
 //! - [`workload`]: the rows, and the loops that are timed
-//! - [`contestant`]: an allocator together with all its loops, compiled for it alone
-//! - [`rounds`]: who runs when, and what is kept
+//! - [`contestant`]: an allocator with its compiled loops
+//! - [`rounds`]: the order of runs, and the medians
 //! - [`report`]: tables, JSON and the plot
 //! - [`footprint`]: the scenarios of the second program
 

@@ -1,10 +1,10 @@
 //! Resident memory of this process.
 
-/// Resident bytes.
+/// Returns the resident bytes.
 ///
 /// # Errors
 ///
-/// Where the system has no `/proc/self/statm`, or it reads otherwise than Linux writes it.
+/// If the system has no `/proc/self/statm` in the format of Linux.
 pub fn resident_bytes() -> std::io::Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages = statm
@@ -15,10 +15,10 @@ pub fn resident_bytes() -> std::io::Result<u64> {
     Ok(pages * page_bytes())
 }
 
-/// The size of a page.
+/// Returns the size of a page.
 #[must_use]
 pub fn page_bytes() -> u64 {
-    // SAFETY: no condition; the name is one the system knows.
+    // SAFETY: takes no pointer; the system knows the name.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(page).expect("the page size is a positive number")
 }

@@ -1,4 +1,5 @@
-//! Who runs when: in each round every row is run by everyone, one after another, and each round another one begins.
+//! The order of runs: in each round all contestants run each row, one after another; the first one
+//! changes per round.
 
 use std::time::Duration;
 
@@ -7,34 +8,35 @@ use crate::contestant::Contestant;
 use crate::group::Group;
 use crate::workload::Row;
 
-/// How much to measure.
+/// The amount of work.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The rows.
     pub rows: Vec<Row>,
-    /// How often each is run by each.
+    /// How often each contestant runs each row.
     pub rounds: usize,
-    /// How long each run of a row is to take.
+    /// The time of one run of a row.
     pub budget: Duration,
 }
 
-/// What one row came to.
+/// The result of one row.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The row.
     pub row: Row,
-    /// Median nanoseconds of each contestant, in their order; nothing where one cannot do it.
+    /// Median nanoseconds of each contestant, in their order; `None` if one cannot run the row.
     pub nanos: Vec<Option<f64>>,
-    /// Median over the rounds of the subject's cost to that of the best peer of the same round.
+    /// Median over the rounds: cost of the global pool divided by that of the best peer of the
+    /// round.
     pub ratio: f64,
-    /// Median over the rounds of the explicit pool's cost to that of the global one.
+    /// Median over the rounds: cost of the explicit pool divided by that of the global pool.
     pub explicit_ratio: f64,
     /// The peer that was best in most rounds, as an index of the contestants.
     pub best_peer: usize,
 }
 
 impl Outcome {
-    /// The group the row is judged with.
+    /// Returns the group of the row.
     #[must_use]
     pub fn group(&self) -> Group {
         self.row.group
@@ -57,7 +59,7 @@ pub fn run(plan: &Plan, contestants: &[Box<dyn Contestant>]) -> Vec<Outcome> {
         .collect()
 }
 
-/// The nanoseconds of each contestant in one round of one row.
+/// Returns the nanoseconds of each contestant in one round of one row.
 type Round = Vec<Option<f64>>;
 
 fn run_row(
@@ -112,7 +114,7 @@ fn conclude(row: Row, rounds: &[Round], contestants: &[Box<dyn Contestant>]) -> 
     }
 }
 
-/// The middle value, or the mean of the two in the middle.
+/// Returns the middle value, or the mean of the two middle values.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -1,8 +1,8 @@
-//! Timing by chunks: the clock is read once in many operations.
+//! Timing in chunks: the clock is read once per many operations.
 
 use std::time::{Duration, Instant};
 
-/// Runs `chunk` once unmeasured, then until `budget` is spent; nanoseconds for each of its `operations`.
+/// Runs `chunk` once unmeasured, then until `budget` is used up. Returns nanoseconds per operation.
 pub fn nanos_per_operation(budget: Duration, operations: usize, mut chunk: impl FnMut()) -> f64 {
     chunk();
     let mut chunks = 0_u32;
@@ -17,7 +17,7 @@ pub fn nanos_per_operation(budget: Duration, operations: usize, mut chunk: impl 
     }
 }
 
-/// `elapsed` shared out over `operations`.
+/// Divides `elapsed` by `operations`.
 #[must_use]
 pub fn nanos_each(elapsed: Duration, operations: f64) -> f64 {
     elapsed.as_secs_f64() * 1e9 / operations

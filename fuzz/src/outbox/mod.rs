@@ -1,4 +1,5 @@
-//! An outbox against a queue of `Vec<u8>`: whatever its writer does, each byte goes out once, in order.
+//! Compares an outbox with a queue of `Vec<u8>`: whatever its writer does, each byte is written
+//! once, in order.
 
 mod program;
 mod writer;
@@ -13,9 +14,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use writer::Writer;
 
-/// Bytes that a program may queue in all.
+/// Total bytes that a program may queue.
 const MAX_WORK: usize = 96 << 10;
-/// How many of the pieces of one byte that are queued in bulk.
+/// Maximum number of one-byte pieces queued at once.
 const MAX_MANY: u16 = 1_100;
 
 enum Outboxes {
@@ -37,7 +38,7 @@ struct Pair {
     writer: Writer,
     program: Program,
     corks: usize,
-    /// An error of the writer's that no call has returned yet.
+    /// An error of the writer that no call has returned yet.
     error: bool,
     work_left: usize,
     many_left: u16,
@@ -181,7 +182,7 @@ impl Pair {
         }
     }
 
-    /// What a call that does not return the writer's errors has left behind.
+    /// Records an error of the writer that a call left for the next one.
     fn see(&mut self, may_go_on: bool) {
         self.error |= self.writer.log().take_failed();
         assert_eq!(may_go_on, !self.is_over() && !self.error);
@@ -206,7 +207,7 @@ impl Pair {
         assert!(error.into_piece()[..] == *bytes, "the piece has changed");
     }
 
-    /// The queue is written out before the piece is queued, so the oracle learns of it afterwards.
+    /// The queue is written before the piece is queued, so the oracle gets the piece afterwards.
     fn wait_for_room(&mut self, piece: Piece, bytes: &[u8]) {
         let Outboxes::Blocking(outbox) = &self.ours else {
             return;
@@ -218,7 +219,7 @@ impl Pair {
         let failed = self.writer.log().take_failed();
         match result {
             Ok(may_go_on) => {
-                // An error can have come from the piece's own way through alone.
+                // Only the direct write of the piece can have returned an error.
                 assert!(!never && !self.error);
                 self.error = failed;
                 if let Some(left) = left {
@@ -302,7 +303,7 @@ impl Pair {
         assert_eq!(is_over, self.is_over());
     }
 
-    /// What was not written comes back, and it is what the oracle has left.
+    /// Checks that the unwritten pieces are returned and equal the rest of the oracle.
     fn end(self) {
         let (_, pieces) = both!(self.ours, outbox => outbox.into_parts());
         let log = self.writer.log();

@@ -1,32 +1,32 @@
-//! What is done to an outbox, and what its writer answers.
+//! The operations on an outbox, and the actions of its writer.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use std::io::ErrorKind;
 
-/// Steps in a program, at most.
+/// Maximum number of steps in a program.
 const MAX_STEPS: usize = 120;
 
-/// What a writer does in one call.
+/// The action of a writer in one call.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// Takes so many bytes.
+    /// Accepts this number of bytes.
     Take(usize),
-    /// Gives an error.
+    /// Returns an error.
     Fail(ErrorKind),
     /// Is not ready.
     Wait,
-    /// Says that it took one byte more than it was offered.
+    /// Claims one byte more than it was offered.
     Lie,
 }
 
-/// What a piece is made of.
+/// The kind of a piece.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A buffer.
     Buffer,
     /// A buffer whose start has moved.
     Advanced,
-    /// A buffer with a mapping of its own.
+    /// A buffer with its own mapping.
     Mapping,
     /// A part of a frozen buffer.
     Frozen,
@@ -37,19 +37,19 @@ pub enum Kind {
 /// One step.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// What the writer answers next.
+    /// The next actions of the writer.
     Script(Vec<Answer>),
     /// `write`
     Write(Kind, usize),
-    /// So many pieces of one byte.
+    /// This number of one-byte pieces.
     WriteMany(u16),
-    /// `write_timeout` without patience; `write` where that needs a runtime.
+    /// `write_timeout` with a timeout of zero; `write` if that needs a runtime.
     WriteTimeout(Kind, usize),
     /// `cork`
     Cork,
     /// `uncork`
     Uncork,
-    /// `drain`, with or without a time-out; a future is polled so many times, then dropped.
+    /// `drain`, with or without a timeout; a future is polled this number of times, then dropped.
     Drain(u8),
     /// `flush`, or `shutdown`, likewise.
     Flush(u8),
@@ -64,11 +64,11 @@ pub struct Program {
     pub vectored: bool,
     /// Its settings.
     pub high_water_mark: usize,
-    /// Bytes queued at most.
+    /// Maximum number of queued bytes.
     pub limit: usize,
-    /// Pieces queued at most.
+    /// Maximum number of queued pieces.
     pub max_pieces: usize,
-    /// What is done.
+    /// The steps.
     pub steps: Vec<Step>,
 }
 

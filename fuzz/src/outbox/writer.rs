@@ -1,4 +1,4 @@
-//! A writer that does what its script says, and knows what it has to be given.
+//! A writer that follows a script and knows the bytes that it must get.
 
 use super::program::Answer;
 use std::collections::VecDeque;
@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
-/// Slices in one call, at most.
+/// Maximum number of slices in one call.
 const MAX_SLICES: usize = 1024;
 
-/// Takes everything when its script is at the end.
+/// Accepts everything after the end of its script.
 #[derive(Default)]
 pub struct Log {
     pub script: VecDeque<Answer>,
-    /// What was taken and not written, in order: the oracle.
+    /// The queued and unwritten bytes, in order: the oracle.
     pub pieces: VecDeque<Vec<u8>>,
-    /// A piece that may come when all others are written.
+    /// A piece that may be written after all others.
     pub expected: Option<Vec<u8>>,
     queued: usize,
-    /// Calls, those to flush included.
+    /// Number of calls, with those of `flush`.
     pub calls: usize,
     failed: bool,
 }
@@ -37,7 +37,7 @@ impl Log {
         }
     }
 
-    /// Whether there was an error that the outbox must show.
+    /// Whether there was an error that the outbox must return.
     pub fn take_failed(&mut self) -> bool {
         std::mem::take(&mut self.failed)
     }
@@ -47,7 +47,7 @@ impl Log {
         Poll::Ready(Err(kind.into()))
     }
 
-    /// The slices are the first pieces, as many as may be.
+    /// Checks that the slices are the first pieces, as many as allowed.
     fn check(&self, slices: &[IoSlice<'_>], vectored: bool) {
         let most = if vectored { MAX_SLICES } else { 1 };
         assert_eq!(slices.len(), self.pieces.len().min(most));
@@ -61,7 +61,7 @@ impl Log {
         }
     }
 
-    /// A writer that is not vectored looks at the first slice alone.
+    /// A writer without vectored writes uses the first slice only.
     fn answer(&mut self, slices: &[IoSlice<'_>], vectored: bool) -> Poll<io::Result<usize>> {
         self.calls += 1;
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -135,7 +135,7 @@ impl Writer {
     }
 }
 
-/// A writer that blocks cannot be pending: it says so.
+/// A blocking writer cannot be pending: it returns `WouldBlock`.
 fn block<T>(log: &mut Log, poll: Poll<io::Result<T>>) -> io::Result<T> {
     match poll {
         Poll::Ready(done) => done,

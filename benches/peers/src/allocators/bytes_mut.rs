@@ -1,11 +1,11 @@
-//! `bytes::BytesMut` as most programs use it: over the process's allocator, here the system's.
+//! `bytes::BytesMut` as most programs use it: on the process's allocator, here the system's.
 
 use bytes::BytesMut;
 
 use super::global_alloc::trim_system_heap;
 use crate::allocator::Allocator;
 
-/// `BytesMut` over the system's allocator.
+/// `BytesMut` on the system's allocator.
 pub(crate) struct SystemBytesMut;
 
 impl Allocator for SystemBytesMut {

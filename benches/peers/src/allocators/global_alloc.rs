@@ -1,5 +1,5 @@
-//! General allocators, called through `GlobalAlloc` with sized frees. None is the process's own, except that the
-//! process's own is the system's.
+//! General allocators, called through `GlobalAlloc` with sized frees. None is the process's own,
+//! except that the process's own is the system's.
 
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::NonNull;
@@ -9,18 +9,18 @@ use tikv_jemallocator::Jemalloc;
 
 use crate::allocator::Allocator;
 
-/// A general allocator that is a value without state, so that a block need not carry it.
+/// A general allocator without state, so that a block need not store it.
 pub(crate) trait General: GlobalAlloc + Sync + Sized + 'static {
     /// The allocator itself.
     const ALLOCATOR: Self;
     /// Its name in the tables.
     const NAME: &'static str;
 
-    /// Gives back what it can.
+    /// Releases what it can.
     fn purge();
 }
 
-/// A general allocator as a participant.
+/// A general allocator as a contestant.
 pub(crate) struct Direct<G>(G);
 
 /// The C library's `malloc`.
@@ -44,17 +44,17 @@ pub(crate) const fn snmalloc() -> Direct<snmalloc_rs::SnMalloc> {
     Direct(snmalloc_rs::SnMalloc)
 }
 
-/// One block; it knows its length, as a `Vec` or a `Box` does.
+/// One block with its length, like a `Vec` or a `Box`.
 pub(crate) struct RawBlock<G: General> {
     start: NonNull<u8>,
     len: usize,
     allocator: std::marker::PhantomData<G>,
 }
 
-// SAFETY: the block owns its memory alone, and a `GlobalAlloc` frees on any thread.
+// SAFETY: the block is the only owner of its memory, and a `GlobalAlloc` frees on any thread.
 unsafe impl<G: General> Send for RawBlock<G> {}
 
-/// The layout of a `Vec<u8>`: what peers are asked for in practice, and the least they can be asked for.
+/// Returns the layout of a `Vec<u8>`: what programs request in practice, with the least alignment.
 #[inline(always)]
 const fn layout(len: usize) -> Layout {
     // SAFETY: 1 is a power of two.
@@ -79,7 +79,7 @@ impl<G: General> RawBlock<G> {
 impl<G: General> Drop for RawBlock<G> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: `start` came from this allocator with this very layout, and is freed once.
+        // SAFETY: `start` is from this allocator with the same layout, and is freed once.
         unsafe { G::ALLOCATOR.dealloc(self.start.as_ptr(), layout(self.len)) }
     }
 }
@@ -91,14 +91,14 @@ impl<G: General> Allocator for Direct<G> {
 
     #[inline(always)]
     fn take(&self, len: usize) -> Self::Block {
-        // SAFETY: no workload asks for zero bytes.
+        // SAFETY: no workload requests zero bytes.
         let start = unsafe { self.0.alloc(layout(len)) };
         RawBlock::new(start, len)
     }
 
     #[inline(always)]
     fn take_zeroed(&self, len: usize) -> Self::Block {
-        // SAFETY: no workload asks for zero bytes.
+        // SAFETY: no workload requests zero bytes.
         let start = unsafe { self.0.alloc_zeroed(layout(len)) };
         RawBlock::new(start, len)
     }
@@ -106,9 +106,10 @@ impl<G: General> Allocator for Direct<G> {
     #[inline(always)]
     fn grow(&self, block: &mut Self::Block, old: usize, new: usize) -> bool {
         let old_start = block.start.as_ptr();
-        // SAFETY: the block came from this allocator with a layout of `old` bytes; `new` is neither zero nor huge.
+        // SAFETY: the block is from this allocator with a layout of `old` bytes; `new` is neither
+        // zero nor huge.
         let start = unsafe { self.0.realloc(old_start, layout(old), new) };
-        // The old block went into the new one: it must not be freed again.
+        // `realloc` has freed the old block: it must not be freed again.
         std::mem::forget(std::mem::replace(block, RawBlock::new(start, new)));
         true
     }
@@ -132,10 +133,10 @@ impl General for System {
     }
 }
 
-/// Asks the C library to give back the free parts of its heap, where it has a call for it.
+/// Calls the C library's function that releases free parts of its heap, if it has one.
 pub(crate) fn trim_system_heap() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: no condition; it may be called at any time.
+    // SAFETY: has no precondition.
     unsafe {
         libc::malloc_trim(0);
     }
@@ -152,10 +153,10 @@ impl General for Jemalloc {
     }
 }
 
-/// Calls one of jemalloc's controls that take and return nothing.
+/// Calls one of jemalloc's controls without arguments and results.
 fn control_jemalloc(name: &std::ffi::CStr) {
     use std::ptr::null_mut;
-    // SAFETY: the name is a C string; null pointers and length 0 are how nothing is passed and nothing wanted.
+    // SAFETY: the name is a C string; null pointers and length 0 mean no argument and no result.
     let status =
         unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
     assert_eq!(status, 0, "jemalloc refused {name:?}");
@@ -166,7 +167,7 @@ impl General for MiMalloc {
     const NAME: &'static str = "mimalloc";
 
     fn purge() {
-        // SAFETY: no condition; it may be called at any time.
+        // SAFETY: has no precondition.
         unsafe { libmimalloc_sys::mi_collect(true) }
     }
 }
@@ -176,6 +177,6 @@ impl General for snmalloc_rs::SnMalloc {
     const ALLOCATOR: Self = snmalloc_rs::SnMalloc;
     const NAME: &'static str = "snmalloc";
 
-    /// It has no such call.
+    /// snmalloc has no such call.
     fn purge() {}
 }

@@ -8,7 +8,7 @@ mod zero_pool;
 
 use crate::contestant::Contestant;
 
-/// Everyone who takes part, the crate first.
+/// Returns all contestants, the crate first.
 #[must_use]
 pub fn contestants() -> Vec<Box<dyn Contestant>> {
     vec![

@@ -1,5 +1,5 @@
-//! `opool`: a bounded lock-free queue of recycled objects. It knows no lengths, so there is a pool for each power of
-//! two, and it takes part only where all blocks of a row have one length.
+//! `opool`: a bounded lock-free queue of recycled objects. It has no lengths, so there is one pool
+//! per power of two, and it runs only rows whose blocks all have one length.
 
 use opool::{Pool, PoolAllocator, RefGuard};
 
@@ -9,11 +9,12 @@ use crate::allocator::Allocator;
 const SMALLEST_BITS: u32 = 4;
 const LARGEST_BITS: u32 = 26;
 
-/// How many objects a pool keeps, and how many bytes at most; what is over goes back to the system's allocator.
+/// Objects that a pool keeps, and the maximum in bytes; the surplus returns to the system's
+/// allocator.
 const KEPT_OBJECTS: usize = 1024;
 const KEPT_BYTES: usize = 64 << 20;
 
-/// Makes the objects of one pool.
+/// Creates the objects of one pool.
 pub(crate) struct Maker {
     capacity: usize,
 }
@@ -28,7 +29,7 @@ type SizedPool = Pool<Maker, Box<[u8]>>;
 
 /// One pool for each power of two.
 pub(crate) struct ObjectPools {
-    /// Never dropped: blocks borrow them for as long as they like.
+    /// Never dropped, since blocks borrow them without a bound.
     pools: &'static [SizedPool],
 }
 

@@ -1,4 +1,4 @@
-//! The crate itself: through `Buffer` and its global pool, and through a pool of one's own.
+//! The crate itself: through `Buffer` and its global pool, and through an explicit pool.
 
 use slabuf::{Buffer, Pool};
 

@@ -1,4 +1,5 @@
-//! `zeropool`: eight classes of recycled `Vec`s, each four times the one before, with thread-local caches.
+//! `zeropool`: eight classes of recycled `Vec`s, each four times the previous one, with
+//! thread-local caches.
 
 use zeropool::{Buf, BufUninit, ZeroPool};
 
@@ -7,7 +8,7 @@ use crate::allocator::Allocator;
 
 /// One pool for all threads, with caches larger than its default so that a batch of 64 fits them.
 pub(crate) struct SharedZeroPool {
-    /// Never dropped: blocks borrow it for as long as they like.
+    /// Never dropped, since blocks borrow it without a bound.
     pool: &'static ZeroPool,
 }
 
@@ -23,7 +24,7 @@ impl SharedZeroPool {
     }
 }
 
-/// `zeropool` has a type for each kind of content.
+/// `zeropool` has one type per kind of contents.
 pub(crate) enum Recycled {
     Stale(BufUninit<'static>),
     Zeroed(Buf<'static>),

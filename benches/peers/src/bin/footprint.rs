@@ -1,4 +1,4 @@
-//! Measures what each allocator keeps resident, each in a process of its own. No timing.
+//! Measures what each allocator keeps resident, each in a separate process. No timing.
 
 use std::process::{Command, ExitCode};
 
@@ -6,7 +6,7 @@ use peers::allocators::contestants;
 use peers::footprint::{Footprint, Scenario};
 use peers::report::table::Table;
 
-/// With `--quick`, the part of each scenario that is run.
+/// The part of each scenario that `--quick` runs.
 const QUICK_SCALE: u32 = 10;
 
 fn main() -> ExitCode {
@@ -93,7 +93,7 @@ fn in_new_process(allocator: &str, scenario: Scenario, scale: u32) -> Result<Foo
         .args(arguments)
         .output()
         .map_err(|error| error.to_string())?;
-    let told = || {
+    let usage = || {
         format!(
             "{allocator}, {}: {}",
             scenario.key(),
@@ -101,16 +101,16 @@ fn in_new_process(allocator: &str, scenario: Scenario, scale: u32) -> Result<Foo
         )
     };
     let printed = String::from_utf8_lossy(&child.stdout);
-    let figures: Vec<u64> = printed
+    let values: Vec<u64> = printed
         .split_ascii_whitespace()
-        .filter_map(|figure| figure.parse().ok())
+        .filter_map(|value| value.parse().ok())
         .collect();
-    match figures[..] {
+    match values[..] {
         [live, resident, purged] => Ok(Footprint {
             live,
             resident,
             purged,
         }),
-        _ => Err(told()),
+        _ => Err(usage()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the rounds came to, as tables to read, as JSON and as a plot.
+//! The results of the rounds, as tables, as JSON and as a plot.
 
 pub mod json;
 pub mod plot;
@@ -8,16 +8,16 @@ use crate::contestant::Contestant;
 use crate::group::{EXPLICIT_POOL_MUST, Group, Target};
 use crate::rounds::Outcome;
 
-/// Names and outcomes: all that a report needs.
+/// The names and outcomes of a run.
 pub struct Results<'a> {
-    /// The contestants' names, in the order of every outcome's figures.
+    /// The contestants' names, in the order of the times of every outcome.
     pub names: Vec<&'static str>,
     /// One for each row.
     pub outcomes: &'a [Outcome],
 }
 
 impl<'a> Results<'a> {
-    /// The outcomes of a run by `contestants`.
+    /// Combines the contestants' names with their outcomes.
     #[must_use]
     pub fn new(contestants: &[Box<dyn Contestant>], outcomes: &'a [Outcome]) -> Self {
         let names = contestants
@@ -27,7 +27,7 @@ impl<'a> Results<'a> {
         Results { names, outcomes }
     }
 
-    /// The groups that were run, each with its rows.
+    /// Returns the groups that were run, each with its rows.
     pub fn groups(&self) -> impl Iterator<Item = (Group, Vec<&'a Outcome>)> {
         let outcomes = self.outcomes;
         Group::ALL.into_iter().filter_map(move |group| {
@@ -39,7 +39,7 @@ impl<'a> Results<'a> {
         })
     }
 
-    /// The worst row of each group, and of the explicit pool at the pair.
+    /// Returns the worst row of each group, and of the explicit pool.
     #[must_use]
     pub fn worst_rows(&self) -> Vec<Worst<'a>> {
         let mut worst: Vec<Worst<'a>> = self
@@ -66,7 +66,7 @@ impl<'a> Results<'a> {
 pub struct Worst<'a> {
     /// The group's title.
     pub title: &'static str,
-    /// What it is held to.
+    /// Its target.
     pub target: Target,
     /// The worst row.
     pub outcome: &'a Outcome,

@@ -1,4 +1,4 @@
-//! Tables in Markdown, aligned so that they can be read as they are.
+//! Markdown tables with aligned columns.
 
 use super::Results;
 
@@ -8,14 +8,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// An empty table with that head.
+    /// Creates an empty table with this head.
     pub fn new<S: Into<String>>(head: impl IntoIterator<Item = S>) -> Self {
         Table {
             rows: vec![head.into_iter().map(Into::into).collect()],
         }
     }
 
-    /// Adds a row, as long as the head.
+    /// Adds a row with as many cells as the head.
     pub fn push<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
         assert_eq!(
@@ -54,7 +54,7 @@ impl std::fmt::Display for Table {
     }
 }
 
-/// Prints a table for each group, then the one that judges them.
+/// Prints one table per group, then the table of the worst rows.
 pub fn print(results: &Results<'_>) {
     for (group, rows) in results.groups() {
         println!("\n### {}: ns for {}\n", group.title(), group.operation());
@@ -86,7 +86,7 @@ pub fn print(results: &Results<'_>) {
     print!("{table}");
 }
 
-/// Three significant digits, with thousands apart.
+/// Formats three significant digits, with separators between thousands.
 #[must_use]
 pub fn significant(value: f64) -> String {
     match value {

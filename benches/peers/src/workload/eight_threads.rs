@@ -1,4 +1,4 @@
-//! Eight threads: each replaces at random in a table of its own, and some blocks change hands.
+//! Eight threads: each replaces at random in its own table, and some blocks move to other threads.
 
 use std::mem::swap;
 use std::sync::{Barrier, Mutex};
@@ -8,20 +8,20 @@ use crate::allocator::{Allocator, touch_first};
 use crate::sizes::{Step, lengths, steps};
 use crate::stopwatch::nanos_each;
 
-/// How many threads there are, and the live blocks of each.
+/// Number of threads, and live blocks of each.
 pub(super) const THREADS: usize = 8;
 pub(super) const LIVE: usize = 1000;
-/// Replacements by each thread, in the warm-up and with the clock running.
+/// Replacements by each thread, in the warm-up and in the measurement.
 const STEPS: usize = 1 << 15;
 const LAPS: usize = 6;
-/// One step in so many exchanges its block for one that another thread left.
+/// One step in this number exchanges its block for one that another thread left.
 const EXCHANGE_EVERY: usize = 8;
-/// Places where blocks are left for others.
+/// Slots in which threads leave blocks for other threads.
 const EXCHANGES: usize = 64;
 
 type Exchange<T> = Vec<Mutex<T>>;
 
-/// Eight threads replace at random in tables of their own, and exchange one block in eight.
+/// Times eight threads that replace at random in their own tables and exchange one block in eight.
 pub(super) fn at_random<A: Allocator>(allocator: &A) -> f64 {
     let left: Exchange<A::Block> = lengths(1, EXCHANGES)
         .into_iter()
@@ -66,7 +66,7 @@ fn replace<A: Allocator>(
         let mut block = allocator.take(step.len as usize);
         touch_first::<A>(&mut block);
         if index % EXCHANGE_EVERY == 0 {
-            // A place that another thread is at just now is passed by.
+            // Skips a slot that another thread is using.
             if let Ok(mut other) = left[step.place as usize % EXCHANGES].try_lock() {
                 swap(&mut *other, &mut block);
             }

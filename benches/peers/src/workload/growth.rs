@@ -1,4 +1,4 @@
-//! One block that doubles, as a reader of unknown length makes it.
+//! One block that doubles, as when reading data of unknown length.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const FIRST: usize = 256 << 10;
 const LAST: usize = 64 << 20;
 const BYTE: u8 = 7;
 
-/// From 256 KiB to 64 MiB; nothing where blocks do not grow.
+/// Times a block that grows from 256 KiB to 64 MiB. Returns `None` if blocks cannot grow.
 pub(super) fn by_doubling<A: Allocator>(
     allocator: &A,
     filled: bool,
@@ -31,7 +31,7 @@ fn double<A: Allocator>(allocator: &A, filled: bool) -> bool {
         if filled {
             fill::<A>(&mut block, len..2 * len, BYTE);
         } else {
-            // SAFETY: the block has `2 * len` bytes by now.
+            // SAFETY: the block has `2 * len` bytes at this point.
             unsafe { touch(A::start(&mut block), len) }
         }
         len *= 2;

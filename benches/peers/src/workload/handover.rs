@@ -1,4 +1,4 @@
-//! Two threads: what is taken on one is dropped on the other.
+//! Two threads: one allocates, the other frees.
 
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -9,21 +9,23 @@ use crate::allocator::{Allocator, touch_first};
 use crate::stopwatch::nanos_each;
 
 const BATCH: usize = 128;
-/// Batches that may be under way between the two threads.
+/// Batches that may be in transit between the two threads.
 const LANES: usize = 4;
 /// Unmeasured batches before the clock starts.
 const WARM_UP_BATCHES: usize = 64;
 
-/// Room for one batch: the giver fills it while it is empty, the receiver empties it while it is full.
+/// A slot for one batch: the sender fills it while it is empty, the receiver empties it while it is
+/// full.
 ///
-/// Aligned so that the thread that waits for one lane does not slow down the one that works at the next.
+/// Aligned so that a thread that waits for one lane does not slow down the thread that uses the
+/// next.
 #[repr(align(128))]
 struct Lane<T> {
     full: AtomicBool,
     batch: Apart<Mutex<Vec<T>>>,
 }
 
-/// In cache lines of its own, away from the flag that is being looked at.
+/// In separate cache lines, away from the flag on which the other thread spins.
 #[repr(align(128))]
 struct Apart<T>(T);
 
@@ -35,7 +37,7 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Waits for the lane's turn, uses it and passes it on.
+    /// Waits until the lane is in the right state, uses it and passes it on.
     fn turn(&self, full: bool, use_batch: impl FnOnce(&mut Vec<T>)) {
         let mut looks = 0_u32;
         // Acquire: pairs with the Release below, on the other thread.
@@ -52,7 +54,7 @@ impl<T> Lane<T> {
     }
 }
 
-/// One thread takes batches of 128, another drops them.
+/// Times one thread that allocates batches of 128 and another that frees them.
 pub(super) fn between_two<A: Allocator>(allocator: &A, len: usize, budget: Duration) -> f64 {
     let lanes: [Lane<A::Block>; LANES] = std::array::from_fn(|_| Lane::new());
     std::thread::scope(|scope| {
@@ -70,7 +72,7 @@ pub(super) fn between_two<A: Allocator>(allocator: &A, len: usize, budget: Durat
             batches += 1;
         }
         let nanos = nanos_each(start.elapsed(), f64::from(batches) * BATCH as f64);
-        // An empty batch says that it was the last.
+        // An empty batch marks the end.
         give(0);
         nanos
     })
@@ -84,7 +86,7 @@ fn take_batch<A: Allocator>(allocator: &A, len: usize, count: usize, batch: &mut
     }));
 }
 
-/// Drops what comes until an empty batch does.
+/// Frees received batches until an empty one arrives.
 fn receive<T>(lanes: &[Lane<T>]) {
     for lane in lanes.iter().cycle() {
         let mut last = false;

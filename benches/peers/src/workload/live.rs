@@ -1,4 +1,4 @@
-//! One thread, many live blocks of random lengths, each step a drop and a take.
+//! One thread, many live blocks of random lengths; each step is a free and an allocation.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::sizes::{lengths, steps};
 use crate::stopwatch::nanos_per_operation;
 
 const SEED: u64 = 0x51ab;
-/// How many lengths or replacements are made beforehand; they are gone through again and again.
+/// Number of precomputed lengths or replacements, used cyclically.
 const PREPARED: usize = 1 << 17;
-/// Steps between two looks at the clock.
+/// Steps between two reads of the clock.
 const CHUNK: usize = 1 << 12;
 
 #[inline(always)]
@@ -26,7 +26,7 @@ fn take_all<A: Allocator>(allocator: &A, lengths: &[u32]) -> Vec<A::Block> {
         .collect()
 }
 
-/// The oldest block is replaced. `live` divides the number of lengths made beforehand.
+/// Times replacing the oldest block. `live` divides the number of precomputed lengths.
 pub(super) fn window<A: Allocator>(allocator: &A, live: usize, budget: Duration) -> f64 {
     let lengths = lengths(SEED, PREPARED);
     let mut ring = take_all(allocator, &lengths[..live]);
@@ -37,12 +37,12 @@ pub(super) fn window<A: Allocator>(allocator: &A, live: usize, budget: Duration)
             *oldest = take_touched(allocator, len);
         }
     };
-    // The first laps after the fill meet blocks in the order of the fill.
+    // The first rounds after the fill would free blocks in the order of the fill.
     (0..PREPARED / live).for_each(|_| lap());
     nanos_per_operation(budget, live, lap)
 }
 
-/// Any block is replaced.
+/// Times replacing any block.
 pub(super) fn replacement<A: Allocator>(allocator: &A, live: usize, budget: Duration) -> f64 {
     let mut table = take_all(allocator, &lengths(SEED, live));
     let steps = steps(SEED, PREPARED, live);
@@ -53,7 +53,7 @@ pub(super) fn replacement<A: Allocator>(allocator: &A, live: usize, budget: Dura
             table[step.place as usize] = take_touched(allocator, step.len);
         }
     };
-    // As above: let the order of the fill be forgotten.
+    // As above: mixes the order of the fill.
     (0..2 * PREPARED / CHUNK).for_each(|_| chunk());
     nanos_per_operation(budget, CHUNK, chunk)
 }

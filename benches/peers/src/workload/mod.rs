@@ -1,7 +1,7 @@
 //! The rows of the tables, and the loops behind them.
 //!
-//! Every loop is generic over the allocator and takes what is random from arrays made beforehand. Lengths reach the
-//! allocator at run time, never as constants.
+//! Every loop is generic over the allocator and reads random values from precomputed arrays.
+//! Lengths are known at run time only, never constants.
 
 mod eight_threads;
 pub mod fresh;
@@ -17,37 +17,37 @@ use std::time::Duration;
 use crate::allocator::Allocator;
 use crate::group::Group;
 
-/// In which order a batch is dropped.
+/// The order in which a batch is freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The last one taken first.
+    /// The most recent allocation first.
     Lifo,
-    /// The first one taken first.
+    /// The oldest allocation first.
     Fifo,
 }
 
-/// What one row does.
+/// The work of one row.
 #[expect(
     missing_docs,
-    reason = "`len` is always the length asked for, `live` the number of live blocks"
+    reason = "`len` is always the requested length, `live` the number of live blocks"
 )]
 #[derive(Clone, Copy, Debug)]
 pub enum Workload {
-    /// Take, touch one byte, drop.
+    /// Allocate, write one byte, free.
     Pair { len: usize, zeroed: bool },
-    /// Take 64, touch each, drop all.
+    /// Allocate 64, write to each, free all.
     Batch { len: usize, order: Order },
     /// Replace the oldest of `live` blocks of random lengths.
     Window { live: usize },
     /// Replace any of `live` blocks of random lengths.
     Replacement { live: usize },
-    /// Take on one thread, drop on another.
+    /// Allocate on one thread, free on another.
     Handover { len: usize },
     /// Replace at random on eight threads, with exchange.
     EightThreads,
-    /// Take zeroed, write every cache line, drop.
+    /// Allocate zeroed, write every cache line, free.
     LargeZeroed { len: usize },
-    /// Take and keep memory that is new to the process.
+    /// Allocate and keep memory that is new to the process.
     FirstTouch { len: usize },
     /// Double one block, filling it or touching one byte each time.
     Growth { filled: bool },
@@ -56,9 +56,9 @@ pub enum Workload {
 /// One line of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The group it is judged with.
+    /// Its group.
     pub group: Group,
-    /// What it does.
+    /// Its work.
     pub workload: Workload,
 }
 
@@ -80,7 +80,7 @@ impl Workload {
 }
 
 impl Row {
-    /// The rows of `group`.
+    /// Returns the rows of `group`.
     #[must_use]
     pub fn of(group: Group) -> Vec<Row> {
         workloads(group)
@@ -122,8 +122,8 @@ fn workloads(group: Group) -> Vec<Workload> {
     }
 }
 
-/// Nanoseconds for one operation of `workload`, measured for about `budget`; nothing where the allocator cannot
-/// do it.
+/// Returns the nanoseconds of one operation of `workload`, measured for about `budget`, or `None`
+/// if the allocator cannot run it.
 pub fn sample<A: Allocator>(allocator: &A, workload: Workload, budget: Duration) -> Option<f64> {
     if workload.has_random_lengths() && !A::ANY_LENGTH {
         return None;
@@ -170,7 +170,7 @@ impl fmt::Display for Workload {
     }
 }
 
-/// A length as people write it.
+/// A length with a unit.
 struct Length(usize);
 
 impl fmt::Display for Length {

@@ -49,7 +49,7 @@ pub(super) fn batch<A: Allocator>(
 
 #[inline(always)]
 fn take_batch<A: Allocator>(allocator: &A, len: usize, blocks: &mut Vec<A::Block>) {
-    // An exact-size iterator: the vector is filled without a look at its capacity each time.
+    // An exact-size iterator, so that the vector does not check its capacity for each block.
     blocks.extend((0..BATCH).map(|_| {
         let mut block = allocator.take(black_box(len));
         touch_first::<A>(&mut block);

@@ -1,0 +1,405 @@
+//! One live buffer and its expected bytes.
+
+use crate::oracle::{PoolOracle, Refusal, repeated, thirds};
+use crate::program::{Change, Length, Make, Part};
+use bytes::{Buf, Bytes};
+use slabuf::{AllocError, Buffer, Pool};
+use std::io::Write;
+use std::time::Duration;
+
+enum Held {
+    Buffer(Buffer),
+    /// Each view with its offset from the start of the buffer.
+    Views(Vec<(Bytes, usize)>),
+}
+
+/// A live buffer, or views of one.
+pub struct ModelBuffer {
+    /// The oracle of its pool.
+    pub oracle: PoolOracle,
+    held: Held,
+    /// The known bytes from the start on: the contents first, then known spare capacity.
+    known: Vec<u8>,
+    len: usize,
+    /// Distance of the start from the first byte of the memory.
+    offset: usize,
+    /// Addresses of the first byte of its memory and of the end.
+    pub extent: (usize, usize),
+    /// The length with which it is counted if it is large.
+    pub asked: usize,
+    /// Whether its memory is a slot.
+    pub pooled: bool,
+}
+
+impl ModelBuffer {
+    /// Allocates a buffer of `n` bytes and checks its contents.
+    pub fn take(
+        pool: &Pool,
+        oracle: PoolOracle,
+        make: Make,
+        n: usize,
+        turn: u8,
+    ) -> Result<Self, Refusal> {
+        let given = || oracle.fresh_bytes(turn, n);
+        let (outcome, requested, known) = match make {
+            // Some requests wait, with a timeout of zero.
+            Make::Zeroed if n % 3 == 0 => {
+                let buffer = pool.alloc_timeout(n, Duration::ZERO);
+                (buffer, n, Some(vec![0; n]))
+            }
+            Make::Zeroed => (pool.try_alloc(n), n, Some(vec![0; n])),
+            Make::Filled(by) => {
+                let pattern = oracle.fresh_bytes(turn, usize::from(by) % 40);
+                let shown = if pattern.is_empty() {
+                    &[0][..]
+                } else {
+                    &pattern
+                };
+                let known = repeated(shown, n);
+                (pool.try_alloc_filled(n, &pattern), n, Some(known))
+            }
+            Make::Stale if n % 3 == 0 => (pool.alloc_unsafe_timeout(n, Duration::ZERO), n, None),
+            Make::Stale => (pool.try_alloc_unsafe(n), n, None),
+            Make::StaleSlow => (pool.try_alloc_unsafe_slow(n), n, None),
+            Make::Room => (pool.try_with_capacity(n), n, Some(Vec::new())),
+            Make::Copied => {
+                let given = given();
+                (pool.try_copy_from_slice(&given), n, Some(given))
+            }
+            Make::Concat => {
+                let given = given();
+                (pool.try_concat(&thirds(&given)), n, Some(given))
+            }
+            Make::ConcatToLen(Length(to)) => {
+                let mut given = given();
+                let outcome = pool.try_concat_to_len(&thirds(&given), to);
+                given.resize(to, 0);
+                (outcome, to, Some(given))
+            }
+        };
+        let buffer = outcome.map_err(|error| Refusal { error, requested })?;
+        let small = requested <= oracle.settings.slab_size && !matches!(make, Make::StaleSlow);
+        assert_eq!(buffer.is_pooled(), small, "{make:?} of {requested}");
+        assert!(buffer.capacity() >= requested, "{buffer:?} for {requested}");
+        assert_eq!(buffer.as_ptr().addr() % 16, 0);
+        let known = known.unwrap_or_else(|| {
+            assert_eq!(buffer.len(), n);
+            oracle.check_stale(&buffer, oracle.settings.hides_stale_bytes());
+            buffer.to_vec()
+        });
+        let mut model = Self::around(buffer, oracle, known);
+        model.asked = if small { 0 } else { requested };
+        model.verify();
+        Ok(model)
+    }
+
+    fn around(buffer: Buffer, oracle: PoolOracle, known: Vec<u8>) -> Self {
+        let mut model = Self {
+            oracle,
+            len: known.len(),
+            held: Held::Buffer(buffer),
+            known,
+            offset: 0,
+            extent: (0, 0),
+            asked: 0,
+            pooled: false,
+        };
+        model.locate();
+        model
+    }
+
+    /// Checks the spare capacity of a new buffer.
+    pub fn peek(&mut self) {
+        self.read_spare(self.oracle.settings.hides_stale_bytes());
+    }
+
+    /// Checks the contents.
+    pub fn verify(&self) {
+        match &self.held {
+            Held::Buffer(buffer) => {
+                assert_eq!(buffer.len(), self.len);
+                assert_eq!(buffer.is_empty(), self.len == 0);
+                assert!(buffer[..] == self.known[..self.len], "of {buffer:?}");
+            }
+            Held::Views(views) => {
+                for (view, at) in views {
+                    assert!(view[..] == self.known[*at..at + view.len()], "at {at}");
+                }
+            }
+        }
+    }
+
+    /// Returns whether its memory is free.
+    pub fn is_gone(&self) -> bool {
+        matches!(&self.held, Held::Views(views) if views.is_empty())
+    }
+
+    /// Returns the bytes of its memory.
+    pub fn size(&self) -> usize {
+        self.extent.1 - self.extent.0
+    }
+
+    /// Clones it in its pool.
+    pub fn try_clone(&self) -> Result<Option<Self>, Refusal> {
+        let Held::Buffer(buffer) = &self.held else {
+            return Ok(None);
+        };
+        let requested = self.len;
+        let refuse = |error| Refusal { error, requested };
+        let copy = buffer.try_clone().map_err(refuse)?;
+        assert_eq!(copy, *buffer);
+        let mut model = Self::around(copy, self.oracle, self.known[..self.len].to_vec());
+        model.asked = if model.pooled { 0 } else { requested };
+        model.verify();
+        Ok(Some(model))
+    }
+
+    /// Applies a change to the buffer and to the expected bytes.
+    pub fn change(&mut self, change: Change, turn: u8) -> Result<(), Refusal> {
+        match change {
+            Change::Freeze => self.freeze(),
+            Change::Slice(from, to) => self.slice(from, to),
+            Change::DropView => {
+                if let Held::Views(views) = &mut self.held {
+                    views.pop();
+                }
+            }
+            _ if matches!(self.held, Held::Views(_)) => {}
+            Change::Grow(_)
+            | Change::Resize(..)
+            | Change::Reserve(_)
+            | Change::ReserveTooMuch(_)
+            | Change::Append(_)
+            | Change::AppendEach(_)
+            | Change::Print(_) => return self.lengthen(change, turn),
+            _ => self.change_in_place(change, turn),
+        }
+        Ok(())
+    }
+
+    fn buffer(&mut self) -> &mut Buffer {
+        match &mut self.held {
+            Held::Buffer(buffer) => buffer,
+            Held::Views(_) => unreachable!("frozen buffers are not changed"),
+        }
+    }
+
+    /// Records the address of the memory.
+    fn locate(&mut self) {
+        let offset = self.offset;
+        let buffer = self.buffer();
+        let start = buffer.as_ptr().addr() - offset;
+        let end = buffer.as_ptr().addr() + buffer.capacity();
+        self.pooled = buffer.is_pooled();
+        self.extent = (start, end);
+    }
+
+    /// Sets the known bytes from `from` on.
+    fn put(&mut self, from: usize, bytes: &[u8]) {
+        let end = from + bytes.len();
+        if self.known.len() < end {
+            self.known.resize(end, 0);
+        }
+        self.known[from..end].copy_from_slice(bytes);
+    }
+
+    /// Checks bytes up to `end` that became visible.
+    fn show(&mut self, end: usize, zero: bool) {
+        let from = self.known.len();
+        if end > from {
+            let shown = self.buffer()[from..end].to_vec();
+            self.oracle.check_stale(&shown, zero);
+            self.known.extend_from_slice(&shown);
+        }
+    }
+
+    fn read_spare(&mut self, zero: bool) {
+        let (len, known) = (self.len, self.known.len());
+        let spare = self.buffer().spare_capacity_mut().to_vec();
+        assert!(spare[..known - len] == self.known[len..], "spare capacity");
+        self.oracle.check_stale(&spare[known - len..], zero);
+        self.put(len, &spare);
+    }
+
+    fn change_in_place(&mut self, change: Change, turn: u8) {
+        let (len, capacity) = (self.len, self.buffer().capacity());
+        match change {
+            Change::Write(from) => {
+                let from = from.of(len);
+                let bytes = self.oracle.fresh_bytes(turn, len - from);
+                self.buffer()[from..].copy_from_slice(&bytes);
+                self.put(from, &bytes);
+            }
+            Change::WriteSpare(part) => {
+                let bytes = self.oracle.fresh_bytes(turn, part.of(capacity - len));
+                self.buffer().spare_capacity_mut()[..bytes.len()].copy_from_slice(&bytes);
+                self.put(len, &bytes);
+            }
+            Change::ReadSpare => self.read_spare(false),
+            Change::Truncate(to) => {
+                self.len = to.of(len);
+                let to = self.len;
+                self.buffer().truncate(to);
+            }
+            Change::SetLen(to) => {
+                self.len = to.of(capacity);
+                let to = self.len;
+                self.buffer().set_len(to);
+                self.show(to, false);
+            }
+            Change::Advance(count) => self.advance(count),
+            Change::Clear => {
+                self.buffer().clear();
+                self.len = 0;
+            }
+            Change::Parts(to) => {
+                let to = to.of(capacity);
+                let (start, was, owner) = std::mem::take(self.buffer()).into_raw_parts();
+                assert_eq!(was, len);
+                // SAFETY: the parts are those of one buffer, used once, and `to` is at most its
+                // capacity.
+                *self.buffer() = unsafe { Buffer::from_raw_parts(start, to, owner) };
+                self.len = to;
+                self.show(to, false);
+            }
+            other => unreachable!("not a change in place: {other:?}"),
+        }
+        assert!(self.buffer().capacity() >= self.len);
+        self.locate();
+    }
+
+    fn advance(&mut self, count: Part) {
+        let mut count = count.of(self.len);
+        // The offset of its start within its page shows whether a large buffer moved; see
+        // `note_growth`.
+        if count > 0 && count < self.len && (self.offset + count).is_multiple_of(4096) {
+            count -= 1;
+        }
+        self.buffer().advance(count);
+        self.len -= count;
+        if self.len == 0 {
+            // The start returns to the first byte of the memory.
+            self.offset = 0;
+            self.known.clear();
+        } else {
+            self.offset += count;
+            self.known.drain(..count);
+        }
+    }
+
+    fn lengthen(&mut self, change: Change, turn: u8) -> Result<(), Refusal> {
+        let (len, capacity) = (self.len, self.buffer().capacity());
+        let before = (self.buffer().as_ptr(), capacity);
+        let mut bytes = Vec::new();
+        // The requested bytes, the resulting length, and the new bytes.
+        let (requested, new_len, outcome) = match change {
+            Change::Grow(to) => {
+                bytes.resize(to.0.saturating_sub(len), 0);
+                let outcome = self.buffer().try_grow(to.0);
+                (to.0, len.max(to.0), outcome)
+            }
+            Change::Resize(to, by) => {
+                let by = if by == 0 { 0 } else { self.oracle.mark(by) };
+                bytes.resize(to.0.saturating_sub(len), by);
+                (to.0, to.0, self.buffer().try_resize(to.0, by))
+            }
+            Change::Reserve(more) => {
+                let outcome = self.buffer().try_reserve(more.0);
+                (len + more.0, len, outcome)
+            }
+            Change::ReserveTooMuch(which) => {
+                let more = [usize::MAX, isize::MAX as usize, 1 << 60, 1 << 47];
+                let more = more[usize::from(which) % more.len()];
+                let outcome = self.buffer().try_reserve(more);
+                assert!(outcome.is_err(), "room for {more} bytes");
+                (len.saturating_add(more), len, outcome)
+            }
+            Change::Append(more) | Change::AppendEach(more) | Change::Print(more) => {
+                bytes = self.oracle.fresh_bytes(turn, more.0);
+                (len + more.0, len + more.0, self.append(change, &bytes))
+            }
+            other => unreachable!("makes nothing longer: {other:?}"),
+        };
+        if let Err(error) = outcome {
+            let buffer = self.buffer();
+            assert_eq!((buffer.as_ptr(), buffer.capacity()), before);
+            self.verify();
+            return Err(Refusal { error, requested });
+        }
+        if requested > capacity {
+            self.note_growth(requested);
+        }
+        self.put(len, &bytes);
+        self.len = new_len;
+        let by_length = matches!(change, Change::Grow(_) | Change::Resize(..));
+        if by_length && new_len > len && !self.buffer().is_pooled() {
+            self.asked = self.asked.max(new_len);
+        }
+        assert!(self.buffer().capacity() >= requested.max(new_len));
+        self.locate();
+        self.verify();
+        Ok(())
+    }
+
+    fn append(&mut self, change: Change, bytes: &[u8]) -> Result<(), AllocError> {
+        let buffer = self.buffer();
+        if let Change::Print(_) = change {
+            let written = buffer.write(bytes).map_err(|error| {
+                let inner = error.into_inner().expect("an error with a reason");
+                *inner.downcast::<AllocError>().expect("an AllocError")
+            })?;
+            assert_eq!(written, bytes.len());
+            return Ok(());
+        }
+        buffer.try_reserve(bytes.len())?;
+        match change {
+            Change::AppendEach(_) => buffer.extend(bytes.iter().copied()),
+            _ => buffer.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    /// Records that the capacity was too small for `requested` bytes: the bytes moved to the front,
+    /// or to other or longer memory. Only the contents are certain to be kept.
+    fn note_growth(&mut self, requested: usize) {
+        self.known.truncate(self.len);
+        let slid = self.offset >= self.len && requested <= self.size();
+        let buffer = self.buffer();
+        let (pooled, in_page) = (buffer.is_pooled(), buffer.as_ptr().addr() % 4096);
+        let moved = pooled || in_page != self.offset % 4096 || self.pooled;
+        if moved || slid {
+            self.offset = 0;
+        }
+        if slid {
+            assert_eq!(self.buffer().as_ptr().addr(), self.extent.0);
+        } else {
+            self.asked = if pooled { 0 } else { self.offset + requested };
+        }
+    }
+
+    fn freeze(&mut self) {
+        let Held::Buffer(buffer) = &mut self.held else {
+            return;
+        };
+        let view = std::mem::take(buffer).freeze();
+        let empty = view.is_empty();
+        assert_eq!(view.len(), self.len);
+        // An empty view holds no memory.
+        self.held = Held::Views(if empty { Vec::new() } else { vec![(view, 0)] });
+    }
+
+    fn slice(&mut self, from: Part, to: Part) {
+        let Held::Views(views) = &mut self.held else {
+            return;
+        };
+        let Some((view, at)) = views.last() else {
+            return;
+        };
+        let to = to.of(view.len()).max(1);
+        let from = from.of(to - 1);
+        if views.len() < 8 {
+            let slice = (view.slice(from..to), at + from);
+            views.push(slice);
+        }
+    }
+}
