@@ -9,11 +9,13 @@ mod build;
 mod capacity;
 mod constructors;
 mod on_pool;
+mod owner;
 pub(crate) mod raw;
 mod split;
 mod traits;
 mod waiting;
 
+pub use owner::RawOwner;
 pub use waiting::{AllocFuture, Drained};
 
 use crate::buffer::raw::{RawBuffer, part};
@@ -193,8 +195,8 @@ impl Buffer {
         Bytes::from_owner(self)
     }
 
-    /// Takes the buffer apart, for foreign code: the address of the first byte, the length in bytes, and an
-    /// opaque word that names the memory's owner (it is not the capacity).
+    /// Takes the buffer apart, for foreign code: the address of the first byte, the length in bytes, and the
+    /// memory's owner.
     ///
     /// Memory that is not put together again by [`from_raw_parts`](Self::from_raw_parts) is leaked.
     ///
@@ -208,11 +210,11 @@ impl Buffer {
     /// ```
     #[inline]
     #[must_use = "the memory is leaked unless the parts are put together again"]
-    pub fn into_raw_parts(self) -> (*mut u8, usize, usize) {
+    pub fn into_raw_parts(self) -> (*mut u8, usize, RawOwner) {
         let this = ManuallyDrop::new(self);
         // Foreign code may write up to the capacity.
         this.expose(this.capacity());
-        (this.start.as_ptr(), this.len, this.tag.expose())
+        (this.start.as_ptr(), this.len, RawOwner::of_tag(this.tag))
     }
 
     /// Puts a buffer together again.
@@ -223,8 +225,8 @@ impl Buffer {
     /// for this before, and nothing else uses the memory any more. `len` is at most the capacity that the
     /// buffer had.
     #[inline]
-    pub unsafe fn from_raw_parts(start: *mut u8, len: usize, owner: usize) -> Self {
-        let tag = AllocTag::from_exposed(owner);
+    pub unsafe fn from_raw_parts(start: *mut u8, len: usize, owner: RawOwner) -> Self {
+        let tag = owner.tag();
         // SAFETY: the start of a buffer is not null.
         let start = unsafe { NonNull::new_unchecked(start) };
         Self { start, len, tag }

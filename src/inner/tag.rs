@@ -192,13 +192,13 @@ impl AllocTag {
         }
     }
 
-    /// As a number, for foreign code to keep.
-    pub(crate) fn expose(self) -> usize {
-        self.0.expose_provenance()
+    /// Returns the tag as a pointer, for foreign code to keep.
+    pub(crate) fn into_ptr(self) -> *mut () {
+        self.0.cast()
     }
 
-    pub(crate) fn from_exposed(bits: usize) -> Self {
-        Self(ptr::with_exposed_provenance_mut(bits))
+    pub(crate) fn from_ptr(word: *mut ()) -> Self {
+        Self(word.cast())
     }
 }
 
