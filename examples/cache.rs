@@ -172,11 +172,10 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Options>, S
             unknown => return Err(text(unknown.unexpected())),
         }
     }
-    // Where no size is asked for, half of what the machine has. 0 stands for an unknown figure.
-    let half = match system::available_memory() / 2 {
-        0 => 2 << 30,
-        half => usize::try_from(half).unwrap_or(usize::MAX),
-    };
+    // Where no size is asked for, half of what the machine has.
+    let half = system::available_memory().map_or(2 << 30, |bytes| {
+        usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+    });
     let bytes = bytes.unwrap_or_else(|| half.min(2 << 30));
     if value == 0 || bytes / value < MIN_VALUES {
         return Err(format!(
