@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use crate::buffer::raw::Fill;
-use crate::buffer::raw::alloc::Source;
+use crate::buffer::raw::alloc::{self, Source};
 use crate::error::{AllocError, AllocFailure};
 use crate::inner::PoolInner;
 use crate::pool::Pool;
@@ -28,7 +28,7 @@ impl Pool {
     /// let pool = Pool::builder().limit(1 << 20).build()?;
     /// let first = pool.alloc(700_000);
     /// let error = pool.alloc_timeout(700_000, Duration::from_millis(5)).unwrap_err();
-    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: 1_048_576, .. }));
+    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: Some(1_048_576), .. }));
     ///
     /// let second = std::thread::scope(|scope| {
     ///     let waiting = scope.spawn(|| pool.alloc_timeout(700_000, Duration::from_secs(60)));
@@ -184,11 +184,17 @@ fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer
     let start = Instant::now();
     match inner.waiting.wait(start.checked_add(timeout), attempt) {
         Ok(memory) => Ok(Buffer::new(memory, len)),
-        Err(AllocFailure::Limit) => Err(AllocError::TimedOut {
-            requested: len,
-            limit: inner.config.limit,
-            waited: start.elapsed(),
-        }),
+        Err(AllocFailure::Limit) => {
+            let state = alloc::state_of(inner, len);
+            Err(AllocError::TimedOut {
+                requested: len,
+                rounded: state.rounded,
+                in_use: state.in_use,
+                mapped: state.mapped,
+                limit: state.limit,
+                waited: start.elapsed(),
+            })
+        }
         Err(refused) => Err(pool.error(refused, len)),
     }
 }

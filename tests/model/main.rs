@@ -35,7 +35,9 @@ impl Model {
     fn accept<T>(&self, outcome: Result<T, AllocError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
-            Err(AllocError::LimitExceeded { limit, .. }) if self.settings.limit == Some(limit) => {
+            Err(AllocError::LimitExceeded { limit, .. })
+                if limit.is_some() && self.settings.limit == limit =>
+            {
                 None
             }
             Err(error) => panic!("{error:?} with {:?}", self.settings),

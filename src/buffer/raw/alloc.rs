@@ -8,11 +8,11 @@
 
 use crate::buffer::raw::{Fill, RawBuffer, ask, local, zero_large};
 use crate::config::DEFAULT_REGION_SHIFT;
-use crate::error::{AllocError, AllocFailure, MAX_LEN};
+use crate::error::{AllocError, AllocFailure, MAX_LEN, PoolState};
 use crate::inner::PoolInner;
 use crate::inner::tag::{AllocTag, Place, Prefix};
 use crate::large::LargeAlloc;
-use crate::pool::Pool;
+use crate::pool::{Pool, usage};
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::cache::gated;
 use crate::thread::{self, GLOBAL_ID, Thread};
@@ -79,7 +79,10 @@ impl Source for Global {
 
     #[cold]
     fn error(self, refused: AllocFailure, requested: usize) -> AllocError {
-        let error = refused.into_error(requested, usize::MAX);
+        if let Ok(pool) = Pool::try_global() {
+            return pool.error(refused, requested);
+        }
+        let error = refused.into_error(requested, PoolState::default());
         tell(GLOBAL_ID, &error);
         error
     }
@@ -165,18 +168,36 @@ pub(crate) fn error_of(
     refused: AllocFailure,
     requested: usize,
 ) -> AllocError {
-    let error = refused.into_error(requested, PoolInner::of(inner).config.limit);
-    tell(PoolInner::of(inner).id, &error);
+    let inner = PoolInner::of(inner);
+    let error = refused.into_error(requested, state_of(inner, requested));
+    tell(inner.id, &error);
     error
+}
+
+/// What an error about a request for `requested` bytes states of the pool.
+pub(crate) fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
+    let pages = || requested.checked_next_multiple_of(inner.mapper.page_size());
+    let usage = usage::of_pool(inner);
+    PoolState {
+        rounded: match inner.table.class_of(requested) {
+            Some(class) => inner.table.get(class).slot_size as usize,
+            None => pages().unwrap_or(usize::MAX),
+        },
+        in_use: usage.in_use as usize,
+        mapped: usage.external as usize,
+        limit: Some(inner.config.limit).filter(|limit| *limit != usize::MAX),
+    }
 }
 
 fn tell(pool: u64, error: &AllocError) {
     match *error {
-        AllocError::LimitExceeded { requested, limit } => {
-            events::refused(pool, requested, Some(limit));
-        }
-        AllocError::OutOfMemory { requested } => events::refused(pool, requested, None),
-        AllocError::TooLarge { .. } | AllocError::TimedOut { .. } => {}
+        AllocError::LimitExceeded {
+            requested, limit, ..
+        } => events::refused(pool, requested, limit),
+        AllocError::OutOfMemory { requested, .. } => events::refused(pool, requested, None),
+        AllocError::TooLarge { .. }
+        | AllocError::TimedOut { .. }
+        | AllocError::InvalidAlignment { .. } => {}
     }
 }
 
