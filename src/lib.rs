@@ -53,7 +53,7 @@ pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
-    buffer::{AllocFuture, Buffer, Drained, RawOwner},
+    buffer::{AllocFuture, Buffer, Drain, Drained, IntoIter, RawOwner},
     pool::live_samples::{LiveSample, SampleTable},
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,

@@ -7,11 +7,22 @@ use crate::error::{AllocError, MAX_LEN};
 use crate::inner::tag::Place;
 use crate::large::LargeAlloc;
 
-/// Reports a failure of a function that has a `try_` twin.
+/// Panics with the error of a function that has a `try_` twin, at the caller's line.
 #[cold]
 #[inline(never)]
+#[track_caller]
 pub(super) fn fail(error: &AllocError) -> ! {
     panic!("{error}")
+}
+
+/// Returns the value, or panics with the error at the caller's line.
+#[inline]
+#[track_caller]
+pub(super) fn or_fail<T>(result: Result<T, AllocError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => fail(&error),
+    }
 }
 
 impl Buffer {
@@ -256,7 +267,7 @@ impl Buffer {
     }
 
     /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
-    fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
+    pub(super) fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
         let inner = self.memory().inner();
         if let Place::Large(large) = self.tag.place() {
             let offset = self.offset();

@@ -7,14 +7,23 @@
 
 mod build;
 mod capacity;
+mod compare;
 mod constructors;
+mod convert;
+mod drain;
+mod fit;
+mod fmt;
+mod iter;
 mod on_pool;
 mod owner;
 pub(crate) mod raw;
 mod split;
 mod traits;
+mod vec_like;
 mod waiting;
 
+pub use drain::Drain;
+pub use iter::IntoIter;
 pub use owner::RawOwner;
 pub use waiting::{AllocFuture, Drained};
 
