@@ -5,6 +5,7 @@
 //! A buffer owns its [`RawBuffer`] alone. `len` never passes the end of the memory, all of which is
 //! initialised, so any part of it may be read and written as bytes.
 
+mod aligned;
 mod build;
 mod capacity;
 mod compare;

@@ -1,8 +1,8 @@
-//! The methods of `Vec<u8>` that change single bytes or ranges.
+//! The methods of `Vec<u8>` that add or remove single bytes, or append several.
 
 use super::Buffer;
 use super::capacity::or_fail;
-use super::drain::{Drain, Gap, bounds};
+use super::drain::bounds;
 use crate::error::AllocError;
 use std::mem::ManuallyDrop;
 use std::ops::RangeBounds;
@@ -174,129 +174,6 @@ impl Buffer {
         let removed = self[len - 1];
         self.truncate(len - 1);
         removed
-    }
-
-    /// Removes a range of bytes and returns an iterator over them. The bytes behind the range move down when
-    /// the iterator is dropped; if it is leaked instead, the buffer keeps all of its bytes.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"head: body");
-    /// let head: Vec<u8> = buffer.drain(..6).collect();
-    /// assert_eq!(head, b"head: ");
-    /// assert_eq!(buffer, b"body");
-    /// ```
-    ///
-    /// To take bytes from the front without moving the others, use
-    /// [`split_to`](Self::split_to) or [`advance`](bytes::Buf::advance).
-    ///
-    /// # Panics
-    ///
-    /// If the range starts behind its end, or ends behind the length.
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the number of bytes behind the range. Makes no system call.
-    #[track_caller]
-    pub fn drain(&mut self, range: impl RangeBounds<usize>) -> Drain<'_> {
-        let range = bounds(range, self.len());
-        Drain::new(self, range)
-    }
-
-    /// Keeps the bytes for which `keep` returns `true`, in their order, and removes the others.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"a b c");
-    /// buffer.retain(|byte| *byte != b' ');
-    /// assert_eq!(buffer, b"abc");
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length. Makes no system call.
-    pub fn retain(&mut self, mut keep: impl FnMut(&u8) -> bool) {
-        self.retain_mut(|byte| keep(byte));
-    }
-
-    /// Keeps the bytes for which `keep` returns `true`, as [`retain`](Self::retain). `keep` may change the
-    /// bytes.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"a b c");
-    /// buffer.retain_mut(|byte| {
-    ///     byte.make_ascii_uppercase();
-    ///     *byte != b' '
-    /// });
-    /// assert_eq!(buffer, b"ABC");
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length. Makes no system call.
-    pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut u8) -> bool) {
-        let mut gap = Gap::new(self, 0..0);
-        while let Some(byte) = gap.byte() {
-            if keep(byte) {
-                gap.keep();
-            } else {
-                gap.skip();
-            }
-        }
-    }
-
-    /// Removes all but the first of consecutive equal bytes.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"a  b   c");
-    /// buffer.dedup();
-    /// assert_eq!(buffer, b"a b c");
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length. Makes no system call.
-    pub fn dedup(&mut self) {
-        self.dedup_by(|byte, previous| byte == previous);
-    }
-
-    /// Removes all but the first of consecutive bytes with the same key.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"aAbB");
-    /// buffer.dedup_by_key(|byte| byte.to_ascii_lowercase());
-    /// assert_eq!(buffer, b"ab");
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length. Makes no system call.
-    pub fn dedup_by_key<K: PartialEq>(&mut self, mut key: impl FnMut(&mut u8) -> K) {
-        self.dedup_by(|byte, previous| key(byte) == key(previous));
-    }
-
-    /// Removes each byte for which `same(byte, previous)` returns `true`, where `previous` is the last byte
-    /// that was kept.
-    ///
-    /// ```
-    /// let mut buffer = slabuf::Buffer::from(b"aAbB");
-    /// buffer.dedup_by(|byte, previous| byte.eq_ignore_ascii_case(previous));
-    /// assert_eq!(buffer, b"ab");
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length. Makes no system call.
-    pub fn dedup_by(&mut self, mut same: impl FnMut(&mut u8, &mut u8) -> bool) {
-        if self.is_empty() {
-            return;
-        }
-        let mut gap = Gap::new(self, 1..1);
-        while let Some((previous, byte)) = gap.pair() {
-            if same(byte, previous) {
-                gap.skip();
-            } else {
-                gap.keep();
-            }
-        }
     }
 
     /// Appends a copy of the bytes in `range`.

@@ -17,6 +17,7 @@ use crate::thread::{self, Thread};
 use crate::util::events::{self, Event};
 use std::ptr::NonNull;
 
+pub(crate) mod aligned;
 pub(crate) mod alloc;
 pub(crate) mod part;
 
