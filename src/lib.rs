@@ -53,7 +53,7 @@ pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
-    buffer::{AllocFuture, Buffer, Drain, Drained, IntoIter, RawOwner},
+    buffer::{AllocFuture, Buffer, CopyFuture, Drain, Drained, IntoIter, RawOwner, ReserveFuture},
     pool::live_samples::{LiveSample, SampleTable},
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,

@@ -14,6 +14,7 @@ mod convert;
 mod drain;
 mod fit;
 mod fmt;
+mod futures;
 mod iter;
 mod on_pool;
 mod owner;
@@ -24,6 +25,7 @@ mod vec_like;
 mod waiting;
 
 pub use drain::Drain;
+pub use futures::{CopyFuture, ReserveFuture};
 pub use iter::IntoIter;
 pub use owner::RawOwner;
 pub use waiting::{AllocFuture, Drained};
