@@ -61,6 +61,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If `len` is above the capacity.
+    #[track_caller]
     pub fn set_len(&mut self, len: usize) {
         let capacity = self.capacity();
         assert!(
@@ -112,9 +113,9 @@ impl Buffer {
     /// # Panics
     ///
     /// If the memory cannot be had; see [`try_resize`](Self::try_resize).
+    #[track_caller]
     pub fn resize(&mut self, len: usize, byte: u8) {
-        self.try_resize(len, byte)
-            .unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_resize(len, byte));
     }
 
     /// As [`resize`](Self::resize).
@@ -154,8 +155,9 @@ impl Buffer {
     ///
     /// Linear in the new bytes for small buffers. Large ones are made longer by `mremap(2)`, without a
     /// copy, and their new bytes come zeroed from the system.
+    #[track_caller]
     pub fn grow(&mut self, len: usize) {
-        self.try_grow(len).unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_grow(len));
     }
 
     /// As [`grow`](Self::grow).
@@ -202,9 +204,9 @@ impl Buffer {
     ///
     /// If the memory cannot be had; see [`try_reserve`](Self::try_reserve).
     #[inline]
+    #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
-        self.try_reserve(additional)
-            .unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_reserve(additional));
     }
 
     /// As [`reserve`](Self::reserve).
@@ -232,6 +234,7 @@ impl Buffer {
     ///
     /// If the memory cannot be had; [`try_reserve`](Self::try_reserve) before it rules that out.
     #[inline]
+    #[track_caller]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         let old = self.len;

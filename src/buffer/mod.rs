@@ -200,6 +200,7 @@ impl Buffer {
     ///
     /// Constant: one allocation of `Bytes::from_owner` on the heap, which an empty buffer does without. It is the same for any
     /// length; `BytesMut::freeze` takes one too unless it is full, and then at the first clone.
+    #[must_use]
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
             return Bytes::new();
@@ -250,6 +251,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If `count` is above the length.
+    #[track_caller]
     pub(crate) fn advance_start(&mut self, count: usize) {
         assert!(
             count <= self.len,

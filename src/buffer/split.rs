@@ -1,7 +1,7 @@
 //! Splitting a buffer in two, and putting it together again.
 
 use super::Buffer;
-use super::capacity::fail;
+use super::capacity::or_fail;
 use crate::buffer::raw::alloc;
 use crate::buffer::raw::{RawBuffer, part};
 use crate::error::{AllocError, AllocFailure};
@@ -38,8 +38,10 @@ impl Buffer {
     ///
     /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
     /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
+    #[track_caller]
+    #[must_use]
     pub fn split_to(&mut self, at: usize) -> Buffer {
-        self.try_split_to(at).unwrap_or_else(|error| fail(&error))
+        or_fail(self.try_split_to(at))
     }
 
     /// As [`split_to`](Self::split_to).
@@ -51,6 +53,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If `at` is above the length.
+    #[track_caller]
     pub fn try_split_to(&mut self, at: usize) -> Result<Buffer, AllocError> {
         assert!(
             at <= self.len,
@@ -78,8 +81,10 @@ impl Buffer {
     ///
     /// If `at` is above the capacity, or the heap has no memory for the parts' descriptors; see
     /// [`try_split_off`](Self::try_split_off).
+    #[track_caller]
+    #[must_use]
     pub fn split_off(&mut self, at: usize) -> Buffer {
-        self.try_split_off(at).unwrap_or_else(|error| fail(&error))
+        or_fail(self.try_split_off(at))
     }
 
     /// As [`split_off`](Self::split_off).
@@ -91,6 +96,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If `at` is above the capacity.
+    #[track_caller]
     pub fn try_split_off(&mut self, at: usize) -> Result<Buffer, AllocError> {
         let capacity = self.capacity();
         assert!(
@@ -117,6 +123,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If memory for a copy cannot be had.
+    #[track_caller]
     pub fn unsplit(&mut self, other: Buffer) {
         if let (Place::Large(front), Place::Large(back)) = (self.tag.place(), other.tag.place()) {
             let adjacent = self.start.addr().get() + self.len == other.start.addr().get();

@@ -42,6 +42,7 @@ impl Buf for Buffer {
     ///
     /// If `count` is more than what remains.
     #[inline]
+    #[track_caller]
     fn advance(&mut self, count: usize) {
         self.advance_start(count);
     }
@@ -55,6 +56,7 @@ impl Buf for Buffer {
     /// # Panics
     ///
     /// If `len` is more than what remains.
+    #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         if len > 0
             && len == self.len()
@@ -117,12 +119,14 @@ unsafe impl BufMut for Buffer {
     ///
     /// If `count` is more than the capacity leaves.
     #[inline]
+    #[track_caller]
     unsafe fn advance_mut(&mut self, count: usize) {
         // A sum that overflows is past any capacity, and so is usize::MAX.
         self.set_len(self.len().saturating_add(count));
     }
 
     #[inline]
+    #[track_caller]
     fn chunk_mut(&mut self) -> &mut UninitSlice {
         if self.len() == self.capacity() {
             self.reserve(CHUNK);
@@ -130,6 +134,7 @@ unsafe impl BufMut for Buffer {
         UninitSlice::new(self.spare_capacity_mut())
     }
 
+    #[track_caller]
     fn put<T: Buf>(&mut self, mut source: T) {
         self.reserve(source.remaining());
         while source.has_remaining() {
@@ -141,10 +146,12 @@ unsafe impl BufMut for Buffer {
     }
 
     #[inline]
+    #[track_caller]
     fn put_slice(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 
+    #[track_caller]
     fn put_bytes(&mut self, byte: u8, count: usize) {
         // A sum that overflows is too large for any buffer, and so is usize::MAX.
         self.resize(self.len().saturating_add(count), byte);
