@@ -23,6 +23,7 @@ is written beside its name, compared with the source, and renamed.
   --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 512K)
   --write-rate SIZE   bytes the writer writes a second, for a slow destination (default: no bound)
   --no-backpressure   a pool without a limit: what is read and not yet written piles up in memory
+  --direct            read and write past the page cache (O_DIRECT), where the file system allows it
   --fsync             wait until the destination is on the disk
   --no-verify         do not compare the files afterwards
   -h, --help          this text
@@ -38,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) chunk: usize,
     /// Bytes a second.
     pub(crate) write_rate: Option<u64>,
+    pub(crate) direct: bool,
     pub(crate) fsync: bool,
     pub(crate) verify: bool,
 }
@@ -47,7 +49,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
     let text = |error: lexopt::Error| error.to_string();
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut limit, mut chunk, mut write_rate) = (None, DEFAULT_CHUNK, None);
-    let (mut backpressure, mut fsync, mut verify) = (true, false, true);
+    let (mut backpressure, mut direct, mut fsync, mut verify) = (true, false, false, true);
     let mut paths = Vec::new();
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
@@ -59,6 +61,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
                     Some(size::parse("--write-rate", &parser.value().map_err(text)?)? as u64);
             }
             Long("no-backpressure") => backpressure = false,
+            Long("direct") => direct = true,
             Long("fsync") => fsync = true,
             Long("no-verify") => verify = false,
             Value(path) => paths.push(PathBuf::from(path)),
@@ -79,6 +82,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
         limit,
         chunk,
         write_rate,
+        direct,
         fsync,
         verify,
     }))

@@ -1,7 +1,6 @@
 //! Reader, writer, comparer. What is between two threads is in an unbounded queue: the pool bounds it. A reader that
 //! is ahead finds the pool at its limit, and waits there until the other side has dropped a buffer.
 
-use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
@@ -9,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use slabuf::{AllocError, Buffer, Pool};
 
+use crate::direct::{BLOCK, Named};
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::files::Named;
 
 /// How long anybody sleeps before they look whether there was a signal.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -22,7 +21,7 @@ const PIECE: usize = 64 << 10;
 
 /// Reads the file to its end. Returns how long it waited for memory.
 pub(crate) fn read(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     (pool, chunk): (&Pool, usize),
     queue: Sender<Buffer>,
     figures: &Figures,
@@ -34,7 +33,8 @@ pub(crate) fn read(
         waited += start.elapsed();
         figures.note_external(pool);
 
-        let len = fill(&mut file, &mut buffer).map_err(Failure::at("read", path))?;
+        let read = file.fill(&mut buffer);
+        let len = read.map_err(Failure::at("read", file.path))?;
         buffer.truncate(len);
         figures.enqueue(len);
         // Nobody there: whoever took the buffers has failed, and says why.
@@ -44,7 +44,8 @@ pub(crate) fn read(
     }
 }
 
-/// A buffer, as soon as the pool has room. This is all the backpressure there is.
+/// A buffer, as soon as the pool has room. This is all the backpressure there is. A chunk is longer than a slab, so it
+/// has a mapping of its own, which starts at a page: aligned enough for direct I/O.
 fn take(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
     loop {
         figures.check_signal()?;
@@ -55,23 +56,9 @@ fn take(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
     }
 }
 
-/// Reads until the buffer is full or the file at its end. Returns how many bytes it read.
-fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
-}
-
 /// Writes what comes, at most `rate` bytes a second.
 pub(crate) fn write(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     queue: Receiver<Buffer>,
     rate: Option<u64>,
     figures: &Figures,
@@ -80,11 +67,17 @@ pub(crate) fn write(
     let mut written = 0;
     for buffer in queue {
         figures.check_signal()?;
-        for piece in buffer.chunks(PIECE) {
+        // What passes the cache by needs no small pieces.
+        let piece = if file.is_direct() {
+            buffer.capacity()
+        } else {
+            PIECE
+        };
+        for piece in buffer.chunks(piece) {
             file.write_all(piece).map_err(|error| {
                 Failure::new(format!(
                     "cannot write to {}: {error} (after {written} bytes)",
-                    path.display()
+                    file.path.display()
                 ))
             })?;
             written += piece.len() as u64;
@@ -111,7 +104,7 @@ fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Fa
 
 /// Compares what comes with the file, chunk by chunk. `scratch` is as long as a chunk.
 pub(crate) fn compare(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     queue: Receiver<Buffer>,
     mut scratch: Buffer,
     figures: &Figures,
@@ -119,17 +112,21 @@ pub(crate) fn compare(
     let mut compared = 0;
     for buffer in queue {
         figures.check_signal()?;
-        let part = &mut scratch[..buffer.len()];
-        let len = fill(&mut file, part).map_err(Failure::at("read back", path))?;
+        // Whole blocks: a copy that is longer than the source is seen, too.
+        let part = &mut scratch[..buffer.len().next_multiple_of(BLOCK)];
+        let len = file
+            .fill(part)
+            .map_err(Failure::at("read back", file.path))?;
         if buffer != part[..len] {
-            return Err(differ(path, compared));
+            return Err(differ(file.path, compared));
         }
         compared += len as u64;
         figures.dequeue(len);
     }
-    let beyond = fill(&mut file, &mut scratch[..1]).map_err(Failure::at("read back", path))?;
+    let beyond = file.fill(&mut scratch[..1]);
+    let beyond = beyond.map_err(Failure::at("read back", file.path))?;
     if beyond > 0 {
-        return Err(differ(path, compared));
+        return Err(differ(file.path, compared));
     }
     Ok(())
 }

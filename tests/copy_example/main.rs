@@ -1,6 +1,8 @@
 //! The example `copy` as a program: what it copies, what it refuses, what it leaves behind when it fails.
 
-#[path = "common/example.rs"]
+#[cfg(target_os = "linux")]
+mod direct;
+#[path = "../common/example.rs"]
 mod example;
 
 use std::ffi::OsStr;
