@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod edits;
 mod steps;
 
 use bytes::{Buf, Bytes};
@@ -69,6 +70,7 @@ impl Model {
                 cut.resize(len, 0);
                 (pool.try_concat_to_len(&halves, len), Some(cut))
             }
+            Make::Aligned(shift) => (pool.try_alloc_aligned(n, 1 << shift), Some(vec![0; n])),
         };
         let Some(mut buffer) = self.accept(outcome) else {
             return;
@@ -76,6 +78,8 @@ impl Model {
         let small = buffer.len().max(n) <= self.settings.slab_size;
         if matches!(make, Make::StaleSlow) {
             assert!(!buffer.is_pooled());
+        } else if let Make::Aligned(shift) = make {
+            assert!(buffer.alignment() >= 1 << shift && (small || !buffer.is_pooled()));
         } else if !matches!(make, Make::ConcatToLen(_)) {
             assert_eq!(buffer.is_pooled(), small);
         }
@@ -139,7 +143,8 @@ impl Model {
             | Step::SetLen(at, _)
             | Step::Advance(at, _)
             | Step::Clear(at)
-            | Step::Parts(at) => {
+            | Step::Parts(at)
+            | Step::Edit(at, _) => {
                 if let Some((buffer, expected)) = self.pick(at) {
                     let changed = self.change(step, buffer, expected);
                     self.live.push(changed);
@@ -209,6 +214,10 @@ impl Model {
                 let (pointer, len, handle) = buffer.into_raw_parts();
                 // SAFETY: the three parts come from into_raw_parts just above and are used once.
                 buffer = unsafe { Buffer::from_raw_parts(pointer, len, handle) };
+            }
+            Step::Edit(_, edit) => {
+                let outcome = edits::apply(edit, &mut buffer, &mut expected);
+                let _ = self.accept(outcome);
             }
             _ => unreachable!("not a change of one buffer: {step:?}"),
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{KIB, MIB, SLAB};
+use crate::edits::{Edit, edits};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use slabuf::Pool;
@@ -18,6 +19,8 @@ pub(crate) enum Make {
     Copied,
     Concat,
     ConcatToLen(usize),
+    /// Zeros at a multiple of this power of two.
+    Aligned(u32),
 }
 
 /// One step of a sequence. An [`Index`] chooses among what is live.
@@ -41,6 +44,7 @@ pub(crate) enum Step {
     DropElsewhere(Index),
     DropView(Index),
     Trim,
+    Edit(Index, Edit),
 }
 
 /// Lengths around every border, and others.
@@ -77,6 +81,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         Just(Make::Copied),
         Just(Make::Concat),
         lengths().prop_map(Make::ConcatToLen),
+        (0..=12_u32).prop_map(Make::Aligned),
     ];
     let which = any::<Index>;
     prop_oneof![
@@ -98,6 +103,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::DropElsewhere),
         2 => which().prop_map(Step::DropView),
         1 => Just(Step::Trim),
+        12 => (which(), edits(lengths().boxed())).prop_map(|(at, edit)| Step::Edit(at, edit)),
     ]
 }
 
