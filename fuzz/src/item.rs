@@ -7,6 +7,8 @@ use slabuf::{AllocError, Buffer, Pool};
 use std::io::Write;
 use std::time::Duration;
 
+mod edits;
+
 enum Held {
     Buffer(Buffer),
     /// Each begins so many bytes behind the buffer's start.
@@ -76,12 +78,22 @@ impl Item {
                 given.resize(to, 0);
                 (outcome, to, Some(given))
             }
+            Make::Aligned(shift) => {
+                let outcome = pool.try_alloc_aligned(n, 1 << (shift % 13));
+                (outcome, n, Some(vec![0; n]))
+            }
         };
         let buffer = outcome.map_err(|error| Refusal { error, requested })?;
         let small = requested <= facts.settings.slab_size && !matches!(make, Make::StaleSlow);
         assert_eq!(buffer.is_pooled(), small, "{make:?} of {requested}");
         assert!(buffer.capacity() >= requested, "{buffer:?} for {requested}");
         assert_eq!(buffer.as_ptr().addr() % 16, 0);
+        if let Make::Aligned(shift) = make {
+            assert!(
+                buffer.alignment() >= 1 << (shift % 13),
+                "{make:?} of {requested}"
+            );
+        }
         let known = known.unwrap_or_else(|| {
             assert_eq!(buffer.len(), n);
             facts.check_stale(&buffer, facts.settings.hides_stale_bytes());
@@ -171,7 +183,18 @@ impl Item {
             | Change::ReserveTooMuch(_)
             | Change::Append(_)
             | Change::AppendEach(_)
-            | Change::Print(_) => return self.lengthen(change, turn),
+            | Change::Print(_)
+            | Change::Push
+            | Change::Insert(_)
+            | Change::ExtendFromWithin(..)
+            | Change::ReserveExact(_) => return self.lengthen(change, turn),
+            Change::Pop
+            | Change::Remove(_)
+            | Change::SwapRemove(_)
+            | Change::Drain(..)
+            | Change::Retain(_)
+            | Change::Dedup => self.edit_in_place(change),
+            Change::ShrinkTo(least) => self.shrink_to(least),
             _ => self.change_in_place(change, turn),
         }
         Ok(())
@@ -316,7 +339,7 @@ impl Item {
                 bytes = self.facts.fresh_bytes(turn, more.0);
                 (len + more.0, len + more.0, self.append(change, &bytes))
             }
-            other => unreachable!("makes nothing longer: {other:?}"),
+            edit => self.edit_at_the_end(edit, &mut bytes, turn),
         };
         if let Err(error) = outcome {
             let buffer = self.buffer();
@@ -328,6 +351,9 @@ impl Item {
             self.note_growth(requested);
         }
         self.put(len, &bytes);
+        if let Change::Insert(at) = change {
+            self.known[at.of(len)..=len].rotate_right(1);
+        }
         self.len = new_len;
         let by_length = matches!(change, Change::Grow(_) | Change::Resize(..));
         if by_length && new_len > len && !self.buffer().is_pooled() {

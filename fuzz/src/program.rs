@@ -29,6 +29,8 @@ pub enum Make {
     Concat,
     /// `try_concat_to_len`
     ConcatToLen(Length),
+    /// `try_alloc_aligned` to this power of two, modulo 13
+    Aligned(u8),
 }
 
 /// A length in bytes.
@@ -91,6 +93,28 @@ pub enum Change {
     Slice(Part, Part),
     /// One view less.
     DropView,
+    /// `push` after `try_reserve`
+    Push,
+    /// `pop`
+    Pop,
+    /// `insert` after `try_reserve`
+    Insert(Part),
+    /// `remove`
+    Remove(Part),
+    /// `swap_remove`
+    SwapRemove(Part),
+    /// `drain`
+    Drain(Part, Part),
+    /// `retain` of an eighth less of the values
+    Retain(u8),
+    /// `dedup`
+    Dedup,
+    /// `extend_from_within` after `try_reserve`
+    ExtendFromWithin(Part, Part),
+    /// `try_reserve_exact`
+    ReserveExact(Length),
+    /// `shrink_to`
+    ShrinkTo(Length),
 }
 
 /// One operation. Pools and buffers are chosen by numbers, modulo how many there are.
@@ -206,7 +230,7 @@ impl<'a> Arbitrary<'a> for Length {
 
 impl<'a> Arbitrary<'a> for Make {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=8)? {
+        Ok(match u.int_in_range(0..=9)? {
             0 | 1 => Self::Stale,
             2 => Self::Zeroed,
             3 => Self::Filled(u.arbitrary()?),
@@ -214,7 +238,8 @@ impl<'a> Arbitrary<'a> for Make {
             5 => Self::Room,
             6 => Self::Copied,
             7 => Self::Concat,
-            _ => Self::ConcatToLen(u.arbitrary()?),
+            8 => Self::ConcatToLen(u.arbitrary()?),
+            _ => Self::Aligned(u.arbitrary()?),
         })
     }
 }
@@ -227,7 +252,7 @@ impl<'a> Arbitrary<'a> for Part {
 
 impl<'a> Arbitrary<'a> for Change {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=19)? {
+        Ok(match u.int_in_range(0..=30)? {
             0 | 1 => Self::Write(u.arbitrary()?),
             2 => Self::WriteSpare(u.arbitrary()?),
             3 => Self::ReadSpare,
@@ -245,7 +270,18 @@ impl<'a> Arbitrary<'a> for Change {
             16 => Self::Parts(u.arbitrary()?),
             17 => Self::Freeze,
             18 => Self::Slice(u.arbitrary()?, u.arbitrary()?),
-            _ => Self::DropView,
+            19 => Self::DropView,
+            20 => Self::Push,
+            21 => Self::Pop,
+            22 => Self::Insert(u.arbitrary()?),
+            23 => Self::Remove(u.arbitrary()?),
+            24 => Self::SwapRemove(u.arbitrary()?),
+            25 => Self::Drain(u.arbitrary()?, u.arbitrary()?),
+            26 => Self::Retain(u.arbitrary()?),
+            27 => Self::Dedup,
+            28 => Self::ExtendFromWithin(u.arbitrary()?, u.arbitrary()?),
+            29 => Self::ReserveExact(u.arbitrary()?),
+            _ => Self::ShrinkTo(u.arbitrary()?),
         })
     }
 }
