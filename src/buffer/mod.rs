@@ -3,11 +3,13 @@
 //! # Safety
 //!
 //! A buffer owns its [`RawBuffer`] alone. `len` never passes the end of the memory, all of which is
-//! initialised, so any part of it may be read and written as bytes.
+//! initialised, so any part of it may be read and written as bytes. A buffer without memory has length 0, and a
+//! start that is not null.
 
 mod build;
 mod capacity;
 mod constructors;
+mod empty;
 mod on_pool;
 pub(crate) mod raw;
 mod split;
@@ -57,13 +59,13 @@ unsafe impl Sync for Buffer {}
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().give();
+        self.memory().give(self.len);
     }
 }
 
 impl Buffer {
     #[inline(always)]
-    fn new(memory: RawBuffer, len: usize) -> Self {
+    fn of_memory(memory: RawBuffer, len: usize) -> Self {
         Self {
             start: memory.start,
             len,
@@ -79,7 +81,7 @@ impl Buffer {
         }
     }
 
-    /// How far the start has moved away from the first byte of the slot or mapping, in bytes.
+    /// How far the start has moved away from the first byte of the slot or mapping, in bytes; 0 for a part.
     fn offset(&self) -> usize {
         self.start.addr().get() - self.memory().extent().0.addr().get()
     }
@@ -112,22 +114,28 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages.
+    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages. A part that others
+    /// follow (see [`split_to`](Self::split_to)) has its length for a capacity, so shortening it lowers both.
     ///
     /// ```
     /// assert!(slabuf::Buffer::with_capacity(100).capacity() >= 100);
     /// ```
     #[inline]
     pub fn capacity(&self) -> usize {
+        if self.tag.is_head() {
+            return self.len;
+        }
         let (first, size) = self.memory().extent();
         size - (self.start.addr().get() - first.addr().get())
     }
 
-    /// Whether the memory is a slot of a slab, or a part of one; if not it is a mapping of its own.
+    /// Returns `true` if the memory is a slot of a slab, or a part of one; `false` if it is a mapping, or if
+    /// the buffer has no memory yet.
     ///
     /// ```
     /// use slabuf::Buffer;
     ///
+    /// assert!(!Buffer::new().is_pooled());
     /// assert!(Buffer::alloc(8192).is_pooled());
     /// assert!(!Buffer::alloc(8193).is_pooled());
     /// assert!(!Buffer::alloc_unsafe_slow(100).is_pooled());
@@ -136,7 +144,8 @@ impl Buffer {
     pub fn is_pooled(&self) -> bool {
         match self.tag.place() {
             Place::Slot => true,
-            Place::Large(large) => part::is_of_slot(large),
+            Place::Part(shared) => part::is_of_slot(shared),
+            Place::Large(_) | Place::Empty(_) => false,
         }
     }
 
@@ -184,8 +193,8 @@ impl Buffer {
     ///
     /// # Complexity
     ///
-    /// Constant: one allocation of `Bytes::from_owner` on the heap, which an empty buffer does without. It is the same for any
-    /// length; `BytesMut::freeze` takes one too unless it is full, and then at the first clone.
+    /// Constant: one allocation of `Bytes::from_owner` on the heap, for a part too; an empty buffer does without.
+    /// Makes no system call.
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
             return Bytes::new();
@@ -231,7 +240,7 @@ impl Buffer {
     }
 
     /// Moves the start by `count` bytes; they are no longer part of the buffer. When nothing is left, the
-    /// start goes back to where the memory begins.
+    /// start goes back to where the memory begins, unless other parts of the memory are left.
     ///
     /// # Panics
     ///
@@ -242,14 +251,14 @@ impl Buffer {
             "cannot advance by {count} bytes: the buffer has {}",
             self.len
         );
-        self.len -= count;
-        if self.len == 0 {
-            self.start = self.memory().extent().0;
-            self.tag = self.tag.at_start();
+        if self.len == count && !self.is_one_of_parts() {
+            self.take_back();
+            self.len = 0;
         } else if count > 0 {
-            // SAFETY: fewer bytes than the buffer has, so still within the memory.
+            // SAFETY: no more bytes than the buffer has, so within the memory or at its end.
             self.start = unsafe { self.start.add(count) };
             self.tag = self.tag.advanced();
+            self.len -= count;
         }
     }
 }

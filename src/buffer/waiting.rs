@@ -178,12 +178,12 @@ fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer
     if !inner.can_ever_fit(len) {
         return attempt().map_or_else(
             |refused| Err(pool.error(refused, len)),
-            |memory| Ok(Buffer::new(memory, len)),
+            |memory| Ok(Buffer::of_memory(memory, len)),
         );
     }
     let start = Instant::now();
     match inner.waiting.wait(start.checked_add(timeout), attempt) {
-        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Ok(memory) => Ok(Buffer::of_memory(memory, len)),
         Err(AllocFailure::Limit) => Err(AllocError::TimedOut {
             requested: len,
             limit: inner.config.limit,
@@ -219,7 +219,7 @@ impl AllocFuture {
                 Poll::Pending
             }
             Err(refused) => Poll::Ready(Err(refused)),
-            Ok(memory) => Poll::Ready(Ok(Buffer::new(memory, self.len))),
+            Ok(memory) => Poll::Ready(Ok(Buffer::of_memory(memory, self.len))),
         }
     }
 
