@@ -89,7 +89,9 @@ fn read_loops(rounds: usize) {
         .enable_io()
         .build()
         .expect("a runtime");
-    println!("| capacity | consumed by | reads | clock, ms | cpu, ms | reads ratio | clock ratio | cpu ratio |");
+    println!(
+        "| capacity | consumed by | reads | clock, ms | cpu, ms | reads ratio | clock ratio | cpu ratio |"
+    );
     println!("|--:|---|--:|--:|--:|--:|--:|--:|");
     for capacity in [8 * KIB, 64 * KIB] {
         for (name, consume) in Consume::ALL {
@@ -98,7 +100,9 @@ fn read_loops(rounds: usize) {
             for round in 0..=rounds {
                 let mut run = |ours_first: bool| match ours_first {
                     true => ours.push(runtime.block_on(connection::<Buffer>(capacity, consume))),
-                    false => theirs.push(runtime.block_on(connection::<BytesMut>(capacity, consume))),
+                    false => {
+                        theirs.push(runtime.block_on(connection::<BytesMut>(capacity, consume)))
+                    }
                 };
                 run(round % 2 == 0);
                 run(round % 2 != 0);
@@ -142,7 +146,9 @@ fn sender() -> (SocketAddr, JoinHandle<()>) {
         let mut left = TOTAL;
         while left > 0 {
             let len = left.min(WRITE);
-            stream.write_all(&bytes[..len]).expect("the reader reads all");
+            stream
+                .write_all(&bytes[..len])
+                .expect("the reader reads all");
             left -= len;
         }
     });

@@ -8,7 +8,7 @@ use super::Buffer;
 use crate::buffer::raw::alloc::{self, Global, Source};
 use crate::buffer::raw::{self, RawBuffer, part};
 use crate::error::{AllocError, AllocFailure, MAX_LEN};
-use crate::inner::tag::{AllocTag, Place};
+use crate::inner::tag::{AllocTag, End, Place};
 use crate::large::LargeAlloc;
 use std::ptr::NonNull;
 
@@ -274,37 +274,39 @@ impl Buffer {
 
     /// Whether other parts of the memory are left.
     pub(super) fn is_one_of_parts(&self) -> bool {
-        matches!(self.tag.place(), Place::Part(shared) if !part::is_unique(shared))
+        matches!(self.tag.place(), Place::Part(shared, end) if !part::is_unique(shared, end))
     }
 
     /// The memory that is this buffer's alone, whether or not the buffer has moved away from its start.
     fn reach(&self) -> (NonNull<u8>, usize) {
         match self.tag.place() {
-            Place::Part(shared) if part::is_unique(shared) => part::whole(shared),
-            Place::Part(_) => (self.start, self.capacity()),
+            Place::Part(shared, end) if part::is_unique(shared, end) => part::whole(shared),
+            Place::Part(..) => (self.start, self.capacity()),
             _ => self.memory().extent(),
         }
     }
 
-    /// Lets the buffer begin where the memory does that is its own alone, with whatever bytes there are.
+    /// Lets the buffer begin where its memory does, with whatever bytes there are. No other part of it is left.
     pub(super) fn take_back(&mut self) {
         self.start = self.reach().0;
-        self.tag = match self.tag.place() {
-            Place::Part(shared) if part::is_unique(shared) => AllocTag::tail(shared),
-            _ => self.tag.at_start(),
-        };
+        self.tag = self.tag.at_start();
+        self.extend_to_end();
+    }
+
+    /// Gives a part the room behind it, where no other part is left.
+    fn extend_to_end(&mut self) {
+        if let Place::Part(shared, end) = self.tag.place() {
+            part::extend_to_end(shared, end);
+            self.tag = AllocTag::part(shared, End::Tail);
+        }
     }
 
     /// Makes the capacity at least `need` bytes, within the memory that is the buffer's alone.
     fn slide(&mut self, need: usize) {
         let (first, size) = self.reach();
         let offset = self.start.addr().get() - first.addr().get();
-        if let Place::Part(shared) = self.tag.place()
-            && offset + need <= size
-        {
-            // The parts behind it are gone.
-            self.tag = AllocTag::tail(shared);
-            return;
+        if self.is_part() && offset + need <= size {
+            return self.extend_to_end();
         }
         // SAFETY: `len` bytes at either place are within the memory that is this buffer's alone.
         unsafe { self.start.copy_to(first, self.len) };
@@ -360,13 +362,13 @@ impl Buffer {
     /// Makes the capacity at least `need` bytes by growing, or elsewhere.
     fn move_or_grow(&mut self, need: usize) -> Result<(), AllocError> {
         let (generous, count_as) = match self.tag.place() {
-            Place::Part(shared) => match part::dissolve(shared) {
+            Place::Part(shared, end) => match part::dissolve(shared, end) {
                 Some(whole) => {
                     self.become_whole(&whole);
                     (need.max(self.capacity().saturating_mul(2)), need)
                 }
                 // What is left of a read buffer is one of the same capacity again.
-                None if self.tag.is_tail() => {
+                None if end == End::Tail => {
                     let original = part::whole(shared).1.min(ORIGINAL_MAX);
                     (need.max(original), need.max(original))
                 }

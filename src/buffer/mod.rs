@@ -144,7 +144,7 @@ impl Buffer {
     pub fn is_pooled(&self) -> bool {
         match self.tag.place() {
             Place::Slot => true,
-            Place::Part(shared) => part::is_of_slot(shared),
+            Place::Part(shared, _) => part::is_of_slot(shared),
             Place::Large(_) | Place::Empty(_) => false,
         }
     }

@@ -5,7 +5,7 @@ use super::capacity::fail;
 use crate::buffer::raw::alloc;
 use crate::buffer::raw::{RawBuffer, part};
 use crate::error::AllocError;
-use crate::inner::tag::{AllocTag, Place};
+use crate::inner::tag::{AllocTag, End, Place};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -39,8 +39,33 @@ impl Buffer {
     ///
     /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
     /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
+    #[inline]
     pub fn split_to(&mut self, at: usize) -> Buffer {
+        match self.tag.tail_of() {
+            Some(shared) if at <= self.len => {
+                part::split(shared, End::Tail);
+                self.cut_front(shared, at)
+            }
+            _ => self.split_to_slow(at),
+        }
+    }
+
+    #[inline(never)]
+    fn split_to_slow(&mut self, at: usize) -> Buffer {
         self.try_split_to(at).unwrap_or_else(|error| fail(&error))
+    }
+
+    /// The first `at` bytes, at most the length, as a head that is counted already.
+    #[inline(always)]
+    fn cut_front(&mut self, shared: NonNull<()>, at: usize) -> Buffer {
+        let memory = RawBuffer {
+            start: self.start,
+            tag: AllocTag::part(shared, End::Head),
+        };
+        // SAFETY: `at` bytes are within the memory.
+        self.start = unsafe { self.start.add(at) };
+        self.len -= at;
+        Buffer::of_memory(memory, at)
     }
 
     /// As [`split_to`](Self::split_to).
@@ -61,12 +86,8 @@ impl Buffer {
         if at == 0 {
             return Ok(self.empty_beside());
         }
-        let tag = AllocTag::head(self.share(at)?);
-        let start = self.start;
-        // SAFETY: `at` bytes are within the memory.
-        self.start = unsafe { self.start.add(at) };
-        self.len -= at;
-        Ok(Buffer::of_memory(RawBuffer { start, tag }, at))
+        let shared = self.share(at)?;
+        Ok(self.cut_front(shared, at))
     }
 
     /// Takes the bytes from `at` on out, and the room behind them, into a buffer of their own, without a copy; this
@@ -122,7 +143,7 @@ impl Buffer {
             tag: self.tag,
         };
         let back = Buffer::of_memory(memory, self.len.saturating_sub(at));
-        self.tag = AllocTag::head(shared);
+        self.tag = AllocTag::part(shared, End::Head);
         self.len = self.len.min(at);
         Ok(back)
     }
@@ -210,14 +231,13 @@ impl Buffer {
     pub fn try_unsplit(&mut self, other: Buffer) -> Result<(), Buffer> {
         let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
         match (self.tag.place(), other.tag.place()) {
-            (Place::Part(shared), Place::Part(others)) if shared == others && adjacent => {
+            (Place::Part(shared, front), Place::Part(others, back))
+                if shared == others && adjacent =>
+            {
                 // Its bytes and its room are this buffer's now.
                 let other = ManuallyDrop::new(other);
-                part::join(shared);
+                self.tag = AllocTag::part(shared, part::join(shared, front, back));
                 self.len += other.len;
-                if other.tag.is_tail() {
-                    self.tag = other.tag;
-                }
                 Ok(())
             }
             _ if other.capacity() == 0 => Ok(()),
@@ -228,8 +248,8 @@ impl Buffer {
     /// Counts one more part of the memory, of which this buffer becomes a part at the first split.
     #[inline]
     fn share(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
-        if let Place::Part(shared) = self.tag.place() {
-            part::add(shared);
+        if let Place::Part(shared, end) = self.tag.place() {
+            part::split(shared, end);
             return Ok(shared);
         }
         self.share_first(at)
@@ -241,7 +261,7 @@ impl Buffer {
         self.expose(self.capacity());
         let shared = part::share(self.memory())
             .map_err(|refused| alloc::error_of(self.memory().inner(), refused, at))?;
-        self.tag = AllocTag::tail(shared);
+        self.tag = AllocTag::part(shared, End::Tail);
         Ok(shared)
     }
 }

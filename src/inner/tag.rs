@@ -87,12 +87,21 @@ impl Prefix {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AllocTag(*mut LargeAlloc);
 
+/// Where a part ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// With its buffer's length.
+    Head,
+    /// With the whole memory.
+    Tail,
+}
+
 /// What a handle names.
 pub(crate) enum Place {
     Slot,
     Large(NonNull<LargeAlloc>),
     /// A part of a memory, by the block that its parts share (see `buffer::raw::part`).
-    Part(NonNull<()>),
+    Part(NonNull<()>, End),
     /// No memory, in this pool; `None` is the global pool.
     Empty(Option<NonNull<PoolInner>>),
 }
@@ -149,16 +158,14 @@ impl AllocTag {
         Self(inner.as_ptr().cast()).of_kind(EMPTY)
     }
 
-    /// A part of the memory that the block at `shared` counts, which ends with its length.
+    /// A part of the memory that the block at `shared` counts.
     #[inline(always)]
-    pub(crate) fn head(shared: NonNull<()>) -> Self {
-        Self(shared.as_ptr().cast()).of_kind(HEAD)
-    }
-
-    /// The same, up to the end of that memory.
-    #[inline(always)]
-    pub(crate) fn tail(shared: NonNull<()>) -> Self {
-        Self(shared.as_ptr().cast()).of_kind(TAIL)
+    pub(crate) fn part(shared: NonNull<()>, end: End) -> Self {
+        let kind = match end {
+            End::Head => HEAD,
+            End::Tail => TAIL,
+        };
+        Self(shared.as_ptr().cast()).of_kind(kind)
     }
 
     #[inline(always)]
@@ -177,7 +184,8 @@ impl AllocTag {
             None => Place::Empty(None),
             Some(large) if kind == 0 => Place::Large(large),
             Some(inner) if kind == EMPTY => Place::Empty(Some(inner.cast())),
-            Some(shared) => Place::Part(shared.cast()),
+            Some(shared) if kind == HEAD => Place::Part(shared.cast(), End::Head),
+            Some(shared) => Place::Part(shared.cast(), End::Tail),
         }
     }
 
@@ -189,6 +197,13 @@ impl AllocTag {
     #[inline(always)]
     pub(crate) fn is_tail(self) -> bool {
         self.bits() & KIND == TAIL
+    }
+
+    /// The block that a part's tag leads to, if this is a tail's.
+    #[inline(always)]
+    pub(crate) fn tail_of(self) -> Option<NonNull<()>> {
+        let shared = NonNull::new(self.0.map_addr(|bits| bits.wrapping_sub(TAIL)));
+        shared.filter(|_| self.is_tail()).map(NonNull::cast)
     }
 
     #[inline(always)]
@@ -296,9 +311,10 @@ mod tests {
     fn words_of_parts_and_of_no_memory_come_back() {
         // Addresses alone matter: nothing is read through them.
         let shared = NonNull::<u128>::dangling().cast::<()>();
-        let (head, tail) = (AllocTag::head(shared), AllocTag::tail(shared));
-        for tag in [head, tail] {
-            assert!(matches!(tag.place(), Place::Part(at) if at == shared));
+        let ends = [End::Head, End::Tail];
+        let [head, tail] = ends.map(|end| AllocTag::part(shared, end));
+        for (tag, ends) in [head, tail].into_iter().zip(ends) {
+            assert!(matches!(tag.place(), Place::Part(at, end) if at == shared && end == ends));
             assert!(!tag.is_slot() && !tag.is_plain() && !tag.is_plain_global());
             assert!(!tag.is_scrubbed() && !tag.is_advanced() && tag.advanced() == tag);
         }
@@ -306,10 +322,7 @@ mod tests {
         let inner = NonNull::<PoolInner>::dangling();
         let empty = AllocTag::empty(inner);
         assert!(matches!(empty.place(), Place::Empty(Some(at)) if at == inner));
-        assert!(matches!(
-            AllocTag::EMPTY_GLOBAL.place(),
-            Place::Empty(None)
-        ));
+        assert!(matches!(AllocTag::EMPTY_GLOBAL.place(), Place::Empty(None)));
         for tag in [empty, AllocTag::EMPTY_GLOBAL] {
             assert!(!tag.is_slot() && !tag.is_plain() && !tag.is_head() && !tag.is_tail());
         }

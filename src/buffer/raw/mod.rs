@@ -7,7 +7,7 @@
 //! of undefined behaviour.
 
 use crate::error::AllocFailure;
-use crate::inner::tag::{AllocTag, Place};
+use crate::inner::tag::{AllocTag, End, Place};
 use crate::inner::{GATED, PoolInner};
 use crate::large::LargeAlloc;
 use crate::pool::Pool;
@@ -133,7 +133,7 @@ impl RawBuffer {
             Place::Large(large) => LargeAlloc::of(large).owner(),
             // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
             Place::Slot => unsafe { owner_of(self.start, self.tag.region_shift()) },
-            Place::Part(shared) => return part::inner(shared),
+            Place::Part(shared, _) => return part::inner(shared),
             Place::Empty(Some(inner)) => return inner,
             Place::Empty(None) => return Pool::global().inner(),
         };
@@ -160,10 +160,8 @@ impl RawBuffer {
             ),
             Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.slot_size()),
             Place::Slot => (self.start, self.tag.slot_size()),
-            Place::Part(shared) if self.tag.is_tail() => {
-                (self.start, part::room_from(shared, self.start))
-            }
-            Place::Part(_) | Place::Empty(_) => (self.start, 0),
+            Place::Part(shared, End::Tail) => (self.start, part::room_from(shared, self.start)),
+            Place::Part(..) | Place::Empty(_) => (self.start, 0),
         }
     }
 
@@ -191,7 +189,7 @@ impl RawBuffer {
     /// Tells the sampler that a buffer moves from here to other memory of the pool, on behalf of a request for
     /// `len` bytes. Parts leave their whole's sample where it is.
     pub(crate) fn moves_to(&self, other: &RawBuffer, len: usize) {
-        if matches!(self.tag.place(), Place::Part(_) | Place::Empty(_)) {
+        if matches!(self.tag.place(), Place::Part(..) | Place::Empty(_)) {
             return;
         }
         if let Some(sampler) = &PoolInner::of(self.inner()).sampler {
@@ -221,7 +219,7 @@ impl RawBuffer {
         match self.tag.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_other_slot(),
-            Place::Part(shared) => self.give_part(shared, len),
+            Place::Part(shared, end) => self.give_part(shared, end, len),
             Place::Empty(Some(inner)) => PoolInner::release(inner),
             Place::Empty(None) => {}
         }
@@ -229,16 +227,15 @@ impl RawBuffer {
 
     /// Gives up a part, and with the last one the whole memory.
     #[inline(never)]
-    fn give_part(self, shared: NonNull<()>, len: usize) {
+    fn give_part(self, shared: NonNull<()>, end: End, len: usize) {
         if part::is_scrubbed(shared) {
-            let room = if self.tag.is_tail() {
-                self.extent().1
-            } else {
-                len
+            let room = match end {
+                End::Head => len,
+                End::Tail => self.extent().1,
             };
             scrub(self.start, room);
         }
-        if let Some(whole) = part::leave(shared) {
+        if let Some(whole) = part::leave(shared, end) {
             whole.give(0);
         }
     }
