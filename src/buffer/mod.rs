@@ -56,6 +56,34 @@ unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer can only be read.
 unsafe impl Sync for Buffer {}
 
+/// A buffer that only [`Bytes`] know of. The length stands apart from the start: side by side the two are copied as one
+/// vector, which waits for the stores of each; freezing took 26 ns instead of 15 that way.
+#[repr(C)]
+struct Frozen {
+    start: NonNull<u8>,
+    tag: AllocTag,
+    len: usize,
+}
+
+// SAFETY: as for a buffer.
+unsafe impl Send for Frozen {}
+
+impl AsRef<[u8]> for Frozen {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: as for a buffer: `len` initialised bytes, which belong to it alone.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Frozen {
+    #[inline]
+    fn drop(&mut self) {
+        let (start, tag) = (self.start, self.tag);
+        RawBuffer { start, tag }.give(self.len);
+    }
+}
+
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
@@ -199,7 +227,12 @@ impl Buffer {
         if self.is_empty() {
             return Bytes::new();
         }
-        Bytes::from_owner(self)
+        let this = ManuallyDrop::new(self);
+        Bytes::from_owner(Frozen {
+            start: this.start,
+            tag: this.tag,
+            len: this.len,
+        })
     }
 
     /// Takes the buffer apart, for foreign code: the address of the first byte, the length in bytes, and an

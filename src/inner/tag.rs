@@ -199,11 +199,13 @@ impl AllocTag {
         self.bits() & KIND == TAIL
     }
 
-    /// The block that a part's tag leads to, if this is a tail's.
+    /// The block that a tail's tag leads to.
     #[inline(always)]
     pub(crate) fn tail_of(self) -> Option<NonNull<()>> {
-        let shared = NonNull::new(self.0.map_addr(|bits| bits.wrapping_sub(TAIL)));
-        shared.filter(|_| self.is_tail()).map(NonNull::cast)
+        let shared = self.0.map_addr(|bits| bits & !KIND).cast();
+        // SAFETY: a tail's word is the address of a block with bits set, and no block is at 0.
+        self.is_tail()
+            .then(|| unsafe { NonNull::new_unchecked(shared) })
     }
 
     #[inline(always)]
