@@ -207,7 +207,7 @@ impl Buffer {
     /// missing between them. As `BytesMut::try_unsplit`.
     ///
     /// With its last part joined, the buffer has the whole memory again, as if it had never been split. A buffer without
-    /// capacity has nothing to join, which is success.
+    /// memory becomes `other`, if their pools are the same; an `other` without capacity has nothing to join.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -241,6 +241,10 @@ impl Buffer {
                 Ok(())
             }
             _ if other.capacity() == 0 => Ok(()),
+            (Place::Empty(_), _) if self.memory().inner() == other.memory().inner() => {
+                *self = other;
+                Ok(())
+            }
             _ => Err(other),
         }
     }

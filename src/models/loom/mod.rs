@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 mod large;
+mod parts;
 mod queue;
 mod transit;
 mod waiting;
