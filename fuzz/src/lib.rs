@@ -19,6 +19,7 @@ pub mod facts;
 pub mod item;
 pub mod lanes;
 pub mod outbox;
+pub mod parts;
 pub mod program;
 pub mod settings;
 pub mod wire;

@@ -91,6 +91,35 @@ pub enum Change {
     Slice(Part, Part),
     /// One view less.
     DropView,
+    /// Splits the buffer, or goes on with a part that was split from it.
+    Cut(u8, Cut),
+}
+
+/// What is done with the parts of one memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// `split_to`
+    SplitTo(Part),
+    /// `split_off`
+    SplitOff(Part),
+    /// `split`
+    Split,
+    /// `Buf::copy_to_bytes`
+    CopyToBytes(Part),
+    /// `try_unsplit` with the next part
+    Join,
+    /// `try_reclaim`
+    Reclaim(Part),
+    /// Writes all bytes from here on.
+    Write(Part),
+    /// `extend_from_slice` of so much of the spare capacity
+    Append(Part),
+    /// `truncate`
+    Truncate(Part),
+    /// `Buf::advance`
+    Advance(Part),
+    /// Drops the part.
+    Drop,
 }
 
 /// One operation. Pools and buffers are chosen by numbers, modulo how many there are.
@@ -225,9 +254,27 @@ impl<'a> Arbitrary<'a> for Part {
     }
 }
 
+impl<'a> Arbitrary<'a> for Cut {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=15)? {
+            0..3 => Self::SplitTo(u.arbitrary()?),
+            3 | 4 => Self::SplitOff(u.arbitrary()?),
+            5 => Self::Split,
+            6 => Self::CopyToBytes(u.arbitrary()?),
+            7 | 8 => Self::Join,
+            9 | 10 => Self::Reclaim(u.arbitrary()?),
+            11 => Self::Write(u.arbitrary()?),
+            12 => Self::Append(u.arbitrary()?),
+            13 => Self::Truncate(u.arbitrary()?),
+            14 => Self::Advance(u.arbitrary()?),
+            _ => Self::Drop,
+        })
+    }
+}
+
 impl<'a> Arbitrary<'a> for Change {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=19)? {
+        Ok(match u.int_in_range(0..=25)? {
             0 | 1 => Self::Write(u.arbitrary()?),
             2 => Self::WriteSpare(u.arbitrary()?),
             3 => Self::ReadSpare,
@@ -245,7 +292,8 @@ impl<'a> Arbitrary<'a> for Change {
             16 => Self::Parts(u.arbitrary()?),
             17 => Self::Freeze,
             18 => Self::Slice(u.arbitrary()?, u.arbitrary()?),
-            _ => Self::DropView,
+            19 => Self::DropView,
+            _ => Self::Cut(u.arbitrary()?, u.arbitrary()?),
         })
     }
 }

@@ -175,11 +175,9 @@ impl PoolInner {
     /// Adds a handle on behalf of a buffer, which keeps the pool alive; there may be no other handle left. Then the
     /// handles get their reference anew, and the pool stays closed.
     pub(crate) fn add_handle_from_buffer(&self) {
-        // Before the count says so, as another thread's `remove_handle` may release it at once.
-        self.retain();
-        if self.handles.fetch_add(1, Relaxed) != 0 {
-            // Relaxed: the buffer's own reference is not the last.
-            self.references.fetch_sub(1, Relaxed);
+        if self.handles.fetch_add(1, Relaxed) == 0 {
+            // Nothing releases it before the caller's own handle goes.
+            self.retain();
         }
     }
 

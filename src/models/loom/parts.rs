@@ -160,18 +160,17 @@ fn loom_the_tail_takes_the_memory_back_while_a_head_is_dropped() {
     model(|| {
         let rig = Rig::new(|_| ());
         let split = Split::new(rig);
-        let head = on_thread(&split, |split| {
-            split.write(HEAD);
-            split.leave(End::Head)
+        let tail = on_thread(&split, |split| {
+            if split.reclaim(End::Tail) {
+                // Split anew, in the same block.
+                part::split(split.shared, End::Tail);
+                assert!(!split.leave(End::Head));
+            }
+            split.leave(End::Tail)
         });
-        let reclaimed = split.reclaim(End::Tail);
-        if reclaimed {
-            // Split anew, in the same block.
-            part::split(split.shared, End::Tail);
-            assert!(!split.leave(End::Head));
-        }
-        let last = split.leave(End::Tail);
-        assert!(head.join().unwrap().get() != last, "one of them is last");
+        split.write(HEAD);
+        let last = split.leave(End::Head);
+        assert!(tail.join().unwrap().get() != last, "one of them is last");
         rig.finish();
     });
 }
@@ -181,20 +180,18 @@ fn loom_a_head_takes_the_memory_back_while_the_tail_is_dropped() {
     model(|| {
         let rig = Rig::new(|_| ());
         let split = Split::new(rig);
-        let tail = on_thread(&split, |split| {
-            split.write(TAIL);
-            split.leave(End::Tail)
+        let head = on_thread(&split, |split| {
+            // As `reserve` where it needs more than the memory has: the block goes, the memory stays.
+            let Some(whole) = part::dissolve(split.shared, End::Head) else {
+                return split.leave(End::Head);
+            };
+            split.write_all();
+            split.rig.inner().give_slot(CLASS, whole.start);
+            true
         });
-        // As `reserve` where it needs more than the memory has: the block goes, the memory stays.
-        let last = match part::dissolve(split.shared, End::Head) {
-            Some(whole) => {
-                split.write_all();
-                rig.inner().give_slot(CLASS, whole.start);
-                true
-            }
-            None => split.leave(End::Head),
-        };
-        assert!(tail.join().unwrap().get() != last, "one of them is last");
+        split.write(TAIL);
+        let last = split.leave(End::Tail);
+        assert!(head.join().unwrap().get() != last, "one of them is last");
         rig.finish();
     });
 }
