@@ -10,6 +10,15 @@ enum Held {
     View(Bytes),
 }
 
+impl Held {
+    fn start(&self) -> usize {
+        match self {
+            Held::Buffer(buffer) => buffer.as_ptr().addr(),
+            Held::View(view) => view.as_ptr().addr(),
+        }
+    }
+}
+
 /// A part, or a view of one that was frozen.
 struct Piece {
     held: Held,
@@ -25,10 +34,7 @@ impl Piece {
     }
 
     fn start(&self) -> usize {
-        match &self.held {
-            Held::Buffer(buffer) => buffer.as_ptr().addr(),
-            Held::View(view) => view.as_ptr().addr(),
-        }
+        self.held.start()
     }
 
     /// Bytes of the memory that are its own.
@@ -201,24 +207,23 @@ impl Parts {
         if at + 1 >= self.pieces.len() {
             return;
         }
-        let back = self.pieces.remove(at + 1);
+        let Piece { held, bytes } = self.pieces.remove(at + 1);
         let front = &mut self.pieces[at];
-        let adjacent = front.start() + front.bytes.len() == back.start();
-        let back = match (&mut front.held, back.held) {
+        let (front_end, start) = (front.start() + front.bytes.len(), held.start());
+        let held = match (&mut front.held, held) {
             (Held::Buffer(buffer), Held::Buffer(other)) => match buffer.try_unsplit(other) {
                 Ok(()) => {
-                    assert!(adjacent, "joined across a gap");
-                    front.bytes.extend_from_slice(&back.bytes);
+                    assert_eq!(front_end, start, "joined across a gap");
+                    front.bytes.extend_from_slice(&bytes);
                     return;
                 }
                 Err(other) => {
-                    assert!(!adjacent, "neighbours were not joined");
+                    assert!(front_end != start, "neighbours were not joined");
                     Held::Buffer(other)
                 }
             },
             (_, held) => held,
         };
-        let bytes = back.bytes;
-        self.pieces.insert(at + 1, Piece { held: back, bytes });
+        self.pieces.insert(at + 1, Piece { held, bytes });
     }
 }
