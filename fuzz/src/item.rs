@@ -1,7 +1,8 @@
 //! One live buffer beside the bytes it must hold.
 
 use crate::facts::{PoolFacts, Refusal, repeated, thirds};
-use crate::program::{Change, Length, Make, Part};
+use crate::parts::Parts;
+use crate::program::{Change, Cut, Length, Make, Part};
 use bytes::{Buf, Bytes};
 use slabuf::{AllocError, Buffer, Pool};
 use std::io::Write;
@@ -13,6 +14,8 @@ enum Held {
     Buffer(Buffer),
     /// Each begins so many bytes behind the buffer's start.
     Views(Vec<(Bytes, usize)>),
+    /// Of one memory; what is known is in them.
+    Parts(Parts),
 }
 
 /// A live buffer, or views of one.
@@ -138,12 +141,17 @@ impl Item {
                     assert!(view[..] == self.known[*at..at + view.len()], "at {at}");
                 }
             }
+            Held::Parts(parts) => parts.verify(),
         }
     }
 
     /// Whether nothing holds its memory any more.
     pub fn is_gone(&self) -> bool {
-        matches!(&self.held, Held::Views(views) if views.is_empty())
+        match &self.held {
+            Held::Buffer(_) => false,
+            Held::Views(views) => views.is_empty(),
+            Held::Parts(parts) => parts.is_gone(),
+        }
     }
 
     /// Bytes of its memory.
@@ -176,7 +184,11 @@ impl Item {
                     views.pop();
                 }
             }
-            _ if matches!(self.held, Held::Views(_)) => {}
+            Change::Cut(which, cut) => self.cut(which, cut, turn),
+            Change::Reserve(more) if matches!(self.held, Held::Parts(_)) => {
+                return self.reserve_sole(more);
+            }
+            _ if !matches!(self.held, Held::Buffer(_)) => {}
             Change::Grow(_)
             | Change::Resize(..)
             | Change::Reserve(_)
@@ -203,7 +215,7 @@ impl Item {
     fn buffer(&mut self) -> &mut Buffer {
         match &mut self.held {
             Held::Buffer(buffer) => buffer,
-            Held::Views(_) => unreachable!("frozen items are not changed"),
+            _ => unreachable!("frozen and split items are not changed"),
         }
     }
 
@@ -399,6 +411,49 @@ impl Item {
         } else {
             self.asked = if pooled { 0 } else { self.offset + requested };
         }
+    }
+
+    fn cut(&mut self, which: u8, cut: Cut, turn: u8) {
+        if let Held::Buffer(buffer) = &mut self.held {
+            let buffer = std::mem::take(buffer);
+            // What is behind its bytes is not looked at any more.
+            self.known.truncate(self.len);
+            let parts = Parts::of(buffer, &self.known, self.extent);
+            self.held = Held::Parts(parts);
+        }
+        if let Held::Parts(parts) = &mut self.held {
+            parts.apply(&self.facts, which, cut, turn);
+        }
+    }
+
+    /// If one part is left, it asks for more than the memory has, and is an ordinary buffer then.
+    fn reserve_sole(&mut self, more: Length) -> Result<(), Refusal> {
+        let gone = Held::Views(Vec::new());
+        let Held::Parts(parts) = std::mem::replace(&mut self.held, gone) else {
+            unreachable!("asked of parts");
+        };
+        let (buffer, bytes) = match parts.into_sole() {
+            Ok(sole) => sole,
+            Err(parts) => {
+                self.held = Held::Parts(parts);
+                return Ok(());
+            }
+        };
+        let requested = bytes.len() + more.0;
+        if requested <= self.size() {
+            self.held = Held::Parts(Parts::of(buffer, &bytes, self.extent));
+            return Ok(());
+        }
+        self.offset = buffer.as_ptr().addr() - self.extent.0;
+        self.held = Held::Buffer(buffer);
+        (self.len, self.known) = (bytes.len(), bytes);
+        let outcome = self.buffer().try_reserve(more.0);
+        if outcome.is_ok() {
+            self.note_growth(requested);
+        }
+        self.locate();
+        self.verify();
+        outcome.map_err(|error| Refusal { error, requested })
     }
 
     fn freeze(&mut self) {

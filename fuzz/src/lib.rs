@@ -5,6 +5,7 @@
 //! - [`settings`]: generated settings of a pool, valid ones and any.
 //! - [`program`]: the operations and how they are read from the fuzzer's bytes.
 //! - [`facts`]: what a program knows of a pool, and the bytes that it writes there.
+//! - [`parts`]: one memory in parts, beside the bytes that each must hold.
 //! - [`item`]: one live buffer beside the bytes it must hold.
 //! - [`world`]: several pools and their buffers, and what must hold between any two operations.
 //! - [`execute`]: runs a program on one thread.
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod item;
 pub mod lanes;
 pub mod outbox;
+pub mod parts;
 pub mod program;
 pub mod settings;
 pub mod wire;

@@ -115,6 +115,35 @@ pub enum Change {
     ReserveExact(Length),
     /// `shrink_to`
     ShrinkTo(Length),
+    /// Splits the buffer, or goes on with a part that was split from it.
+    Cut(u8, Cut),
+}
+
+/// What is done with the parts of one memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// `split_to`
+    SplitTo(Part),
+    /// `split_off`
+    SplitOff(Part),
+    /// `split`
+    Split,
+    /// `Buf::copy_to_bytes`
+    CopyToBytes(Part),
+    /// `try_unsplit` with the next part
+    Join,
+    /// `try_reclaim`
+    Reclaim(Part),
+    /// Writes all bytes from here on.
+    Write(Part),
+    /// `extend_from_slice` of so much of the spare capacity
+    Append(Part),
+    /// `truncate`
+    Truncate(Part),
+    /// `Buf::advance`
+    Advance(Part),
+    /// Drops the part.
+    Drop,
 }
 
 /// One operation. Pools and buffers are chosen by numbers, modulo how many there are.
@@ -250,9 +279,27 @@ impl<'a> Arbitrary<'a> for Part {
     }
 }
 
+impl<'a> Arbitrary<'a> for Cut {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=15)? {
+            0..3 => Self::SplitTo(u.arbitrary()?),
+            3 | 4 => Self::SplitOff(u.arbitrary()?),
+            5 => Self::Split,
+            6 => Self::CopyToBytes(u.arbitrary()?),
+            7 | 8 => Self::Join,
+            9 | 10 => Self::Reclaim(u.arbitrary()?),
+            11 => Self::Write(u.arbitrary()?),
+            12 => Self::Append(u.arbitrary()?),
+            13 => Self::Truncate(u.arbitrary()?),
+            14 => Self::Advance(u.arbitrary()?),
+            _ => Self::Drop,
+        })
+    }
+}
+
 impl<'a> Arbitrary<'a> for Change {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=30)? {
+        Ok(match u.int_in_range(0..=36)? {
             0 | 1 => Self::Write(u.arbitrary()?),
             2 => Self::WriteSpare(u.arbitrary()?),
             3 => Self::ReadSpare,
@@ -281,7 +328,8 @@ impl<'a> Arbitrary<'a> for Change {
             27 => Self::Dedup,
             28 => Self::ExtendFromWithin(u.arbitrary()?, u.arbitrary()?),
             29 => Self::ReserveExact(u.arbitrary()?),
-            _ => Self::ShrinkTo(u.arbitrary()?),
+            30 => Self::ShrinkTo(u.arbitrary()?),
+            _ => Self::Cut(u.arbitrary()?, u.arbitrary()?),
         })
     }
 }

@@ -117,8 +117,11 @@ impl Buffer {
     ///
     /// Constant. Makes no system call.
     pub fn alignment(&self) -> usize {
-        let page = PoolInner::of(self.memory().inner()).mapper.page_size();
-        page.min(1 << self.as_ptr().addr().trailing_zeros())
+        let alignment = 1 << self.as_ptr().addr().trailing_zeros();
+        let inner = self.memory().try_inner();
+        inner.map_or(alignment, |inner| {
+            alignment.min(PoolInner::of(inner).mapper.page_size())
+        })
     }
 }
 
@@ -225,7 +228,7 @@ fn alloc(pool: &Pool, len: usize, alignment: usize, fill: Fill) -> Result<Buffer
         });
     }
     match aligned::alloc(pool, len, alignment, fill) {
-        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Ok(memory) => Ok(Buffer::of_memory(memory, len)),
         Err(refused) => Err(pool.error(refused, len)),
     }
 }

@@ -16,7 +16,7 @@ fn finish(
     len: usize,
 ) -> Result<Buffer, AllocError> {
     match taken {
-        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Ok(memory) => Ok(Buffer::of_memory(memory, len)),
         Err(refused) => Err(source.error(refused, requested)),
     }
 }
@@ -33,7 +33,7 @@ pub(super) fn finish_or_panic(
     len: usize,
 ) -> Buffer {
     match taken {
-        Ok(memory) => Buffer::new(memory, len),
+        Ok(memory) => Buffer::of_memory(memory, len),
         Err(refused) => refuse(source, refused, requested),
     }
 }

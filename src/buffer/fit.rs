@@ -81,6 +81,9 @@ impl Buffer {
     /// Linear in the length: the bytes are copied. May make a system call.
     pub fn shrink_to(&mut self, min_capacity: usize) {
         let needed = self.len().max(min_capacity);
+        if needed >= self.capacity() {
+            return;
+        }
         let at = self.memory().inner();
         let state = PoolInner::of(at);
         let rounded = match state.table.class_of(needed) {
@@ -93,7 +96,7 @@ impl Buffer {
         let Ok(memory) = alloc::take_room(at, needed, needed) else {
             return;
         };
-        let mut moved = Buffer::new(memory, 0);
+        let mut moved = Buffer::of_memory(memory, 0);
         // A mapping from the cache may be as large as the old one.
         if moved.capacity() < self.capacity() {
             self.memory().moves_to(&moved.memory(), needed);

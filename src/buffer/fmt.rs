@@ -23,7 +23,7 @@ const SHOWN: usize = 64;
 /// ```
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if PoolInner::of(self.memory().inner()).config.zero_on_free {
+        if !self.is_empty() && PoolInner::of(self.memory().inner()).config.zero_on_free {
             return f
                 .debug_struct("Buffer")
                 .field("len", &self.len())

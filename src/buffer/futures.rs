@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use super::waiting::{AllocFuture, poll_in_turn};
-use crate::buffer::raw::alloc;
+use crate::buffer::raw::{alloc, part};
 use crate::error::AllocError;
 use crate::inner::PoolInner;
 use crate::inner::tag::Place;
@@ -107,12 +107,11 @@ impl Buffer {
         }
         // What stays mapped while the new memory is.
         let beside = match self.tag.place() {
-            Place::Slot => 1 << self.tag.region_shift(),
-            Place::Large(large) => {
-                let large = LargeAlloc::of(large);
-                let in_place = large.shared().is_none() && !inner.config.guard_pages;
-                if in_place { 0 } else { large.capacity() }
-            }
+            Place::Slot => 1 << inner.config.region_shift,
+            Place::Large(large) if inner.config.guard_pages => LargeAlloc::of(large).capacity(),
+            Place::Part(shared, _) if part::is_of_slot(shared) => 1 << inner.config.region_shift,
+            Place::Part(shared, _) => part::whole(shared).1,
+            Place::Large(_) | Place::Empty(_) => 0,
         };
         inner.can_ever_fit(need.saturating_add(beside))
     }
@@ -167,7 +166,9 @@ impl Future for ReserveFuture<'_> {
             return Poll::Ready(Ok(()));
         }
         // The buffer keeps its pool alive, and stays in it when it moves.
-        let inner = buffer.memory().inner();
+        let Ok(inner) = buffer.memory().try_inner() else {
+            return Poll::Ready(buffer.try_reserve(*additional));
+        };
         let need = buffer.len().saturating_add(*additional);
         let attempt = || match buffer.try_reserve(*additional) {
             Err(AllocError::LimitExceeded { .. }) if buffer.can_ever_hold(need) => Poll::Pending,

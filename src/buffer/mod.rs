@@ -3,7 +3,8 @@
 //! # Safety
 //!
 //! A buffer owns its [`RawBuffer`] alone. `len` never passes the end of the memory, all of which is
-//! initialised, so any part of it may be read and written as bytes.
+//! initialised, so any part of it may be read and written as bytes. A buffer without memory has length 0, and a
+//! start that is not null.
 
 mod aligned;
 mod build;
@@ -12,6 +13,7 @@ mod compare;
 mod constructors;
 mod convert;
 mod drain;
+mod empty;
 mod fit;
 mod fmt;
 mod futures;
@@ -68,16 +70,44 @@ unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer can only be read.
 unsafe impl Sync for Buffer {}
 
+/// A buffer that only [`Bytes`] know of. The length stands apart from the start: side by side the two are copied as one
+/// vector, which waits for the stores of each; freezing took 26 ns instead of 15 that way.
+#[repr(C)]
+struct Frozen {
+    start: NonNull<u8>,
+    tag: AllocTag,
+    len: usize,
+}
+
+// SAFETY: as for a buffer.
+unsafe impl Send for Frozen {}
+
+impl AsRef<[u8]> for Frozen {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: as for a buffer: `len` initialised bytes, which belong to it alone.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Frozen {
+    #[inline]
+    fn drop(&mut self) {
+        let (start, tag) = (self.start, self.tag);
+        RawBuffer { start, tag }.give(self.len);
+    }
+}
+
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().give();
+        self.memory().give(self.len);
     }
 }
 
 impl Buffer {
     #[inline(always)]
-    fn new(memory: RawBuffer, len: usize) -> Self {
+    fn of_memory(memory: RawBuffer, len: usize) -> Self {
         Self {
             start: memory.start,
             len,
@@ -93,7 +123,7 @@ impl Buffer {
         }
     }
 
-    /// How far the start has moved away from the first byte of the slot or mapping, in bytes.
+    /// How far the start has moved away from the first byte of the slot or mapping, in bytes; 0 for a part.
     fn offset(&self) -> usize {
         self.start.addr().get() - self.memory().extent().0.addr().get()
     }
@@ -126,22 +156,28 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages.
+    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages. A part that others
+    /// follow (see [`split_to`](Self::split_to)) has its length for a capacity, so shortening it lowers both.
     ///
     /// ```
     /// assert!(slabuf::Buffer::with_capacity(100).capacity() >= 100);
     /// ```
     #[inline]
     pub fn capacity(&self) -> usize {
+        if self.tag.is_head() {
+            return self.len;
+        }
         let (first, size) = self.memory().extent();
         size - (self.start.addr().get() - first.addr().get())
     }
 
-    /// Whether the memory is a slot of a slab, or a part of one; if not it is a mapping of its own.
+    /// Returns `true` if the memory is a slot of a slab, or a part of one; `false` if it is a mapping, or if
+    /// the buffer has no memory yet.
     ///
     /// ```
     /// use slabuf::Buffer;
     ///
+    /// assert!(!Buffer::new().is_pooled());
     /// assert!(Buffer::alloc(8192).is_pooled());
     /// assert!(!Buffer::alloc(8193).is_pooled());
     /// assert!(!Buffer::alloc_unsafe_slow(100).is_pooled());
@@ -150,7 +186,8 @@ impl Buffer {
     pub fn is_pooled(&self) -> bool {
         match self.tag.place() {
             Place::Slot => true,
-            Place::Large(large) => part::is_of_slot(large),
+            Place::Part(shared, _) => part::is_of_slot(shared),
+            Place::Large(_) | Place::Empty(_) => false,
         }
     }
 
@@ -198,14 +235,19 @@ impl Buffer {
     ///
     /// # Complexity
     ///
-    /// Constant: one allocation of `Bytes::from_owner` on the heap, which an empty buffer does without. It is the same for any
-    /// length; `BytesMut::freeze` takes one too unless it is full, and then at the first clone.
+    /// Constant: one allocation of `Bytes::from_owner` on the heap, for a part too; an empty buffer does without.
+    /// Makes no system call.
     #[must_use]
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
             return Bytes::new();
         }
-        Bytes::from_owner(self)
+        let this = ManuallyDrop::new(self);
+        Bytes::from_owner(Frozen {
+            start: this.start,
+            tag: this.tag,
+            len: this.len,
+        })
     }
 
     /// Takes the buffer apart, for foreign code: the address of the first byte, the length in bytes, and the
@@ -246,7 +288,7 @@ impl Buffer {
     }
 
     /// Moves the start by `count` bytes; they are no longer part of the buffer. When nothing is left, the
-    /// start goes back to where the memory begins.
+    /// start goes back to where the memory begins, unless other parts of the memory are left.
     ///
     /// # Panics
     ///
@@ -258,14 +300,14 @@ impl Buffer {
             "cannot advance by {count} bytes: the buffer has {}",
             self.len
         );
-        self.len -= count;
-        if self.len == 0 {
-            self.start = self.memory().extent().0;
-            self.tag = self.tag.at_start();
+        if self.len == count && !self.is_one_of_parts() {
+            self.take_back();
+            self.len = 0;
         } else if count > 0 {
-            // SAFETY: fewer bytes than the buffer has, so still within the memory.
+            // SAFETY: no more bytes than the buffer has, so within the memory or at its end.
             self.start = unsafe { self.start.add(count) };
             self.tag = self.tag.advanced();
+            self.len -= count;
         }
     }
 }

@@ -4,9 +4,10 @@ use super::Buffer;
 use super::capacity::or_fail;
 use crate::buffer::raw::alloc;
 use crate::buffer::raw::{RawBuffer, part};
-use crate::error::{AllocError, AllocFailure};
-use crate::inner::tag::{AllocTag, Place};
+use crate::error::AllocError;
+use crate::inner::tag::{AllocTag, End, Place};
 use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 
 impl Buffer {
     /// Takes the first `at` bytes out, into a buffer of their own, without a copy; this one has the rest, and the
@@ -38,10 +39,36 @@ impl Buffer {
     ///
     /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
     /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
+    #[inline]
     #[track_caller]
     #[must_use]
     pub fn split_to(&mut self, at: usize) -> Buffer {
+        match self.tag.tail_of() {
+            Some(shared) if at <= self.len => {
+                part::split(shared, End::Tail);
+                self.cut_front(shared, at)
+            }
+            _ => self.split_to_slow(at),
+        }
+    }
+
+    #[inline(never)]
+    #[track_caller]
+    fn split_to_slow(&mut self, at: usize) -> Buffer {
         or_fail(self.try_split_to(at))
+    }
+
+    /// The first `at` bytes, at most the length, as a head that is counted already.
+    #[inline(always)]
+    fn cut_front(&mut self, shared: NonNull<()>, at: usize) -> Buffer {
+        let memory = RawBuffer {
+            start: self.start,
+            tag: AllocTag::part(shared, End::Head),
+        };
+        // SAFETY: `at` bytes are within the memory.
+        self.start = unsafe { self.start.add(at) };
+        self.len -= at;
+        Buffer::of_memory(memory, at)
     }
 
     /// As [`split_to`](Self::split_to).
@@ -60,8 +87,11 @@ impl Buffer {
             "cannot split at {at} bytes: the buffer has {}",
             self.len
         );
-        let back = self.cut(at)?;
-        Ok(std::mem::replace(self, back))
+        if at == 0 {
+            return Ok(self.empty_beside());
+        }
+        let shared = self.share(at)?;
+        Ok(self.cut_front(shared, at))
     }
 
     /// Takes the bytes from `at` on out, and the room behind them, into a buffer of their own, without a copy; this
@@ -103,12 +133,55 @@ impl Buffer {
             at <= capacity,
             "cannot split at {at} bytes: the capacity is {capacity}"
         );
-        self.cut(at)
+        // SAFETY: `at` is at most the capacity, so the address is within the memory or at its end.
+        let start = unsafe { self.start.add(at) };
+        if at == capacity {
+            let mut back = self.empty_beside();
+            back.start = start;
+            return Ok(back);
+        }
+        if at == 0 {
+            let empty = self.empty_beside();
+            return Ok(std::mem::replace(self, empty));
+        }
+        let shared = self.share(at)?;
+        let memory = RawBuffer {
+            start,
+            tag: self.tag,
+        };
+        let back = Buffer::of_memory(memory, self.len.saturating_sub(at));
+        self.tag = AllocTag::part(shared, End::Head);
+        self.len = self.len.min(at);
+        Ok(back)
     }
 
-    /// Appends `other`: without a copy if the two were split from each other and nothing is missing between them,
-    /// else by a copy. An empty buffer without a part to join becomes `other`, if their pools are the same. With all
-    /// parts joined again the memory is whole, as if it had never been split.
+    /// Takes all bytes out, into a buffer of their own, without a copy; this one has the room behind them. As
+    /// `BytesMut::split`: the same as `split_to(self.len())`.
+    ///
+    /// ```
+    /// use slabuf::Buffer;
+    ///
+    /// let mut buffer = Buffer::with_capacity(64);
+    /// buffer.extend_from_slice(b"frame");
+    /// let frame = buffer.split();
+    /// assert_eq!((frame.as_slice(), buffer.len(), buffer.capacity()), (&b"frame"[..], 0, 59));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the heap has no memory for the parts' block.
+    ///
+    /// # Complexity
+    ///
+    /// As [`split_to`](Self::split_to).
+    #[must_use = "the bytes are dropped; `clear` does that alone"]
+    #[track_caller]
+    pub fn split(&mut self) -> Buffer {
+        self.split_to(self.len)
+    }
+
+    /// Appends `other`: without a copy if [`try_unsplit`](Self::try_unsplit) can, else by a copy. An empty buffer
+    /// without a part to join becomes `other`, if their pools are the same.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -122,20 +195,16 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If memory for a copy cannot be had.
+    /// If memory for a copy is needed and refused.
+    ///
+    /// # Complexity
+    ///
+    /// Constant, or linear in the length of `other` for a copy.
     #[track_caller]
     pub fn unsplit(&mut self, other: Buffer) {
-        if let (Place::Large(front), Place::Large(back)) = (self.tag.place(), other.tag.place()) {
-            let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
-            if adjacent && part::join(front, back) {
-                // Its descriptor is gone, and its bytes are ours.
-                self.len += ManuallyDrop::new(other).len;
-                if let Some(whole) = part::unshare(front) {
-                    self.become_whole(whole);
-                }
-                return;
-            }
-        }
+        let Err(other) = self.try_unsplit(other) else {
+            return;
+        };
         if self.is_empty() && self.memory().inner() == other.memory().inner() {
             *self = other;
         } else {
@@ -143,42 +212,69 @@ impl Buffer {
         }
     }
 
-    fn become_whole(&mut self, whole: RawBuffer) {
-        let first = whole.extent().0;
-        let tag = whole.tag.at_start();
-        self.tag = if self.start == first {
-            tag
-        } else {
-            tag.advanced()
-        };
-    }
-
-    /// Ends the buffer's room after `at` bytes, and returns what is behind.
-    fn cut(&mut self, at: usize) -> Result<Buffer, AllocError> {
-        let inner = self.memory().inner();
-        let refused = |refused| alloc::error_of(inner, refused, at);
-        let border = self.offset() + at;
-        let back = match self.cut_part(border) {
-            Some(back) => back.map_err(refused)?,
-            None => {
-                self.expose(self.capacity());
-                let part = part::share(self.memory()).map_err(refused)?;
-                self.tag = AllocTag::large(part);
-                let back = self.cut_part(border);
-                back.unwrap_or_else(|| unreachable!("a part can be cut"))
-                    .map_err(refused)?
+    /// Joins `other` behind this buffer without a copy, if the two were split from each other and nothing is
+    /// missing between them. As `BytesMut::try_unsplit`.
+    ///
+    /// With its last part joined, the buffer has the whole memory again, as if it had never been split. A buffer without
+    /// memory becomes `other`, if their pools are the same; an `other` without capacity has nothing to join.
+    ///
+    /// ```
+    /// use slabuf::Buffer;
+    ///
+    /// let mut buffer = Buffer::from(b"head: body");
+    /// let rest = buffer.split_off(4);
+    /// assert!(buffer.try_unsplit(rest).is_ok());
+    /// assert_eq!(buffer, b"head: body");
+    ///
+    /// let other = buffer.try_unsplit(Buffer::from(b"!")).unwrap_err();
+    /// assert_eq!(other, b"!");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns `other` if the two are not neighbours in one memory. Both are as they were.
+    ///
+    /// # Complexity
+    ///
+    /// Constant. Makes no system call.
+    pub fn try_unsplit(&mut self, other: Buffer) -> Result<(), Buffer> {
+        let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
+        match (self.tag.place(), other.tag.place()) {
+            (Place::Part(shared, front), Place::Part(others, back))
+                if shared == others && adjacent =>
+            {
+                // Its bytes and its room are this buffer's now.
+                let other = ManuallyDrop::new(other);
+                self.tag = AllocTag::part(shared, part::join(shared, front, back));
+                self.len += other.len;
+                Ok(())
             }
-        };
-        let len = self.len.saturating_sub(at);
-        self.len = self.len.min(at);
-        Ok(Buffer::new(back, len))
+            _ if other.capacity() == 0 => Ok(()),
+            (Place::Empty(_), _) if self.memory().inner() == other.memory().inner() => {
+                *self = other;
+                Ok(())
+            }
+            _ => Err(other),
+        }
     }
 
-    /// `None`: the buffer is no part.
-    fn cut_part(&self, border: usize) -> Option<Result<RawBuffer, AllocFailure>> {
-        let Place::Large(large) = self.tag.place() else {
-            return None;
-        };
-        Some(part::cut(large, border)?.map(RawBuffer::of_large))
+    /// Counts one more part of the memory, of which this buffer becomes a part at the first split.
+    #[inline]
+    fn share(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
+        if let Place::Part(shared, end) = self.tag.place() {
+            part::split(shared, end);
+            return Ok(shared);
+        }
+        self.share_first(at)
+    }
+
+    #[inline(never)]
+    fn share_first(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
+        // Parts do not note what they expose.
+        self.expose(self.capacity());
+        let shared = part::share(self.memory())
+            .map_err(|refused| alloc::error_of(self.memory().inner(), refused, at))?;
+        self.tag = AllocTag::part(shared, End::Tail);
+        Ok(shared)
     }
 }

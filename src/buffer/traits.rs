@@ -5,6 +5,7 @@ use super::capacity::or_fail;
 use crate::buffer::raw::Fill;
 use crate::buffer::raw::alloc;
 use crate::error::AllocError;
+use crate::inner::tag::Place;
 use std::borrow::{Borrow, BorrowMut};
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -61,10 +62,14 @@ impl BorrowMut<[u8]> for Buffer {
     }
 }
 
-/// An empty buffer of the global pool.
+/// Returns an empty buffer of the global pool, as [`Buffer::new`]. Allocates nothing.
+///
+/// It grows in the global pool. So [`std::mem::take`] on a buffer of a pool with a limit leaves a buffer behind that the
+/// limit does not bound; [`Buffer::take`] leaves one of the same pool.
 impl Default for Buffer {
+    #[inline]
     fn default() -> Self {
-        Self::with_capacity(0)
+        Self::new()
     }
 }
 
@@ -93,10 +98,13 @@ impl Buffer {
     ///
     /// If the memory cannot be had.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
+        if matches!(self.tag.place(), Place::Empty(_)) {
+            return Ok(self.empty_beside());
+        }
         let inner = self.memory().inner();
         let memory = alloc::take_from(inner, self.len(), Fill::Stale)
             .map_err(|refused| alloc::error_of(inner, refused, self.len()))?;
-        let mut copy = Self::new(memory, self.len());
+        let mut copy = Self::of_memory(memory, self.len());
         copy.copy_from_slice(self);
         Ok(copy)
     }

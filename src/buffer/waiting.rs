@@ -178,12 +178,12 @@ fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer
     if !inner.can_ever_fit(len) {
         return attempt().map_or_else(
             |refused| Err(pool.error(refused, len)),
-            |memory| Ok(Buffer::new(memory, len)),
+            |memory| Ok(Buffer::of_memory(memory, len)),
         );
     }
     let start = Instant::now();
     match inner.waiting.wait(start.checked_add(timeout), attempt) {
-        Ok(memory) => Ok(Buffer::new(memory, len)),
+        Ok(memory) => Ok(Buffer::of_memory(memory, len)),
         Err(AllocFailure::Limit) => {
             let state = alloc::state_of(inner, len);
             Err(AllocError::TimedOut {
@@ -280,7 +280,7 @@ impl Future for AllocFuture {
         let attempt = || match pool.take(*requested, *fill) {
             Err(AllocFailure::Limit) if inner.can_ever_fit(*requested) => Poll::Pending,
             Err(refused) => Poll::Ready(Err(refused)),
-            Ok(memory) => Poll::Ready(Ok(Buffer::new(memory, *len))),
+            Ok(memory) => Poll::Ready(Ok(Buffer::of_memory(memory, *len))),
         };
         let result = poll_in_turn(&inner.waiting, ticket, context, attempt, |refused| refused);
         result.map_err(|refused| pool.error(refused, *requested))

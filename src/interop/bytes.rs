@@ -47,42 +47,24 @@ impl Buf for Buffer {
         self.advance_start(count);
     }
 
-    /// Takes `len` bytes from the front.
-    ///
-    /// All of a buffer is handed over without a copy, as [`Buffer::freeze`] does, and an empty buffer of the
-    /// same pool takes its place. A part is copied to the heap, and so is all where the pool has no
-    /// memory for another buffer.
+    /// Takes `len` bytes from the front without a copy: the same as
+    /// [`split_to(len)`](Buffer::split_to)`.`[`freeze()`](Buffer::freeze).
     ///
     /// # Panics
     ///
-    /// If `len` is more than what remains.
+    /// If `len` is more than what remains, or the heap has no memory for the parts' block.
     #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if len > 0
-            && len == self.len()
-            && let Some(all) = hand_over(self)
-        {
-            return all;
-        }
         assert!(
             len <= self.len(),
             "cannot copy {len} bytes: {} remain",
             self.len()
         );
-        let part = Bytes::copy_from_slice(&self[..len]);
-        self.advance_start(len);
-        part
+        if len == 0 {
+            return Bytes::new();
+        }
+        self.split_to(len).freeze()
     }
-}
-
-/// Takes all bytes out of `buffer` and leaves it empty, in its pool. `None`: that pool has no memory for another
-/// buffer, and nothing has changed.
-fn hand_over(buffer: &mut Buffer) -> Option<Bytes> {
-    let len = buffer.len();
-    buffer.clear();
-    let empty = buffer.try_clone();
-    buffer.set_len(len);
-    Some(std::mem::replace(buffer, empty.ok()?).freeze())
 }
 
 /// Appends at the end, and grows as `BytesMut` does.
@@ -125,11 +107,16 @@ unsafe impl BufMut for Buffer {
         self.set_len(self.len().saturating_add(count));
     }
 
+    /// Returns the room behind the bytes, never none: a full buffer reserves some first.
+    ///
+    /// So a read loop that takes all it can get out of a buffer, by [`split`](Buffer::split) or otherwise, goes on with
+    /// the capacity it began with: if what was taken is gone, in the same memory, and else in new memory
+    /// of the same capacity, up to 64 KiB.
     #[inline]
     #[track_caller]
     fn chunk_mut(&mut self) -> &mut UninitSlice {
-        if self.len() == self.capacity() {
-            self.reserve(CHUNK);
+        if self.is_part() || self.len() == self.capacity() {
+            self.make_chunk(CHUNK);
         }
         UninitSlice::new(self.spare_capacity_mut())
     }

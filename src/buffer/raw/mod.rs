@@ -7,9 +7,10 @@
 //! of undefined behaviour.
 
 use crate::error::AllocFailure;
-use crate::inner::tag::{AllocTag, Place};
+use crate::inner::tag::{AllocTag, End, Place};
 use crate::inner::{GATED, PoolInner};
 use crate::large::LargeAlloc;
+use crate::pool::Pool;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::SPAN;
 use crate::thread::cache::{LocalCache, gated};
@@ -133,11 +134,24 @@ impl RawBuffer {
             Place::Large(large) => LargeAlloc::of(large).owner(),
             // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
             Place::Slot => unsafe { owner_of(self.start, self.tag.region_shift()) },
+            Place::Part(shared, _) => return part::inner(shared),
+            Place::Empty(Some(inner)) => return inner,
+            Place::Empty(None) => return Pool::global().inner(),
         };
         owner.cast()
     }
 
-    /// The first byte of the slot or mapping, and how many bytes it has.
+    /// The pool this memory belongs to, or would: the global pool may be yet to be made.
+    pub(crate) fn try_inner(&self) -> Result<NonNull<PoolInner>, AllocFailure> {
+        if matches!(self.tag.place(), Place::Empty(None)) {
+            let pool = Pool::try_global().map_err(|_| AllocFailure::System)?;
+            return Ok(pool.inner());
+        }
+        Ok(self.inner())
+    }
+
+    /// The first byte of the slot or mapping, and how many bytes it has. A part begins where its buffer does; a head's
+    /// size is its buffer's length, which is not known here: 0.
     #[inline]
     pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
         match self.tag.place() {
@@ -147,6 +161,8 @@ impl RawBuffer {
             ),
             Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.slot_size()),
             Place::Slot => (self.start, self.tag.slot_size()),
+            Place::Part(shared, End::Tail) => (self.start, part::room_from(shared, self.start)),
+            Place::Part(..) | Place::Empty(_) => (self.start, 0),
         }
     }
 
@@ -167,21 +183,24 @@ impl RawBuffer {
     fn key(&self) -> usize {
         match self.tag.place() {
             Place::Large(large) => large.addr().get(),
-            Place::Slot => self.extent().0.addr().get(),
+            _ => self.extent().0.addr().get(),
         }
     }
 
     /// Tells the sampler that a buffer moves from here to other memory of the pool, on behalf of a request for
-    /// `len` bytes.
+    /// `len` bytes. Parts leave their whole's sample where it is.
     pub(crate) fn moves_to(&self, other: &RawBuffer, len: usize) {
+        if matches!(self.tag.place(), Place::Part(..) | Place::Empty(_)) {
+            return;
+        }
         if let Some(sampler) = &PoolInner::of(self.inner()).sampler {
             sampler.follow(self.key(), other.key(), len);
         }
     }
 
-    /// Gives the memory back.
+    /// Gives the memory back. `len` is the buffer's length, which only a part's memory has a use for.
     #[inline(always)]
-    pub(crate) fn give(self) {
+    pub(crate) fn give(self, len: usize) {
         let class = self.tag.class();
         if self.tag.is_plain_global() {
             if thread::current().global.give(class, self.start) {
@@ -193,14 +212,32 @@ impl RawBuffer {
         {
             return;
         }
-        self.give_other();
+        self.give_other(len);
     }
 
     #[inline(never)]
-    fn give_other(self) {
+    fn give_other(self, len: usize) {
         match self.tag.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_other_slot(),
+            Place::Part(shared, end) => self.give_part(shared, end, len),
+            Place::Empty(Some(inner)) => PoolInner::release(inner),
+            Place::Empty(None) => {}
+        }
+    }
+
+    /// Gives up a part, and with the last one the whole memory.
+    #[inline(never)]
+    fn give_part(self, shared: NonNull<()>, end: End, len: usize) {
+        if part::is_scrubbed(shared) {
+            let room = match end {
+                End::Head => len,
+                End::Tail => self.extent().1,
+            };
+            scrub(self.start, room);
+        }
+        if let Some(whole) = part::leave(shared, end) {
+            whole.give(0);
         }
     }
 
@@ -305,9 +342,6 @@ fn give_large(large: NonNull<LargeAlloc>) {
 
 #[inline(never)]
 fn give_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
-    if LargeAlloc::of(large).shared().is_some() {
-        return part::leave(large);
-    }
     let inner = PoolInner::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     inner.retain();

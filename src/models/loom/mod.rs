@@ -23,7 +23,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+mod empty;
 mod large;
+mod parts;
 mod queue;
 mod transit;
 mod waiting;

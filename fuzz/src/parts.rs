@@ -1,0 +1,229 @@
+//! One memory in parts, beside the bytes that each must hold.
+
+use crate::facts::PoolFacts;
+use crate::program::{Cut, Part};
+use bytes::{Buf, Bytes};
+use slabuf::Buffer;
+
+enum Held {
+    Buffer(Buffer),
+    View(Bytes),
+}
+
+impl Held {
+    fn start(&self) -> usize {
+        match self {
+            Held::Buffer(buffer) => buffer.as_ptr().addr(),
+            Held::View(view) => view.as_ptr().addr(),
+        }
+    }
+}
+
+/// A part, or a view of one that was frozen.
+struct Piece {
+    held: Held,
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    fn of(buffer: Buffer, bytes: &[u8]) -> Self {
+        Self {
+            held: Held::Buffer(buffer),
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    fn start(&self) -> usize {
+        self.held.start()
+    }
+
+    /// Bytes of the memory that are its own.
+    fn size(&self) -> usize {
+        match &self.held {
+            Held::Buffer(buffer) => buffer.capacity(),
+            Held::View(view) => view.len(),
+        }
+    }
+}
+
+/// The parts of one memory, none without room, in the order of their addresses.
+pub struct Parts {
+    pieces: Vec<Piece>,
+    /// The memory's first byte, and the byte behind its last.
+    extent: (usize, usize),
+}
+
+impl Parts {
+    /// A memory that is to be split, and what its buffer holds.
+    pub fn of(buffer: Buffer, bytes: &[u8], extent: (usize, usize)) -> Self {
+        let pieces = vec![Piece::of(buffer, bytes)];
+        Self { pieces, extent }
+    }
+
+    /// Whether nothing holds the memory any more.
+    pub fn is_gone(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Every piece holds what it must, within the memory and beside the others.
+    pub fn verify(&self) {
+        let mut end = self.extent.0;
+        for piece in &self.pieces {
+            let held = match &piece.held {
+                Held::Buffer(buffer) => &buffer[..],
+                Held::View(view) => &view[..],
+            };
+            assert!(held == piece.bytes, "of a part of {} bytes", held.len());
+            assert!(piece.start() >= end, "parts overlap");
+            end = piece.start() + piece.size();
+        }
+        assert!(end <= self.extent.1, "a part passes the memory's end");
+    }
+
+    /// The last buffer, and its bytes, if that is all there is.
+    pub fn into_sole(mut self) -> Result<(Buffer, Vec<u8>), Self> {
+        if self.pieces.len() != 1 {
+            return Err(self);
+        }
+        let Piece { held, bytes } = self.pieces.swap_remove(0);
+        match held {
+            Held::Buffer(buffer) => Ok((buffer, bytes)),
+            view => {
+                self.pieces.push(Piece { held: view, bytes });
+                Err(self)
+            }
+        }
+    }
+
+    /// Carries one cut, or what undoes it, out.
+    pub fn apply(&mut self, facts: &PoolFacts, which: u8, cut: Cut, turn: u8) {
+        let count = self.pieces.len();
+        let Some(at) = usize::from(which).checked_rem(count) else {
+            return;
+        };
+        match cut {
+            Cut::Drop => drop(self.pieces.remove(at)),
+            Cut::Join => self.join(at),
+            _ => {
+                let piece = self.pieces.remove(at);
+                let pieces = match piece.held {
+                    Held::Buffer(buffer) => self.change(facts, buffer, piece.bytes, cut, turn),
+                    Held::View(_) => vec![piece],
+                };
+                let pieces = pieces.into_iter().filter(|piece| piece.size() > 0);
+                self.pieces.splice(at..at, pieces);
+            }
+        }
+        self.verify();
+    }
+
+    /// A change of one part, which is not among the others meanwhile; the pieces it leaves.
+    fn change(
+        &self,
+        facts: &PoolFacts,
+        mut buffer: Buffer,
+        mut bytes: Vec<u8>,
+        cut: Cut,
+        turn: u8,
+    ) -> Vec<Piece> {
+        let (len, capacity) = (bytes.len(), buffer.capacity());
+        match cut {
+            Cut::SplitTo(to) => {
+                let at = to.of(len);
+                let front = buffer.split_to(at);
+                assert_eq!((front.capacity(), buffer.capacity()), (at, capacity - at));
+                return vec![
+                    Piece::of(front, &bytes[..at]),
+                    Piece::of(buffer, &bytes[at..]),
+                ];
+            }
+            Cut::SplitOff(to) => {
+                let at = to.of(capacity);
+                let back = buffer.split_off(at);
+                assert_eq!(back.capacity(), capacity - at);
+                let at = at.min(len);
+                return vec![
+                    Piece::of(buffer, &bytes[..at]),
+                    Piece::of(back, &bytes[at..]),
+                ];
+            }
+            Cut::Split => {
+                let front = buffer.split();
+                return vec![Piece::of(front, &bytes), Piece::of(buffer, &[])];
+            }
+            Cut::CopyToBytes(to) => {
+                let at = to.of(len);
+                let view = buffer.copy_to_bytes(at);
+                let rest = Piece::of(buffer, &bytes[at..]);
+                bytes.truncate(at);
+                let held = Held::View(view);
+                return vec![Piece { held, bytes }, rest];
+            }
+            Cut::Reclaim(to) => self.reclaim(&mut buffer, to),
+            Cut::Write(from) => {
+                let from = from.of(len);
+                let fresh = facts.fresh_bytes(turn, len - from);
+                buffer[from..].copy_from_slice(&fresh);
+                bytes[from..].copy_from_slice(&fresh);
+            }
+            Cut::Append(to) => {
+                let fresh = facts.fresh_bytes(turn, to.of(capacity - len));
+                buffer.extend_from_slice(&fresh);
+                bytes.extend_from_slice(&fresh);
+                assert_eq!(buffer.capacity(), capacity, "it needed no room");
+            }
+            Cut::Truncate(to) => {
+                buffer.truncate(to.of(len));
+                bytes.truncate(to.of(len));
+            }
+            Cut::Advance(to) => {
+                buffer.advance(to.of(len));
+                bytes.drain(..to.of(len));
+            }
+            Cut::Drop | Cut::Join => unreachable!("these take a piece or two"),
+        }
+        vec![Piece::of(buffer, &bytes)]
+    }
+
+    /// The buffer gets what room there is, if the others are gone, and none otherwise.
+    fn reclaim(&self, buffer: &mut Buffer, to: Part) {
+        let size = self.extent.1 - self.extent.0;
+        let additional = to.of(size + 1);
+        let before = (buffer.as_ptr(), buffer.capacity());
+        let fits = additional <= buffer.capacity() - buffer.len();
+        let alone = self.pieces.is_empty() && buffer.len() + additional <= size;
+        assert_eq!(buffer.try_reclaim(additional), fits || alone);
+        if fits || !alone {
+            assert_eq!((buffer.as_ptr(), buffer.capacity()), before);
+        } else {
+            assert!(buffer.capacity() >= buffer.len() + additional);
+            let end = buffer.as_ptr().addr() + buffer.capacity();
+            assert_eq!(end, self.extent.1);
+        }
+    }
+
+    /// Joins a part with the next one, which must be right behind it.
+    fn join(&mut self, at: usize) {
+        if at + 1 >= self.pieces.len() {
+            return;
+        }
+        let Piece { held, bytes } = self.pieces.remove(at + 1);
+        let front = &mut self.pieces[at];
+        let (front_end, start) = (front.start() + front.bytes.len(), held.start());
+        let held = match (&mut front.held, held) {
+            (Held::Buffer(buffer), Held::Buffer(other)) => match buffer.try_unsplit(other) {
+                Ok(()) => {
+                    assert_eq!(front_end, start, "joined across a gap");
+                    front.bytes.extend_from_slice(&bytes);
+                    return;
+                }
+                Err(other) => {
+                    assert!(front_end != start, "neighbours were not joined");
+                    Held::Buffer(other)
+                }
+            },
+            (_, held) => held,
+        };
+        self.pieces.insert(at + 1, Piece { held, bytes });
+    }
+}
