@@ -23,6 +23,7 @@ use slabuf::Buffer;
 
 /// The methods of `BytesMut`, bytes 1.12. Those of slices come by `Deref`.
 const METHODS: &str = "
+    new split try_reclaim try_unsplit
     with_capacity len is_empty capacity freeze zeroed split_off split_to truncate clear resize
     set_len reserve extend_from_slice extend_from_within unsplit spare_capacity_mut
 ";
@@ -56,6 +57,37 @@ same! {
     with_capacity {
         let bytes = Mut::with_capacity(100);
         (bytes.len(), bytes.capacity() >= 100)
+    }
+    new {
+        let mut bytes = Mut::new();
+        let before = (bytes.len(), bytes.capacity(), bytes.is_empty(), bytes.chunk().len());
+        bytes.put_slice(b"abc");
+        (before, bytes.to_vec(), Mut::new() == Mut::default(), Mut::new().freeze())
+    }
+    split {
+        let mut bytes = Mut::with_capacity(1024);
+        bytes.put_slice(b"head");
+        let head = bytes.split();
+        let (left, room) = (bytes.len(), bytes.capacity() >= 1000);
+        bytes.put_slice(b"body");
+        let empty = Mut::new().split();
+        (head.to_vec(), left, room, bytes.to_vec(), empty.len())
+    }
+    try_reclaim {
+        let mut bytes = Mut::from(&[7; 64][..]);
+        let size = bytes.capacity();
+        let head = bytes.split_to(60);
+        let mut seen = vec![bytes.try_reclaim(usize::MAX), bytes.try_reclaim(size)];
+        drop(head);
+        seen.extend([bytes.try_reclaim(size), bytes.try_reclaim(size - 4), bytes.capacity() == size]);
+        (seen, bytes.to_vec())
+    }
+    try_unsplit {
+        let mut bytes = Mut::from(&b"head: body"[..]);
+        let rest = bytes.split_off(4);
+        let joined = bytes.try_unsplit(rest).is_ok();
+        let refused = bytes.try_unsplit(Mut::from(&b"other"[..])).map_err(|other| other.to_vec());
+        (joined, refused, bytes.to_vec(), bytes.try_unsplit(Mut::new()).is_ok())
     }
     len {
         (Mut::from(&b"abc"[..]).len(), Mut::with_capacity(9).len())

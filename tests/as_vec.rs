@@ -24,6 +24,7 @@ use slabuf::Buffer;
 
 /// The stable methods of `Vec<u8>`, Rust 1.89. Those of slices come by `Deref`.
 const METHODS: &str = "
+    new
     with_capacity from_raw_parts capacity reserve reserve_exact try_reserve try_reserve_exact
     shrink_to_fit shrink_to into_boxed_slice truncate as_slice as_mut_slice as_ptr as_mut_ptr
     set_len swap_remove insert remove retain retain_mut dedup_by_key dedup_by dedup push pop_if
@@ -57,6 +58,13 @@ fn panics<T>(call: impl FnOnce() -> T) -> bool {
 }
 
 same! {
+    new {
+        static EMPTY: Bytes = Bytes::new();
+        let mut bytes = Bytes::new();
+        bytes.extend_from_slice(b"abc");
+        let taken = std::mem::take(&mut bytes);
+        (EMPTY.len(), EMPTY.capacity(), taken.to_vec(), bytes.capacity())
+    }
     with_capacity {
         let bytes = Bytes::with_capacity(100);
         (bytes.len(), bytes.capacity() >= 100)

@@ -67,7 +67,10 @@ fn a_limit_holds_for_what_take_leaves_behind() {
         let error = left.try_reserve(2 * MIB).unwrap_err();
         assert!(matches!(
             error,
-            AllocError::LimitExceeded { limit: Some(MIB), .. }
+            AllocError::LimitExceeded {
+                limit: Some(MIB),
+                ..
+            }
         ));
         left.reserve(64 * KIB);
         assert!(pool.usage().large_live > 0);

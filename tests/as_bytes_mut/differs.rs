@@ -20,6 +20,23 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         assert!(!pool.owns(&buffer));
         buffer.reserve(2 * MIB);
     }),
+    ("`split_off(at)` above the length", || {
+        let (mut buffer, mut bytes) = (Buffer::with_capacity(1024), BytesMut::with_capacity(1024));
+        let (rest, other) = (buffer.split_off(128), bytes.split_off(128));
+        assert_eq!((buffer.capacity(), bytes.capacity()), (0, 128));
+        assert_eq!((rest.capacity(), other.capacity()), (896, 896));
+    }),
+    ("`truncate(n)`, `clear()` of a part", || {
+        let mut buffer = Buffer::from("head: body");
+        let mut head = buffer.split_to(4);
+        head.truncate(2);
+        assert_eq!((head.as_slice(), head.capacity()), (&b"he"[..], 2));
+        head.extend_from_slice(b"ll");
+        assert_eq!(
+            (head.as_slice(), buffer.as_slice()),
+            (&b"hell"[..], &b": body"[..])
+        );
+    }),
     ("no memory", || {
         let pool = Pool::builder().limit(MIB).build().unwrap();
         let mut buffer = pool.copy_from_slice(b"abc");
