@@ -82,14 +82,14 @@ impl Drop for Frozen {
     #[inline]
     fn drop(&mut self) {
         let (start, tag) = (self.start, self.tag);
-        RawBuffer { start, tag }.give(self.len);
+        RawBuffer { start, tag }.give(|| self.len);
     }
 }
 
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().give(self.len);
+        self.memory().give(|| self.len);
     }
 }
 

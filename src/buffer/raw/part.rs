@@ -218,6 +218,7 @@ mod tests {
             assert!(rest.try_reclaim(size - 20));
             assert_eq!((rest.as_ptr(), &rest[..]), (start, &[b'r'; 20][..]));
             drop(rest.split());
+            assert_eq!(rest.chunk_mut().len(), size);
             rest.put_u8(1);
             assert_eq!((rest.as_ptr(), rest.capacity()), (start, size));
             rest.reserve(size);
