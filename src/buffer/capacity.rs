@@ -180,6 +180,10 @@ impl Buffer {
     /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
     /// cheap.
     ///
+    /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no other
+    /// part is left, as [`try_reclaim`](Self::try_reclaim) does. Otherwise it moves to new memory
+    /// in the same pool; a tail gets the capacity of the whole again, at most 64 KiB.
+    ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");
     /// buffer.reserve(1000);
