@@ -1,7 +1,8 @@
 //! Read loops over a loopback connection, and splitting without one: `Buffer` beside `BytesMut`.
 //!
-//! `cargo bench --bench read_loop [ROUNDS]` runs every row of both in turn, and prints medians and the medians
-//! of each round's ratios. The reader's times are its thread's own processor time and the time on the clock.
+//! `cargo bench --bench read_loop [ROUNDS]` runs every row of both in turn, and prints medians and
+//! the medians of each round's ratios. The reader's times are its thread's own processor time and
+//! the time on the clock.
 
 #[path = "../support/cpu_time.rs"]
 mod cpu_time;

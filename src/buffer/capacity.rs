@@ -1,21 +1,10 @@
 //! Making buffers longer and shorter.
-//!
-//! # Safety
-//!
-//! What moves stays within [`Buffer::reach`]: memory that no other buffer has a part of.
 
 use super::Buffer;
-use crate::buffer::raw::alloc::{self, Global, Source};
-use crate::buffer::raw::{self, RawBuffer, part};
-use crate::error::{AllocError, AllocFailure, MAX_LEN};
-use crate::inner::tag::{AllocTag, End, Place};
+use crate::buffer::raw;
+use crate::error::AllocError;
+use crate::inner::tag::Place;
 use crate::large::LargeAlloc;
-use std::ptr::NonNull;
-
-/// The most capacity that a part's successor gets because the whole memory had it.
-const ORIGINAL_MAX: usize = 64 << 10;
-/// Moving as many bytes costs less than one more read that is short.
-const CHEAP_MOVE: usize = 4 << 10;
 
 /// Panics with the error of a function that has a `try_` twin, at the caller's line.
 #[cold]
@@ -204,6 +193,10 @@ impl Buffer {
     /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
     /// cheap.
     ///
+    /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no other
+    /// part is left, as [`try_reclaim`](Self::try_reclaim) does. Otherwise it moves to new memory
+    /// in the same pool; a tail gets the capacity of the whole again, at most 64 KiB.
+    ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");
     /// buffer.reserve(1000);
@@ -250,184 +243,5 @@ impl Buffer {
         let old = self.len;
         self.set_len(old + bytes.len());
         self[old..].copy_from_slice(bytes);
-    }
-
-    /// Makes room for `additional` more bytes without allocating, if the memory has it: in front of the buffer's
-    /// start, where bytes were read, and in other parts of the memory that are all gone. The bytes then move to
-    /// the front. Returns whether there is room for `additional` more bytes now.
-    ///
-    /// [`reserve`](Self::reserve) does the same, where it moves no more bytes than were read or a bounded number,
-    /// and allocates otherwise.
-    ///
-    /// ```
-    /// use slabuf::Buffer;
-    ///
-    /// let mut buffer = Buffer::with_capacity(64);
-    /// buffer.extend_from_slice(&[7; 64]);
-    /// let head = buffer.split_to(60);
-    /// assert!(!buffer.try_reclaim(60));
-    /// drop(head);
-    /// assert!(buffer.try_reclaim(60));
-    /// assert_eq!((buffer.as_slice(), buffer.capacity()), (&[7; 4][..], 64));
-    /// ```
-    ///
-    /// # Complexity
-    ///
-    /// Linear in the length if the bytes move, else constant. Makes no system call.
-    pub fn try_reclaim(&mut self, additional: usize) -> bool {
-        if additional <= self.capacity() - self.len {
-            return true;
-        }
-        let size = self.reach().1;
-        let fits = additional <= size.saturating_sub(self.len);
-        if fits {
-            self.slide(self.len + additional);
-        }
-        fits
-    }
-
-    /// Whether other parts of the memory are left.
-    pub(super) fn is_one_of_parts(&self) -> bool {
-        matches!(self.tag.place(), Place::Part(shared, end) if !part::is_unique(shared, end))
-    }
-
-    /// The memory that is this buffer's alone, whether or not the buffer has moved away from its start.
-    fn reach(&self) -> (NonNull<u8>, usize) {
-        match self.tag.place() {
-            Place::Part(shared, end) if part::is_unique(shared, end) => part::whole(shared),
-            Place::Part(..) => (self.start, self.capacity()),
-            _ => self.memory().extent(),
-        }
-    }
-
-    /// Lets the buffer begin where its memory does, with whatever bytes there are. No other part of it is left.
-    pub(super) fn take_back(&mut self) {
-        self.start = self.reach().0;
-        self.tag = self.tag.at_start();
-        self.extend_to_end();
-    }
-
-    /// Gives a part the room behind it, where no other part is left.
-    fn extend_to_end(&mut self) {
-        if let Place::Part(shared, end) = self.tag.place() {
-            part::extend_to_end(shared, end);
-            self.tag = AllocTag::part(shared, End::Tail);
-        }
-    }
-
-    /// Makes the capacity at least `need` bytes, within the memory that is the buffer's alone.
-    fn slide(&mut self, need: usize) {
-        let (first, size) = self.reach();
-        let offset = self.start.addr().get() - first.addr().get();
-        if self.is_part() && offset + need <= size {
-            return self.extend_to_end();
-        }
-        // SAFETY: `len` bytes at either place are within the memory that is this buffer's alone.
-        unsafe { self.start.copy_to(first, self.len) };
-        self.take_back();
-    }
-
-    /// Makes room to read into, where a buffer is a part or full: the whole memory if no other part is left and
-    /// most of it is behind the reader, else at least `least` bytes.
-    #[inline(never)]
-    #[track_caller]
-    pub(crate) fn make_chunk(&mut self, least: usize) {
-        let spare = self.capacity() - self.len;
-        let (first, size) = self.reach();
-        let offset = self.start.addr().get() - first.addr().get();
-        let worth = self.len == 0 || (offset > spare && self.len <= CHEAP_MOVE);
-        if worth && offset > 0 && offset >= self.len {
-            self.slide(size);
-        } else if spare == 0 {
-            self.reserve(least);
-        }
-    }
-
-    /// Whether the buffer is a part of a memory.
-    #[inline]
-    pub(crate) fn is_part(&self) -> bool {
-        self.tag.is_tail() || self.tag.is_head()
-    }
-
-    #[cold]
-    fn make_room(&mut self, additional: usize) -> Result<(), AllocError> {
-        let need = self.len.checked_add(additional).filter(|n| *n <= MAX_LEN);
-        let Some(need) = need else {
-            return Err(AllocError::TooLarge {
-                requested: self.len.saturating_add(additional),
-                maximum: MAX_LEN,
-            });
-        };
-        let (first, size) = self.reach();
-        let offset = self.start.addr().get() - first.addr().get();
-        // What was read makes room for what comes, once there is as much of it as is to be moved. A part, whose
-        // capacity is not to double, moves a bounded number of bytes in any case.
-        let cheap = offset >= self.len || (self.is_part() && self.len <= ORIGINAL_MAX);
-        if need <= size && cheap {
-            self.slide(need);
-            return Ok(());
-        }
-        let grown = self.move_or_grow(need);
-        if grown.is_err() && need <= size && self.try_reclaim(additional) {
-            return Ok(());
-        }
-        grown
-    }
-
-    /// Makes the capacity at least `need` bytes by growing, or elsewhere.
-    fn move_or_grow(&mut self, need: usize) -> Result<(), AllocError> {
-        let (generous, count_as) = match self.tag.place() {
-            Place::Part(shared, end) => match part::dissolve(shared, end) {
-                Some(whole) => {
-                    self.become_whole(&whole);
-                    (need.max(self.capacity().saturating_mul(2)), need)
-                }
-                // What is left of a read buffer is one of the same capacity again.
-                None if end == End::Tail => {
-                    let original = part::whole(shared).1.min(ORIGINAL_MAX);
-                    (need.max(original), need.max(original))
-                }
-                None => (need.max(self.len.saturating_mul(2)), need),
-            },
-            _ => (need.max(self.capacity().saturating_mul(2)), need),
-        };
-        let generous = generous.min(MAX_LEN);
-        let grown = self.make_capacity(generous, count_as);
-        // A pool near its limit, or a system short of memory, may have what is needed and no more.
-        grown.or_else(|error| match generous == need {
-            true => Err(error),
-            false => self.make_capacity(need, need),
-        })
-    }
-
-    /// Has all of a memory that was in parts, instead of the last part.
-    fn become_whole(&mut self, whole: &RawBuffer) {
-        self.tag = match self.start == whole.start {
-            true => whole.tag,
-            false => whole.tag.advanced(),
-        };
-    }
-
-    /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
-    pub(super) fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
-        let Ok(inner) = self.memory().try_inner() else {
-            return Err(Global.error(AllocFailure::System, need));
-        };
-        if let Place::Large(large) = self.tag.place() {
-            let offset = self.offset();
-            if raw::grow_large(inner, large, offset + capacity, offset + need) {
-                // SAFETY: the mapping starts elsewhere now, the offset within it is the same.
-                self.start = unsafe { LargeAlloc::of(large).base().add(offset) };
-                return Ok(());
-            }
-        }
-        let memory = alloc::take_room(inner, capacity, need)
-            .map_err(|refused| alloc::error_of(inner, refused, need))?;
-        self.memory().moves_to(&memory, need);
-        let mut moved = Buffer::of_memory(memory, 0);
-        moved.set_len(self.len);
-        moved.copy_from_slice(self);
-        *self = moved;
-        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A buffer without memory has a start that is never read: its length and capacity are 0. Where it belongs to
-//! a pool other than the global one it holds a reference of that pool, which its drop gives back.
+//! A buffer without memory has length and capacity 0, so its start is never read. If it belongs to
+//! a pool other than the global one, it holds a reference to that pool, which its drop releases.
 
 use super::Buffer;
 use crate::buffer::raw::RawBuffer;
@@ -14,11 +14,11 @@ use crate::pool::Pool;
 use crate::thread::GLOBAL_ID;
 use std::ptr::NonNull;
 
-/// Where buffers start that never had memory: aligned as any.
+/// The start of buffers that never had memory. Aligned as other buffers are.
 const NOWHERE: NonNull<u8> = NonNull::<LargeAlloc>::dangling().cast();
 
 impl Buffer {
-    /// Creates an empty buffer of the global pool, without memory: it allocates with the first bytes, as
+    /// Creates an empty buffer of the global pool. It allocates when the first bytes are added, as
     /// `Vec::new`.
     ///
     /// ```
@@ -45,11 +45,12 @@ impl Buffer {
         }
     }
 
-    /// Takes the buffer out, and leaves an empty one of the same pool behind, without memory, as
-    /// [`Pool::buffer`] creates it. [`std::mem::take`] would leave one of the global pool, which no limit bounds.
+    /// Returns the buffer and leaves an empty one of the same pool behind, as created by
+    /// [`Pool::buffer`]. [`std::mem::take`] leaves a buffer of the global pool behind, which the
+    /// pool's limit does not bound.
     ///
-    /// `bytes::Buf` and `std::io::Read` have methods of this name. Where one of them is in scope, call
-    /// `Buffer::take(&mut buffer)`.
+    /// The traits `bytes::Buf` and `std::io::Read` have methods of this name. If one of them is in
+    /// scope, call `Buffer::take(&mut buffer)`.
     ///
     /// ```
     /// use slabuf::{Buffer, Pool};
@@ -65,18 +66,19 @@ impl Buffer {
     /// # Complexity
     ///
     /// Constant: one atomic addition. Allocates nothing and makes no system call.
-    #[must_use = "the bytes are dropped"]
+    #[must_use = "the returned buffer holds the bytes; `clear` discards them"]
     pub fn take(&mut self) -> Buffer {
         let mut empty = self.empty_beside();
         empty.start = NOWHERE;
         std::mem::replace(self, empty)
     }
 
-    /// Returns a handle to the pool that the buffer belongs to, in which it grows and is cloned.
+    /// Returns a handle to the buffer's pool, in which the buffer grows and is cloned.
     ///
-    /// If all the pool's handles were dropped before, the pool is closed: it serves through the new handle,
-    /// but its limit and settings hold as ever, threads keep nothing of it in caches any more, and every allocation
-    /// takes the slow path. It ends with its last buffer and handle.
+    /// If all handles of the pool were dropped before, the pool is closed and stays closed: the new
+    /// handle allocates within the pool's limit and settings, but threads cache nothing of a closed
+    /// pool, so every allocation takes the slow path. The pool is freed with its last buffer and
+    /// handle.
     ///
     /// ```
     /// use slabuf::Pool;
@@ -89,8 +91,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the buffer is one of [`Buffer::new`], the global pool was never used before, and there is no memory for
-    /// its structures; see [`Pool::global`].
+    /// If the buffer was created by [`Buffer::new`], the global pool was never used before, and
+    /// there is no memory for its structures; see [`Pool::global`].
     ///
     /// # Complexity
     ///
@@ -100,7 +102,7 @@ impl Buffer {
         Pool::of_inner(self.memory().inner())
     }
 
-    /// An empty buffer of the same pool, without memory, which starts where this one does.
+    /// Creates an empty buffer of the same pool, without memory, at the same start.
     pub(super) fn empty_beside(&self) -> Buffer {
         let tag = match self.tag.place() {
             Place::Empty(None) => AllocTag::EMPTY_GLOBAL,
@@ -112,11 +114,12 @@ impl Buffer {
 }
 
 impl Pool {
-    /// Creates an empty buffer that belongs to this pool, without memory: it allocates with the first bytes, here.
+    /// Creates an empty buffer of this pool. It allocates when the first bytes are added, in this
+    /// pool.
     ///
-    /// Until then it keeps the pool's structures alive, but not the pool open: when the last handle is
-    /// dropped, the pool gives back all that no buffer uses. The buffer can still grow, as any other buffer of a
-    /// closed pool.
+    /// The buffer keeps the pool's structures alive, but not the pool open: when the last handle is
+    /// dropped, the pool closes and releases all memory that no buffer uses. The buffer can grow
+    /// after that, as any buffer of a closed pool.
     ///
     /// ```
     /// use slabuf::Pool;
@@ -131,7 +134,8 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Constant: one atomic addition, none for the global pool. Allocates nothing and makes no system call.
+    /// Constant: one atomic addition, none for the global pool. Allocates nothing and makes no
+    /// system call.
     #[must_use]
     pub fn buffer(&self) -> Buffer {
         let tag = empty_tag(self.inner());
@@ -145,7 +149,8 @@ impl Pool {
     }
 }
 
-/// The tag of a buffer of this pool that has no memory. The caller knows the pool to be alive.
+/// Returns the tag of a buffer of this pool that has no memory. The caller keeps the pool alive
+/// meanwhile.
 fn empty_tag(inner: NonNull<PoolInner>) -> AllocTag {
     if PoolInner::of(inner).id == GLOBAL_ID {
         return AllocTag::EMPTY_GLOBAL;

@@ -21,6 +21,7 @@ mod iter;
 mod on_pool;
 mod owner;
 pub(crate) mod raw;
+mod reclaim;
 mod split;
 mod traits;
 mod vec_like;
@@ -70,8 +71,9 @@ unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer can only be read.
 unsafe impl Sync for Buffer {}
 
-/// A buffer that only [`Bytes`] know of. The length stands apart from the start: side by side the two are copied as one
-/// vector, which waits for the stores of each; freezing took 26 ns instead of 15 that way.
+/// The owner behind frozen [`Bytes`]. The length is not next to the start: if it is, the compiler copies both as one
+/// vector, and the load waits until the two stores before it have retired. A frame of 1,000 bytes, split,
+/// frozen and dropped, took 44 ns that way and takes 33 ns.
 #[repr(C)]
 struct Frozen {
     start: NonNull<u8>,
@@ -94,14 +96,14 @@ impl Drop for Frozen {
     #[inline]
     fn drop(&mut self) {
         let (start, tag) = (self.start, self.tag);
-        RawBuffer { start, tag }.give(self.len);
+        RawBuffer { start, tag }.give(|| self.len);
     }
 }
 
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().give(self.len);
+        self.memory().give(|| self.len);
     }
 }
 
@@ -156,8 +158,8 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages. A part that others
-    /// follow (see [`split_to`](Self::split_to)) has its length for a capacity, so shortening it lowers both.
+    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages. The capacity of
+    /// a head (see [`split_to`](Self::split_to)) equals its length.
     ///
     /// ```
     /// assert!(slabuf::Buffer::with_capacity(100).capacity() >= 100);
@@ -287,8 +289,8 @@ impl Buffer {
         Self { start, len, tag }
     }
 
-    /// Moves the start by `count` bytes; they are no longer part of the buffer. When nothing is left, the
-    /// start goes back to where the memory begins, unless other parts of the memory are left.
+    /// Moves the start by `count` bytes, which are no longer part of the buffer. When no byte is left, the
+    /// start returns to the beginning of the memory, unless other parts of the memory are left.
     ///
     /// # Panics
     ///

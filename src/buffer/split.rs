@@ -1,4 +1,4 @@
-//! Splitting a buffer in two, and putting it together again.
+//! Splitting a buffer in two, and joining parts again.
 
 use super::Buffer;
 use super::capacity::or_fail;
@@ -10,16 +10,21 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 impl Buffer {
-    /// Takes the first `at` bytes out, into a buffer of their own, without a copy; this one has the rest, and the
-    /// room behind it. As `BytesMut::split_to`.
+    /// Splits the buffer in two without a copy: returns the first `at` bytes, and keeps the rest
+    /// and the capacity behind it. As `BytesMut::split_to`.
     ///
-    /// The two share the memory: it goes back to its pool with the last part, and until then a part that is
-    /// dropped is room for nobody (under [`zero_on_free`](crate::PoolBuilder::zero_on_free) it is wiped at once). A part
-    /// that needs more room than it has moves elsewhere, by a copy. Buffers that are never split
-    /// pay nothing for it.
+    /// Both parts share the memory, which returns to its pool when the last part is dropped. The
+    /// returned part is a *head*: its capacity equals its length, so shortening it gives capacity
+    /// up. Of the parts of one memory one is the *tail*, which extends to the end of the memory.
     ///
-    /// To hand out many parts that are only read, [`freeze`](Self::freeze) once and slice the
-    /// [`Bytes`](bytes::Bytes): a slice takes no allocation.
+    /// - A part that needs more capacity moves elsewhere, by a copy. A tail then gets the capacity
+    ///   of the whole memory again (at most 64 KiB), so that a read loop keeps its buffer size.
+    /// - When no other part is left, [`reserve`](Self::reserve) and
+    ///   [`try_reclaim`](Self::try_reclaim) take the whole memory back and allocate nothing.
+    /// - [`unsplit`](Self::unsplit) joins neighbours again.
+    /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free), dropping a part wipes
+    ///   the bytes it has then. Bytes that it gave up before, by `advance` or `truncate`, are wiped
+    ///   with the whole memory.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -32,13 +37,13 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the length, or the heap has no memory for the parts' descriptors; see
-    /// [`try_split_to`](Self::try_split_to).
+    /// If `at` is above the length, or the heap has no memory for the block that the parts share;
+    /// see [`try_split_to`](Self::try_split_to).
     ///
     /// # Complexity
     ///
-    /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
-    /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
+    /// Constant. The first split of a memory allocates a block of 64 bytes on the heap. Further
+    /// splits of the tail execute no atomic operation, those of a head one. Makes no system call.
     #[inline]
     #[track_caller]
     #[must_use]
@@ -58,7 +63,7 @@ impl Buffer {
         or_fail(self.try_split_to(at))
     }
 
-    /// The first `at` bytes, at most the length, as a head that is counted already.
+    /// Returns the first `at` bytes, at most the length, as a head that is counted already.
     #[inline(always)]
     fn cut_front(&mut self, shared: NonNull<()>, at: usize) -> Buffer {
         let memory = RawBuffer {
@@ -71,11 +76,13 @@ impl Buffer {
         Buffer::of_memory(memory, at)
     }
 
-    /// As [`split_to`](Self::split_to).
+    /// Splits the buffer as [`split_to`](Self::split_to), and returns an error instead of panicking
+    /// for want of memory.
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`] if the heap has no memory for the parts' descriptors. The buffer is as it was.
+    /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
+    /// share. The buffer is unchanged.
     ///
     /// # Panics
     ///
@@ -84,7 +91,7 @@ impl Buffer {
     pub fn try_split_to(&mut self, at: usize) -> Result<Buffer, AllocError> {
         assert!(
             at <= self.len,
-            "cannot split at {at} bytes: the buffer has {}",
+            "split_to out of bounds: cannot split at {at} bytes, the buffer has {}",
             self.len
         );
         if at == 0 {
@@ -94,9 +101,12 @@ impl Buffer {
         Ok(self.cut_front(shared, at))
     }
 
-    /// Takes the bytes from `at` on out, and the room behind them, into a buffer of their own, without a copy; this
-    /// one has what is before, and no more room than that. As `BytesMut::split_off`, and otherwise as
-    /// [`split_to`](Self::split_to).
+    /// Splits the buffer in two without a copy: keeps the first `at` bytes, and returns the rest
+    /// with the capacity behind it. As `BytesMut::split_off`; see [`split_to`](Self::split_to) for
+    /// what parts are.
+    ///
+    /// If `at` is above the length, the capacity between the two belongs to neither part until the
+    /// last part takes the whole memory back.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -109,19 +119,25 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the capacity, or the heap has no memory for the parts' descriptors; see
-    /// [`try_split_off`](Self::try_split_off).
+    /// If `at` is above the capacity, or the heap has no memory for the block that the parts share;
+    /// see [`try_split_off`](Self::try_split_off).
+    ///
+    /// # Complexity
+    ///
+    /// As [`split_to`](Self::split_to).
     #[track_caller]
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Buffer {
         or_fail(self.try_split_off(at))
     }
 
-    /// As [`split_off`](Self::split_off).
+    /// Splits the buffer as [`split_off`](Self::split_off), and returns an error instead of
+    /// panicking for want of memory.
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`] if the heap has no memory for the parts' descriptors. The buffer is as it was.
+    /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
+    /// share. The buffer is unchanged.
     ///
     /// # Panics
     ///
@@ -131,7 +147,7 @@ impl Buffer {
         let capacity = self.capacity();
         assert!(
             at <= capacity,
-            "cannot split at {at} bytes: the capacity is {capacity}"
+            "split_off out of bounds: cannot split at {at} bytes, the capacity is {capacity}"
         );
         // SAFETY: `at` is at most the capacity, so the address is within the memory or at its end.
         let start = unsafe { self.start.add(at) };
@@ -155,8 +171,8 @@ impl Buffer {
         Ok(back)
     }
 
-    /// Takes all bytes out, into a buffer of their own, without a copy; this one has the room behind them. As
-    /// `BytesMut::split`: the same as `split_to(self.len())`.
+    /// Returns all bytes as a buffer of their own without a copy, and keeps the capacity behind
+    /// them. As `BytesMut::split`: equals `split_to(self.len())`.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -169,19 +185,20 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the heap has no memory for the parts' block.
+    /// If the heap has no memory for the block that the parts share.
     ///
     /// # Complexity
     ///
     /// As [`split_to`](Self::split_to).
-    #[must_use = "the bytes are dropped; `clear` does that alone"]
+    #[must_use = "the returned buffer holds the bytes; `clear` discards them"]
     #[track_caller]
     pub fn split(&mut self) -> Buffer {
         self.split_to(self.len)
     }
 
-    /// Appends `other`: without a copy if [`try_unsplit`](Self::try_unsplit) can, else by a copy. An empty buffer
-    /// without a part to join becomes `other`, if their pools are the same.
+    /// Appends `other`: without a copy if [`try_unsplit`](Self::try_unsplit) can join the two,
+    /// otherwise by a copy. An empty buffer that cannot be joined becomes `other` if their pools
+    /// are the same.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -212,11 +229,11 @@ impl Buffer {
         }
     }
 
-    /// Joins `other` behind this buffer without a copy, if the two were split from each other and nothing is
-    /// missing between them. As `BytesMut::try_unsplit`.
+    /// Joins `other` behind this buffer without a copy, if both are parts of one memory and `other`
+    /// starts where this buffer ends. As `BytesMut::try_unsplit`.
     ///
-    /// With its last part joined, the buffer has the whole memory again, as if it had never been split. A buffer without
-    /// memory becomes `other`, if their pools are the same; an `other` without capacity has nothing to join.
+    /// Succeeds also if `other` has no capacity, and drops it then; and if this buffer has no
+    /// memory and both belong to the same pool: it becomes `other`.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -232,7 +249,7 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// Returns `other` if the two are not neighbours in one memory. Both are as they were.
+    /// Returns `other` if the two are not neighbours in one memory. Both are unchanged.
     ///
     /// # Complexity
     ///
@@ -258,7 +275,7 @@ impl Buffer {
         }
     }
 
-    /// Counts one more part of the memory, of which this buffer becomes a part at the first split.
+    /// Counts one more part of the memory. At the first split this buffer becomes the tail.
     #[inline]
     fn share(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
         if let Place::Part(shared, end) = self.tag.place() {
@@ -270,7 +287,7 @@ impl Buffer {
 
     #[inline(never)]
     fn share_first(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
-        // Parts do not note what they expose.
+        // Parts do not track which bytes were written.
         self.expose(self.capacity());
         let shared = part::share(self.memory())
             .map_err(|refused| alloc::error_of(self.memory().inner(), refused, at))?;

@@ -62,10 +62,10 @@ impl BorrowMut<[u8]> for Buffer {
     }
 }
 
-/// Returns an empty buffer of the global pool, as [`Buffer::new`]. Allocates nothing.
+/// Creates an empty buffer of the global pool, as [`Buffer::new`]. Allocates nothing.
 ///
-/// It grows in the global pool. So [`std::mem::take`] on a buffer of a pool with a limit leaves a buffer behind that the
-/// limit does not bound; [`Buffer::take`] leaves one of the same pool.
+/// The buffer grows in the global pool. So [`std::mem::take`] on a buffer of a pool with a limit leaves a
+/// buffer behind that the limit does not bound; [`Buffer::take`] leaves a buffer of the same pool.
 impl Default for Buffer {
     #[inline]
     fn default() -> Self {

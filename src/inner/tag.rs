@@ -176,16 +176,18 @@ impl AllocTag {
 
     #[inline(always)]
     pub(crate) fn place(self) -> Place {
-        if self.is_slot() {
+        let kind = self.bits() & KIND;
+        if kind == 0 {
+            return NonNull::new(self.0).map_or(Place::Empty(None), Place::Large);
+        }
+        if kind & SLOT != 0 {
             return Place::Slot;
         }
-        let kind = self.bits() & KIND;
         match NonNull::new(self.0.map_addr(|bits| bits & !KIND)) {
-            None => Place::Empty(None),
-            Some(large) if kind == 0 => Place::Large(large),
             Some(inner) if kind == EMPTY => Place::Empty(Some(inner.cast())),
             Some(shared) if kind == HEAD => Place::Part(shared.cast(), End::Head),
             Some(shared) => Place::Part(shared.cast(), End::Tail),
+            None => Place::Empty(None),
         }
     }
 

@@ -47,12 +47,12 @@ impl Buf for Buffer {
         self.advance_start(count);
     }
 
-    /// Takes `len` bytes from the front without a copy: the same as
+    /// Takes `len` bytes from the front without a copy: equals
     /// [`split_to(len)`](Buffer::split_to)`.`[`freeze()`](Buffer::freeze).
     ///
     /// # Panics
     ///
-    /// If `len` is more than what remains, or the heap has no memory for the parts' block.
+    /// If `len` is more than what remains, or the heap has no memory for the block that the parts share.
     #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         assert!(
@@ -107,11 +107,12 @@ unsafe impl BufMut for Buffer {
         self.set_len(self.len().saturating_add(count));
     }
 
-    /// Returns the room behind the bytes, never none: a full buffer reserves some first.
+    /// Returns the spare capacity; a full buffer reserves some first.
     ///
-    /// So a read loop that takes all it can get out of a buffer, by [`split`](Buffer::split) or otherwise, goes on with
-    /// the capacity it began with: if what was taken is gone, in the same memory, and else in new memory
-    /// of the same capacity, up to 64 KiB.
+    /// A read loop that takes bytes out with [`split_to`](Buffer::split_to), [`split`](Buffer::split) or
+    /// `copy_to_bytes` keeps its capacity. If what was taken is dropped by now, the whole memory is used again.
+    /// Otherwise a remainder without spare capacity moves to new memory of the same capacity, at
+    /// most 64 KiB, in the same pool.
     #[inline]
     #[track_caller]
     fn chunk_mut(&mut self) -> &mut UninitSlice {

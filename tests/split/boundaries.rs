@@ -99,7 +99,8 @@ fn buffers_without_memory_split_into_such() {
     assert_all_home(&pool);
 }
 
-/// `parts` of a memory in their order, each with the bytes it should hold, are joined in an order by lot.
+/// `parts` of a memory in their order, each with the bytes it should hold, are joined in an order
+/// by lot.
 fn join_all(mut parts: Vec<Buffer>, rng: &mut Rng) -> Buffer {
     while parts.len() > 1 {
         let at = rng.below(parts.len() - 1);

@@ -154,7 +154,8 @@ fn a_whole_again_grows_without_moving_its_bytes_one_by_one() {
     buffer.unsplit(back);
     buffer.reserve(64 * MIB);
     assert!(holds_stamp(&buffer, 4 * MIB as u64));
-    // Moved by a copy there would be two mappings' worth, if only for a moment: the cache has the first.
+    // Moved by a copy there would be two mappings' worth, if only for a moment: the cache has the
+    // first.
     assert_eq!(pool.usage().large_cached, 0);
 }
 

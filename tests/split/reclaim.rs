@@ -123,7 +123,8 @@ fn a_part_that_is_dropped_is_wiped_and_no_byte_beside_it() {
             let part = parts.remove(dropped);
             let (start, size) = (part.as_ptr(), part.capacity());
             drop(part);
-            // SAFETY: the other two parts keep the memory, all of it initialised, and no other buffer has that third.
+            // SAFETY: the other two parts keep the memory, all of it initialised, and no other
+            // buffer has that third.
             let wiped = unsafe { std::slice::from_raw_parts(start, size) };
             assert!(is_zero(wiped), "part {dropped} of {len} bytes");
             assert!(parts.iter().all(|part| is_all(part, b's')));

@@ -198,9 +198,9 @@ impl RawBuffer {
         }
     }
 
-    /// Gives the memory back. `len` is the buffer's length, which only a part's memory has a use for.
+    /// Gives the memory back. `len` returns the buffer's length, which only a part's drop needs.
     #[inline(always)]
-    pub(crate) fn give(self, len: usize) {
+    pub(crate) fn give(self, len: impl FnOnce() -> usize) {
         let class = self.tag.class();
         if self.tag.is_plain_global() {
             if thread::current().global.give(class, self.start) {
@@ -212,7 +212,7 @@ impl RawBuffer {
         {
             return;
         }
-        self.give_other(len);
+        self.give_other(len());
     }
 
     #[inline(never)]
@@ -220,14 +220,22 @@ impl RawBuffer {
         match self.tag.place() {
             Place::Large(large) => give_large(large),
             Place::Slot => self.give_other_slot(),
+            Place::Part(..) | Place::Empty(_) => self.give_share(len),
+        }
+    }
+
+    /// Gives up a part or the reference of a buffer without memory. Apart from `give_other`, which is a
+    /// large buffer's.
+    #[inline(never)]
+    fn give_share(self, len: usize) {
+        match self.tag.place() {
             Place::Part(shared, end) => self.give_part(shared, end, len),
             Place::Empty(Some(inner)) => PoolInner::release(inner),
-            Place::Empty(None) => {}
+            _ => {}
         }
     }
 
     /// Gives up a part, and with the last one the whole memory.
-    #[inline(never)]
     fn give_part(self, shared: NonNull<()>, end: End, len: usize) {
         if part::is_scrubbed(shared) {
             let room = match end {
@@ -237,7 +245,7 @@ impl RawBuffer {
             scrub(self.start, room);
         }
         if let Some(whole) = part::leave(shared, end) {
-            whole.give(0);
+            whole.give(|| 0);
         }
     }
 

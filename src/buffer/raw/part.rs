@@ -1,25 +1,27 @@
 //! The block that the parts of one memory share.
 //!
-//! The first split of a buffer moves its memory into a block on the heap. Each part's tag is the address of that
-//! block and a bit: a *head* ends with its buffer's length, a *tail* extends to the end of the whole. At
-//! most one part is a tail. A buffer that was never split has neither a block nor a question to answer.
+//! The first split of a buffer moves its memory into a block on the heap. Each part's tag is the
+//! address of that block and a bit: a *head* ends with its buffer's length, a *tail* extends to the
+//! end of the whole. At most one part is a tail. A buffer that was never split has no block.
 //!
 //! | | `count` | `supply` |
 //! |---|---|---|
 //! | each head | 1 | |
-//! | the tail, while there is one | 1 + `supply` | shares that later heads will have |
+//! | the tail, if there is one | 1 + `supply` | shares for heads to come |
 //!
-//! So a split of the tail hands a share of its supply out, without an atomic operation; only the tail's owner
-//! reads and writes `supply`. A split of a head is one atomic addition, a drop one subtraction.
+//! A split of the tail hands out a share of its supply, without an atomic operation: only the
+//! tail's owner reads and writes `supply`. A split of a head is one atomic addition, each drop one
+//! subtraction.
 //!
-//! The block stays when one part is left. That part's owner may use the whole memory; see [`is_unique`].
+//! The block stays when one part is left. The owner of that part may use the whole memory; see
+//! [`is_unique`].
 //!
 //! # Safety
 //!
-//! A block's address comes from [`share`] and is valid while a part of it is counted: callers hold a part, of the
-//! kind they name. Parts do not overlap. [`leave`] and [`dissolve`] free the block, for the owner of the last
-//! part. The count starts at 2^62, and neither overflows nor runs out of shares in the time a program has, even if parts
-//! are leaked.
+//! A block's address comes from [`share`] and is valid while a part is counted. Callers own a part
+//! of the kind they pass. Parts do not overlap. [`leave`] and [`dissolve`] free the block on behalf
+//! of the last part. The count starts at 2^62: a program can neither overflow it nor use up the
+//! supply, even if it leaks parts.
 
 use super::RawBuffer;
 use crate::error::AllocFailure;
@@ -34,14 +36,16 @@ use crate::util::heap::try_box;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// What a tail holds of the count at first.
+const _: () = assert!(size_of::<Shared>() <= 64, "one cache line");
+
+/// What a new tail holds of the count.
 const SUPPLY: usize = 1 << 62;
 
 /// Aligned so that its address has room for the bits of a tag.
 #[repr(align(16))]
 struct Shared {
     count: AtomicUsize,
-    /// The tail owner's alone.
+    /// Read and written by the tail's owner only.
     supply: Cell<usize>,
     /// Begins at the first byte of the slot or mapping.
     whole: RawBuffer,
@@ -51,7 +55,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// How much of the count the caller's part is.
+    /// Returns how much of the count the caller's part holds.
     #[inline(always)]
     fn held(&self, end: End) -> usize {
         match end {
@@ -67,7 +71,7 @@ fn of<'a>(shared: NonNull<()>) -> &'a Shared {
     unsafe { shared.cast().as_ref() }
 }
 
-/// Makes a head and a tail of a whole memory, whose owner has them instead from now on.
+/// Turns a whole memory into a head and a tail, which the caller owns instead from now on.
 pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<()>, AllocFailure> {
     let (start, size) = whole.extent();
     let inner = whole.inner();
@@ -83,7 +87,7 @@ pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<()>, AllocFailure> {
     Ok(try_box(shared)?.cast())
 }
 
-/// Makes a head and a part of the same kind of the caller's part.
+/// Counts a new head that is split from the caller's part.
 #[inline(always)]
 pub(crate) fn split(shared: NonNull<()>, end: End) {
     match end {
@@ -93,7 +97,7 @@ pub(crate) fn split(shared: NonNull<()>, end: End) {
     }
 }
 
-/// Makes one part of two of the caller's, and returns its kind.
+/// Joins two parts of the caller's into one, and returns its kind.
 #[inline]
 pub(crate) fn join(shared: NonNull<()>, front: End, back: End) -> End {
     if front == End::Head && back == End::Head {
@@ -105,31 +109,32 @@ pub(crate) fn join(shared: NonNull<()>, front: End, back: End) -> End {
     End::Tail
 }
 
-/// Whether the caller's part is the only one, so that all of the memory is the caller's.
+/// Returns whether the caller's part is the only one, so that the caller may use the whole memory.
 #[inline]
 pub(crate) fn is_unique(shared: NonNull<()>, end: End) -> bool {
-    // Acquire: pairs with the Release in `leave`, so that the others' use of the memory comes first.
+    // Acquire: pairs with the Release in `leave`, so that the other owners' accesses happen before.
     of(shared).count.load(Acquire) == of(shared).held(end)
 }
 
-/// Makes the only part, which is the caller's, a tail.
+/// Makes the caller's part a tail. It is the only part.
 #[inline]
 pub(crate) fn extend_to_end(shared: NonNull<()>, end: End) {
     if end == End::Head {
         debug_assert!(is_unique(shared, end));
-        // Relaxed: another thread gets to see the block with a part that is split off later, in an ordered way.
+        // Relaxed: no other thread has a part. It gets one later, through synchronisation of the
+        // program.
         of(shared).count.store(SUPPLY, Relaxed);
         of(shared).supply.set(SUPPLY - 1);
     }
 }
 
-/// Gives up a part. The last one gets the whole memory.
+/// Gives up the caller's part. Returns the whole memory if it was the last one.
 #[inline]
 pub(crate) fn leave(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
     if !is_unique(shared, end) {
         let held = of(shared).held(end);
-        // Release: pairs with the Acquire below and in `is_unique`, so that the last owner's use of
-        // the memory comes after all others'.
+        // Release: pairs with the Acquire below and in `is_unique`: the last owner's accesses
+        // happen after.
         if of(shared).count.fetch_sub(held, Release) != held {
             return None;
         }
@@ -139,43 +144,89 @@ pub(crate) fn leave(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
     Some(free(shared))
 }
 
-/// Takes the whole memory out of its block, if the caller's part is the only one: the caller has the whole instead.
+/// Frees the block and returns the whole memory, if the caller's part is the only one.
 pub(crate) fn dissolve(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
     is_unique(shared, end).then(|| free(shared))
 }
 
-/// Frees the block. The caller's part is the last one, or was.
+/// Frees the block, of which no part but the caller's is left.
 fn free(shared: NonNull<()>) -> RawBuffer {
     let shared = shared.cast::<Shared>();
     // SAFETY: made by `try_box` in `share`, and no part but the caller's leads here any more.
     unsafe { Box::from_raw(shared.as_ptr()) }.whole
 }
 
-/// The pool that the memory belongs to.
+/// Returns the pool that the memory belongs to.
 pub(crate) fn inner(shared: NonNull<()>) -> NonNull<PoolInner> {
     of(shared).inner
 }
 
-/// The first byte of the whole memory, and how many bytes it has.
+/// Returns the first byte of the whole memory, and its size.
 #[inline]
 pub(crate) fn whole(shared: NonNull<()>) -> (NonNull<u8>, usize) {
     (of(shared).whole.start, of(shared).size)
 }
 
-/// Bytes from `start`, which is within the whole memory or at its end, to the end.
+/// Returns the number of bytes from `start`, which is within the whole memory or at its end, to its
+/// end.
 #[inline]
 pub(crate) fn room_from(shared: NonNull<()>, start: NonNull<u8>) -> usize {
     let (first, size) = whole(shared);
     size - (start.addr().get() - first.addr().get())
 }
 
-/// Whether the whole memory is a slot.
+/// Returns whether the whole memory is a slot.
 pub(crate) fn is_of_slot(shared: NonNull<()>) -> bool {
     of(shared).whole.tag.is_slot()
 }
 
-/// Whether parts are zeroed when they are dropped.
+/// Returns whether parts are zeroed when they are dropped.
 #[inline]
 pub(crate) fn is_scrubbed(shared: NonNull<()>) -> bool {
     of(shared).scrubbed
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Buffer, Pool};
+    use bytes::BufMut;
+
+    /// All that parts do with raw memory, small enough for an interpreter.
+    #[test]
+    fn parts_cross_threads_join_and_reclaim() {
+        for len in [100, 20_000] {
+            let pool = Pool::builder().zero_on_free(true).build().unwrap();
+            let mut rest = pool.alloc_filled(len, "x");
+            let (start, size) = (rest.as_ptr(), rest.capacity());
+            let mut head = rest.split_to(40);
+            let back = head.split_off(30);
+            let frozen = rest.split_to(10).freeze();
+            let thread = std::thread::spawn(move || {
+                head.fill(b'h');
+                drop(frozen);
+                head
+            });
+            rest.fill(b'r');
+            let mut head = thread.join().unwrap();
+            head.unsplit(back);
+            assert_eq!(
+                (&head[..30], &head[30..]),
+                (&[b'h'; 30][..], &[b'x'; 10][..])
+            );
+            drop(head);
+            rest.truncate(20);
+            assert!(rest.try_reclaim(size - 20));
+            assert_eq!((rest.as_ptr(), &rest[..]), (start, &[b'r'; 20][..]));
+            drop(rest.split());
+            assert_eq!(rest.chunk_mut().len(), size);
+            rest.put_u8(1);
+            assert_eq!((rest.as_ptr(), rest.capacity()), (start, size));
+            rest.reserve(size);
+            assert_eq!((rest.len(), rest[0]), (1, 1));
+            let mut empty: Buffer = rest.take();
+            std::mem::swap(&mut empty, &mut rest);
+            drop((empty, pool));
+            rest.put_u8(2);
+        }
+    }
 }

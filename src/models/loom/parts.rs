@@ -1,7 +1,7 @@
 //! Models of memory in parts: who has it last, and who may use all of it.
 //!
-//! The bytes of each part are a cell that loom watches: two threads that use one without an order between them
-//! fail the model.
+//! The bytes of each part are a cell that loom watches: two threads that use one without an order
+//! between them fail the model.
 
 use super::*;
 use crate::buffer::raw::{RawBuffer, part};
@@ -181,7 +181,8 @@ fn loom_a_head_takes_the_memory_back_while_the_tail_is_dropped() {
         let rig = Rig::new(|_| ());
         let split = Split::new(rig);
         let head = on_thread(&split, |split| {
-            // As `reserve` where it needs more than the memory has: the block goes, the memory stays.
+            // As `reserve` where it needs more than the memory has: the block goes, the memory
+            // stays.
             let Some(whole) = part::dissolve(split.shared, End::Head) else {
                 return split.leave(End::Head);
             };
