@@ -354,3 +354,44 @@ fn what_the_system_refuses_is_an_error() {
         assert_all_home(&pool);
     });
 }
+
+/// A vector of 1 GiB is refused by a small pool as any other length, before a byte of it is read. `From` copies
+/// into the global pool, as `Buffer::copy_from_slice`, so no other pool's limit holds for it.
+#[test]
+fn a_vector_of_1_gib_in_a_small_pool() {
+    const GIB: usize = 1 << 30;
+    let pool = Pool::builder().limit(MIB).build().unwrap();
+    let Ok(vec) = std::panic::catch_unwind(|| vec![0_u8; GIB]) else {
+        return println!("left out: no address space for a vector of 1 GiB");
+    };
+    let mut buffer = pool.copy_from_slice(b"kept");
+    let error = pool
+        .try_copy_from_slice(&vec)
+        .expect_err("more than the limit");
+    assert!(
+        matches!(
+            error,
+            AllocError::LimitExceeded {
+                requested: GIB,
+                limit: Some(MIB),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let message = panic_message(|| pool.copy_from_slice(&vec));
+    assert!(
+        message.contains("1073741824") && message.contains("1048576"),
+        "{message}"
+    );
+    let message = panic_message(|| buffer.extend_from_slice(&vec));
+    assert!(
+        message.contains("1073741828") && message.contains("1048576"),
+        "{message}"
+    );
+    assert_eq!(buffer, b"kept");
+    drop(buffer);
+    assert_all_home(&pool);
+    let buffer = Buffer::from(vec![7; 2 * MIB]);
+    assert!(Pool::global().owns(&buffer) && !pool.owns(&buffer));
+}

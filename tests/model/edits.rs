@@ -124,9 +124,12 @@ pub(crate) fn apply(
         }
         Edit::Compare(byte) => {
             let mut other = expected.clone();
-            assert!(*buffer == other && other == *buffer);
+            assert!(*buffer == other);
+            assert!(other == *buffer);
             other.push(*byte);
-            assert!(*buffer < other && other > *buffer && *buffer != other);
+            assert!(*buffer < other);
+            assert!(other > *buffer);
+            assert!(*buffer != other);
         }
     }
     Ok(())
