@@ -169,8 +169,12 @@ impl Buffer {
         })
     }
 
-    /// Turns the last part of a memory into a buffer that owns the whole memory.
+    /// Turns the last part of a memory into a buffer that owns the whole memory. An empty part may
+    /// start at the end, where the next slot does, and no slot is found by its end.
     fn become_whole(&mut self, whole: &RawBuffer) {
+        if self.len == 0 {
+            self.start = whole.start;
+        }
         self.tag = match self.start == whole.start {
             true => whole.tag,
             false => whole.tag.advanced(),

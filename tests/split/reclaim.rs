@@ -4,7 +4,7 @@ use bytes::Buf;
 use slabuf::{Buffer, Pool};
 
 use crate::common::{
-    MIB, SLAB, address, assert_all_home, fresh_pool, holds_stamp, is_all, is_zero,
+    MIB, SLAB, address, assert_all_home, assert_apart, fresh_pool, holds_stamp, is_all, is_zero,
 };
 use crate::{LENGTHS, stamped};
 
@@ -50,6 +50,28 @@ fn a_head_that_is_left_has_the_room_behind_it() {
         assert_eq!((address(&head), head.len()), (start, 30));
         assert!(is_all(&head[10..], 7));
         drop(head);
+        assert_all_home(&pool);
+    }
+}
+
+#[test]
+fn an_empty_tail_at_the_end_of_its_memory_grows_elsewhere() {
+    for len in [16, 64, 1008, 2720, SLAB, 4 * SLAB] {
+        let pool = fresh_pool();
+        let mut neighbours: Vec<_> = (0..12).map(|_| pool.alloc_filled(len, "n")).collect();
+        let mut tail = neighbours.remove(5);
+        let size = tail.capacity();
+        tail.resize(size, b't');
+        drop(tail.split());
+        assert_eq!((tail.len(), tail.capacity()), (0, 0));
+        tail.reserve(size + 1);
+        tail.resize(size + 1, b'u');
+        // The slot is home, and no neighbour's is.
+        let again: Vec<_> = (0..12).map(|_| pool.alloc_filled(len, "a")).collect();
+        assert!(neighbours.iter().all(|one| is_all(one, b'n')));
+        assert!(is_all(&tail, b'u'));
+        assert_apart(neighbours.iter().chain(&again).chain([&tail]));
+        drop((neighbours, again, tail));
         assert_all_home(&pool);
     }
 }
