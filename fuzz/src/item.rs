@@ -399,8 +399,12 @@ impl Item {
     /// another, or longer. Only what is in view is sure to have been kept.
     fn note_growth(&mut self, requested: usize) {
         self.known.truncate(self.len);
-        let slid = self.offset >= self.len && requested <= self.size();
+        let fits = self.offset > 0 && requested <= self.size();
+        let first = self.extent.0;
+        let must_slide = fits && self.offset >= self.len;
         let buffer = self.buffer();
+        // Also where that moves more bytes than were read, if no other memory is to be had.
+        let slid = must_slide || (fits && buffer.as_ptr().addr() == first);
         let (pooled, in_page) = (buffer.is_pooled(), buffer.as_ptr().addr() % 4096);
         let moved = pooled || in_page != self.offset % 4096 || self.pooled;
         if moved || slid {
@@ -444,7 +448,11 @@ impl Item {
             self.held = Held::Parts(Parts::of(buffer, &bytes, self.extent));
             return Ok(());
         }
-        self.offset = buffer.as_ptr().addr() - self.extent.0;
+        // Without bytes it begins where the memory does.
+        self.offset = match bytes.is_empty() {
+            true => 0,
+            false => buffer.as_ptr().addr() - self.extent.0,
+        };
         self.held = Held::Buffer(buffer);
         (self.len, self.known) = (bytes.len(), bytes);
         let outcome = self.buffer().try_reserve(more.0);

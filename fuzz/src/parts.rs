@@ -23,6 +23,8 @@ impl Held {
 struct Piece {
     held: Held,
     bytes: Vec<u8>,
+    /// Split from a part that had room, so that it has a share in the memory also without room.
+    shares: bool,
 }
 
 impl Piece {
@@ -30,6 +32,16 @@ impl Piece {
         Self {
             held: Held::Buffer(buffer),
             bytes: bytes.to_vec(),
+            shares: false,
+        }
+    }
+
+    /// What is left of a part after `at` bytes in front were split off it.
+    fn rest(buffer: Buffer, bytes: &[u8], at: usize) -> Self {
+        let shares = at > 0;
+        Self {
+            shares,
+            ..Self::of(buffer, bytes)
         }
     }
 
@@ -46,7 +58,7 @@ impl Piece {
     }
 }
 
-/// The parts of one memory, none without room, in the order of their addresses.
+/// The parts of one memory, none without a share in it, in the order of their addresses.
 pub struct Parts {
     pieces: Vec<Piece>,
     /// The memory's first byte, and the byte behind its last.
@@ -85,11 +97,16 @@ impl Parts {
         if self.pieces.len() != 1 {
             return Err(self);
         }
-        let Piece { held, bytes } = self.pieces.swap_remove(0);
+        let Piece { held, bytes, .. } = self.pieces.swap_remove(0);
         match held {
             Held::Buffer(buffer) => Ok((buffer, bytes)),
-            view => {
-                self.pieces.push(Piece { held: view, bytes });
+            held => {
+                let shares = false;
+                self.pieces.push(Piece {
+                    held,
+                    bytes,
+                    shares,
+                });
                 Err(self)
             }
         }
@@ -106,11 +123,16 @@ impl Parts {
             Cut::Join => self.join(at),
             _ => {
                 let piece = self.pieces.remove(at);
-                let pieces = match piece.held {
+                let shared = piece.shares;
+                let mut pieces = match piece.held {
                     Held::Buffer(buffer) => self.change(facts, buffer, piece.bytes, cut, turn),
                     Held::View(_) => vec![piece],
                 };
-                let pieces = pieces.into_iter().filter(|piece| piece.size() > 0);
+                if shared && let Some(last) = pieces.last_mut() {
+                    last.shares = true;
+                }
+                let pieces = pieces.into_iter();
+                let pieces = pieces.filter(|piece| piece.size() > 0 || piece.shares);
                 self.pieces.splice(at..at, pieces);
             }
         }
@@ -134,9 +156,11 @@ impl Parts {
                 assert_eq!((front.capacity(), buffer.capacity()), (at, capacity - at));
                 return vec![
                     Piece::of(front, &bytes[..at]),
-                    Piece::of(buffer, &bytes[at..]),
+                    Piece::rest(buffer, &bytes[at..], at),
                 ];
             }
+            // Of a part without room it would split off a buffer without memory.
+            Cut::SplitOff(_) if capacity == 0 => {}
             Cut::SplitOff(to) => {
                 let at = to.of(capacity);
                 let back = buffer.split_off(at);
@@ -149,15 +173,22 @@ impl Parts {
             }
             Cut::Split => {
                 let front = buffer.split();
-                return vec![Piece::of(front, &bytes), Piece::of(buffer, &[])];
+                return vec![Piece::of(front, &bytes), Piece::rest(buffer, &[], len)];
             }
             Cut::CopyToBytes(to) => {
                 let at = to.of(len);
                 let view = buffer.copy_to_bytes(at);
-                let rest = Piece::of(buffer, &bytes[at..]);
+                let rest = Piece::rest(buffer, &bytes[at..], at);
                 bytes.truncate(at);
-                let held = Held::View(view);
-                return vec![Piece { held, bytes }, rest];
+                let (held, shares) = (Held::View(view), false);
+                return vec![
+                    Piece {
+                        held,
+                        bytes,
+                        shares,
+                    },
+                    rest,
+                ];
             }
             Cut::Reclaim(to) => self.reclaim(&mut buffer, to),
             Cut::Write(from) => {
@@ -207,13 +238,20 @@ impl Parts {
         if at + 1 >= self.pieces.len() {
             return;
         }
-        let Piece { held, bytes } = self.pieces.remove(at + 1);
+        let piece = self.pieces.remove(at + 1);
+        let nothing = piece.size() == 0;
+        let Piece {
+            held,
+            bytes,
+            shares,
+        } = piece;
         let front = &mut self.pieces[at];
         let (front_end, start) = (front.start() + front.bytes.len(), held.start());
         let held = match (&mut front.held, held) {
             (Held::Buffer(buffer), Held::Buffer(other)) => match buffer.try_unsplit(other) {
                 Ok(()) => {
-                    assert_eq!(front_end, start, "joined across a gap");
+                    assert!(front_end == start || nothing, "joined across a gap");
+                    front.shares |= shares;
                     front.bytes.extend_from_slice(&bytes);
                     return;
                 }
@@ -224,6 +262,13 @@ impl Parts {
             },
             (_, held) => held,
         };
-        self.pieces.insert(at + 1, Piece { held, bytes });
+        self.pieces.insert(
+            at + 1,
+            Piece {
+                held,
+                bytes,
+                shares,
+            },
+        );
     }
 }

@@ -194,8 +194,10 @@ impl Buffer {
     /// cheap.
     ///
     /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no other
-    /// part is left, as [`try_reclaim`](Self::try_reclaim) does. Otherwise it moves to new memory
-    /// in the same pool; a tail gets the capacity of the whole again, at most 64 KiB.
+    /// part is left, as [`try_reclaim`](Self::try_reclaim) does, and allocates nothing. The
+    /// exception is a part of more than 64 KiB that would move more than 16 bytes for each byte of
+    /// room in front: it grows. While other parts are left, the part moves to new memory in the
+    /// same pool; a tail gets the capacity of the whole again, at most 64 KiB.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");

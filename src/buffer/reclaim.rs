@@ -16,6 +16,8 @@ use std::ptr::NonNull;
 const ORIGINAL_MAX: usize = 64 << 10;
 /// Moving up to this many bytes costs less than a short read.
 const CHEAP_MOVE: usize = 4 << 10;
+/// A part moves up to this many bytes for each byte of room that it gains.
+const MOVES_PER_BYTE: usize = 16;
 
 impl Buffer {
     /// Makes room for `additional` more bytes if that takes no allocation, and returns whether
@@ -130,8 +132,10 @@ impl Buffer {
         let (first, size) = self.reach();
         let offset = self.start.addr().get() - first.addr().get();
         // Moving the bytes to the front is cheap if no more bytes move than were read since. Parts
-        // do not double their capacity, so they also move any bounded number of bytes.
-        let cheap = offset >= self.len || (self.is_part() && self.len <= ORIGINAL_MAX);
+        // save an allocation by it, and move a bounded number of bytes, or of bytes per byte of
+        // room: otherwise a loop that takes one byte and reserves one would move everything.
+        let bound = ORIGINAL_MAX.max(offset.saturating_mul(MOVES_PER_BYTE));
+        let cheap = offset >= self.len || (self.is_part() && self.len <= bound);
         if need <= size && cheap {
             self.slide(need);
             return Ok(());

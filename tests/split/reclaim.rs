@@ -34,6 +34,22 @@ fn the_last_part_reclaims_the_memory_without_another() {
 }
 
 #[test]
+fn a_large_part_moves_as_long_as_it_gains_enough() {
+    let pool = fresh_pool();
+    let mut rest = stamped(&pool, MIB);
+    let (start, contents) = (address(&rest), rest[MIB / 10..].to_vec());
+    drop(rest.split_to(MIB / 10));
+    rest.reserve(MIB / 20);
+    assert_eq!((address(&rest), rest.capacity()), (start, MIB));
+    assert_eq!(rest, contents);
+    // For one byte of room it would move all others.
+    rest.resize(MIB, 1);
+    drop(rest.split_to(1));
+    rest.reserve(1);
+    assert!(rest.capacity() > MIB);
+}
+
+#[test]
 fn a_head_that_is_left_has_the_room_behind_it() {
     for len in [100, 4 * SLAB] {
         let pool = fresh_pool();
@@ -169,4 +185,31 @@ fn frozen_parts_are_wiped_too() {
     // SAFETY: `rest` keeps the memory, all of it initialised, and no other buffer has these bytes.
     let wiped = unsafe { std::slice::from_raw_parts(start, 100) };
     assert!(is_zero(wiped) && is_all(&rest, b's'));
+}
+
+#[test]
+fn a_sample_stays_until_the_last_part_goes() {
+    for len in [4000, 2 * SLAB] {
+        let pool = Pool::builder().sample(1).build().unwrap();
+        let lengths = || {
+            let samples = pool.live_samples();
+            samples.iter().map(|sample| sample.len).collect::<Vec<_>>()
+        };
+        let mut tail = pool.alloc(len);
+        let head = tail.split_to(len / 2);
+        assert_eq!(lengths(), [len]);
+        drop(head);
+        assert_eq!(lengths(), [len]);
+        // Alone, it moves with its sample.
+        tail.reserve(4 * SLAB);
+        assert!(lengths().len() == 1 && lengths()[0] >= len / 2 + 4 * SLAB);
+        // Beside another part it has memory and a sample of its own.
+        let head = tail.split();
+        tail.resize(tail.capacity() + 1, 1);
+        assert_eq!(lengths().len(), 2);
+        drop(head);
+        assert_eq!(lengths().len(), 1);
+        drop(tail);
+        assert_eq!(lengths(), []);
+    }
 }
