@@ -1,4 +1,5 @@
-//! Aligned buffers: where they start, what serves them, what is refused, and what growing does to them.
+//! Aligned buffers: where they start, what serves them, what is refused, and what growing does to
+//! them.
 
 mod common;
 
@@ -29,7 +30,8 @@ const LENGTHS: [usize; 14] = [
     0, 1, 15, 16, 17, 100, 511, 512, 4095, 4096, 4097, 8192, 8193, 100_000,
 ];
 
-/// Every alignment is kept at every length, on memory that was used before, and the bytes are those promised.
+/// Every alignment is kept at every length, on memory that was used before, and the bytes are those
+/// promised.
 #[test]
 fn every_alignment_at_every_length() {
     for pool in pools() {
@@ -54,8 +56,8 @@ fn every_alignment_at_every_length() {
     }
 }
 
-/// Up to the slab size a slot serves the request where some class is aligned, which the global pool's are for all alignments up
-/// to 4 KiB.
+/// Up to the slab size a slot serves the request where some class is aligned, which the global
+/// pool's are for all alignments up to 4 KiB.
 #[test]
 fn slots_serve_what_they_can() {
     for alignment in alignments().filter(|alignment| *alignment <= 4096) {
@@ -69,7 +71,8 @@ fn slots_serve_what_they_can() {
     assert_eq!(Buffer::alloc_aligned(100, 1024).capacity(), 1024);
 }
 
-/// An alignment that is no power of two up to the page size is an error with its value, in each of the functions.
+/// An alignment that is no power of two up to the page size is an error with its value, in each of
+/// the functions.
 #[test]
 fn other_alignments_are_errors() {
     let pool = Pool::builder().limit(MIB).build().unwrap();
@@ -130,7 +133,8 @@ fn lengths_are_refused_as_elsewhere() {
     assert!(matches!(error, AllocError::TooLarge { .. }), "{error}");
 }
 
-/// A mapping that grows keeps the page's alignment; a slot keeps its bytes, and `alignment` says what is left.
+/// A mapping that grows keeps the page's alignment; a slot keeps its bytes, and `alignment` says
+/// what is left.
 #[test]
 fn growing_keeps_a_mappings_alignment() {
     for pool in pools() {

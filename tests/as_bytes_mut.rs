@@ -1,5 +1,5 @@
-//! `Buffer` in code written for `BytesMut`: every method of bytes 1.12 by its name, in the same code for both, and the
-//! rows of docs/coming_from.md that say what differs.
+//! `Buffer` in code written for `BytesMut`: every method of bytes 1.12 by its name, in the same
+//! code for both, and the rows of docs/coming_from.md that say what differs.
 #![allow(
     clippy::cmp_owned,
     clippy::nonminimal_bool,

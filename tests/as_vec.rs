@@ -1,5 +1,5 @@
-//! `Buffer` in code written for `Vec<u8>`: every stable method by its name, in the same code for both, and the rows of
-//! docs/coming_from.md that say what differs.
+//! `Buffer` in code written for `Vec<u8>`: every stable method by its name, in the same code for
+//! both, and the rows of docs/coming_from.md that say what differs.
 #![allow(
     clippy::cmp_owned,
     clippy::drain_collect,

@@ -20,8 +20,8 @@ fn is_limit<T>(polled: Poll<Result<T, AllocError>>) -> bool {
     matches!(polled, Poll::Ready(Err(AllocError::LimitExceeded { .. })))
 }
 
-/// Polls until it waits. An attempt that fails may release caches, and that wakes the waiter once more; after that there is
-/// nothing to release.
+/// Polls until it waits. An attempt that fails may release caches, and that wakes the waiter once
+/// more; after that there is nothing to release.
 #[track_caller]
 fn assert_waits<F: Future>(mut future: Pin<&mut F>, count: &Arc<Count>) {
     for _ in 0..3 {
@@ -160,8 +160,8 @@ fn a_dropped_reservation_changes_nothing() {
     assert!(is_all(&growing, 9) && growing.capacity() == capacity);
 }
 
-/// What waiting cannot help with fails at once: more than the limit, an impossible length, and a buffer that would wait
-/// for its own memory.
+/// What waiting cannot help with fails at once: more than the limit, an impossible length, and a
+/// buffer that would wait for its own memory.
 #[test]
 fn fails_at_once_where_waiting_is_no_use() {
     let pool = pool(MIB);
@@ -215,7 +215,8 @@ fn a_mapping_may_grow_up_to_the_limit() {
     assert_eq!(pool.usage().external, MIB as u64);
 }
 
-/// Futures that are never polled leave no trace, and one polled after its end panics or is ready, but waits for nothing.
+/// Futures that are never polled leave no trace, and one polled after its end panics or is ready,
+/// but waits for nothing.
 #[test]
 fn never_polled_or_polled_too_often() {
     let pool = pool(MIB);

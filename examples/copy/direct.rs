@@ -1,6 +1,6 @@
-//! A file that is read and written past the page cache (`O_DIRECT`), if it is asked for and the file system allows it.
-//! Direct I/O needs addresses, offsets and lengths that are multiples of the block size. Chunks are; where a file ends
-//! between two blocks, the rest goes through the cache.
+//! A file that is read and written past the page cache (`O_DIRECT`), if it is asked for and the
+//! file system allows it. Direct I/O needs addresses, offsets and lengths that are multiples of the
+//! block size. Chunks are; where a file ends between two blocks, the rest goes through the cache.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -51,7 +51,8 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Whether a call failed because the file system, or the device below it, takes no direct I/O after all.
+    /// Whether a call failed because the file system, or the device below it, takes no direct I/O
+    /// after all.
     fn is_refusal(&self, error: &Error) -> bool {
         self.direct.get() && error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error())
     }
@@ -75,7 +76,8 @@ impl<'a> Named<'a> {
         Ok(len)
     }
 
-    /// Writes all of it: whole blocks first, and what is left of the last one through the page cache.
+    /// Writes all of it: whole blocks first, and what is left of the last one through the page
+    /// cache.
     pub(crate) fn write_all(&self, bytes: &[u8]) -> Result<()> {
         let mut file = self.file;
         let mut written = 0;

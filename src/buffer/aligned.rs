@@ -11,9 +11,9 @@ use crate::pool::Pool;
 impl Buffer {
     /// Allocates `len` zeros from the global pool, at an address that is a multiple of `alignment`.
     ///
-    /// A slot serves the request if its size is a multiple of the alignment, otherwise a mapping. To read and write files
-    /// with `O_DIRECT`, use the block size of the file system, usually 512 or 4096, for the alignment and lengths that
-    /// are multiples of it.
+    /// A slot serves the request if its size is a multiple of the alignment, otherwise a mapping.
+    /// To read and write files with `O_DIRECT`, use the block size of the file system, usually 512
+    /// or 4096, for the alignment and lengths that are multiples of it.
     ///
     /// ```
     /// let block = slabuf::Buffer::alloc_aligned(4096, 512);
@@ -22,25 +22,27 @@ impl Buffer {
     /// ```
     ///
     /// A buffer that grows keeps the page's alignment if its memory is a mapping, which
-    /// [`is_pooled`](Self::is_pooled) tells. A slot's contents may move to a slot that is aligned to 16 bytes only: check
-    /// [`alignment`](Self::alignment), or allocate the final length at once.
+    /// [`is_pooled`](Self::is_pooled) tells. A slot's contents may move to a slot that is aligned
+    /// to 16 bytes only: check [`alignment`](Self::alignment), or allocate the final length at
+    /// once.
     ///
     /// # Panics
     ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be allocated;
-    /// [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
+    /// If the alignment is not a power of two up to the page size, or the memory cannot be
+    /// allocated; [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
     ///
     /// # Complexity
     ///
-    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not aligned. May make a
-    /// system call.
+    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not
+    /// aligned. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_aligned(len: usize, alignment: usize) -> Self {
         or_fail(Self::try_alloc_aligned(len, alignment))
     }
 
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of panicking.
+    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of
+    /// panicking.
     ///
     /// ```
     /// use slabuf::{AllocError, Buffer};
@@ -72,20 +74,22 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be allocated;
-    /// [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error instead.
+    /// If the alignment is not a power of two up to the page size, or the memory cannot be
+    /// allocated; [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error
+    /// instead.
     ///
     /// # Complexity
     ///
-    /// Constant, plus one comparison for each class that is too small or not aligned. May make a system call.
+    /// Constant, plus one comparison for each class that is too small or not aligned. May make a
+    /// system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_unsafe_aligned(len: usize, alignment: usize) -> Self {
         or_fail(Self::try_alloc_unsafe_aligned(len, alignment))
     }
 
-    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error instead of
-    /// panicking.
+    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error
+    /// instead of panicking.
     ///
     /// ```
     /// use slabuf::{AllocError, Buffer};
@@ -101,8 +105,9 @@ impl Buffer {
         global(len).and_then(|pool| alloc(pool, len, alignment, Fill::Stale))
     }
 
-    /// Returns the alignment of the first byte: the largest power of two, up to the page size, that its address is
-    /// a multiple of. It is at least 16 until [`advance`](bytes::Buf::advance) or a split moves the start.
+    /// Returns the alignment of the first byte: the largest power of two, up to the page size, that
+    /// its address is a multiple of. It is at least 16 until [`advance`](bytes::Buf::advance) or a
+    /// split moves the start.
     ///
     /// ```
     /// use bytes::Buf;
@@ -126,7 +131,8 @@ impl Buffer {
 }
 
 impl Pool {
-    /// Allocates `len` zeros at an address that is a multiple of `alignment`; see [`Buffer::alloc_aligned`].
+    /// Allocates `len` zeros at an address that is a multiple of `alignment`; see
+    /// [`Buffer::alloc_aligned`].
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().limit(1 << 20).build()?;
@@ -137,20 +143,21 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be allocated;
-    /// [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
+    /// If the alignment is not a power of two up to the page size, or the memory cannot be
+    /// allocated; [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
     ///
     /// # Complexity
     ///
-    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not aligned. May make a
-    /// system call.
+    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not
+    /// aligned. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_aligned(&self, len: usize, alignment: usize) -> Buffer {
         or_fail(self.try_alloc_aligned(len, alignment))
     }
 
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of panicking.
+    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of
+    /// panicking.
     ///
     /// ```
     /// use slabuf::{AllocError, Pool};
@@ -182,20 +189,22 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be allocated;
-    /// [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error instead.
+    /// If the alignment is not a power of two up to the page size, or the memory cannot be
+    /// allocated; [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error
+    /// instead.
     ///
     /// # Complexity
     ///
-    /// Constant, plus one comparison for each class that is too small or not aligned. May make a system call.
+    /// Constant, plus one comparison for each class that is too small or not aligned. May make a
+    /// system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_unsafe_aligned(&self, len: usize, alignment: usize) -> Buffer {
         or_fail(self.try_alloc_unsafe_aligned(len, alignment))
     }
 
-    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error instead of
-    /// panicking.
+    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error
+    /// instead of panicking.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().build()?;

@@ -13,7 +13,8 @@ macro_rules! from_copy {
             /// # Panics
             ///
             /// If the memory cannot be allocated; [`Buffer::try_copy_from_slice`] and
-            /// [`Pool::try_copy_from_slice`](crate::Pool::try_copy_from_slice) return the error instead.
+            /// [`Pool::try_copy_from_slice`](crate::Pool::try_copy_from_slice) return the error
+            /// instead.
             ///
             /// # Complexity
             ///
@@ -127,7 +128,8 @@ impl<const N: usize> From<[u8; N]> for Buffer {
 }
 
 impl Buffer {
-    /// Copies the bytes to a boxed slice on the heap, and frees the buffer, as `Vec::into_boxed_slice`.
+    /// Copies the bytes to a boxed slice on the heap, and frees the buffer, as
+    /// `Vec::into_boxed_slice`.
     ///
     /// ```
     /// let boxed: Box<[u8]> = slabuf::Buffer::from(b"abc").into_boxed_slice();

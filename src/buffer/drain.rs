@@ -1,5 +1,5 @@
-//! The methods of `Vec<u8>` that remove bytes from the middle: the gap that closes, and the iterator over what is
-//! removed.
+//! The methods of `Vec<u8>` that remove bytes from the middle: the gap that closes, and the
+//! iterator over what is removed.
 
 use super::Buffer;
 use std::fmt;
@@ -40,8 +40,8 @@ fn after(index: usize) -> usize {
     next.expect("a range must not end behind usize::MAX")
 }
 
-/// A gap in a buffer: the bytes in `range` are removed when it is dropped. Its end moves up over the bytes behind
-/// it, which are kept or join the gap.
+/// A gap in a buffer: the bytes in `range` are removed when it is dropped. Its end moves up over
+/// the bytes behind it, which are kept or join the gap.
 pub(super) struct Gap<'a> {
     buffer: &'a mut Buffer,
     range: Range<usize>,
@@ -92,8 +92,9 @@ impl Drop for Gap<'_> {
 }
 
 impl Buffer {
-    /// Removes a range of bytes and returns an iterator over them. The bytes behind the range move down when
-    /// the iterator is dropped; if it is leaked instead, the buffer keeps all of its bytes.
+    /// Removes a range of bytes and returns an iterator over them. The bytes behind the range move
+    /// down when the iterator is dropped; if it is leaked instead, the buffer keeps all of its
+    /// bytes.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"head: body");
@@ -133,8 +134,8 @@ impl Buffer {
         self.retain_mut(|byte| keep(byte));
     }
 
-    /// Keeps the bytes for which `keep` returns `true`, as [`retain`](Self::retain). `keep` may change the
-    /// bytes.
+    /// Keeps the bytes for which `keep` returns `true`, as [`retain`](Self::retain). `keep` may
+    /// change the bytes.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"a b c");
@@ -189,8 +190,8 @@ impl Buffer {
         self.dedup_by(|byte, previous| key(byte) == key(previous));
     }
 
-    /// Removes each byte for which `same(byte, previous)` returns `true`, where `previous` is the last byte
-    /// that was kept.
+    /// Removes each byte for which `same(byte, previous)` returns `true`, where `previous` is the
+    /// last byte that was kept.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"aAbB");

@@ -7,8 +7,8 @@ use crate::error::{AllocError, MAX_LEN};
 use crate::inner::PoolInner;
 
 impl Buffer {
-    /// Makes room for `additional` more bytes, and not for more than a slot or whole pages round up to. If the
-    /// buffer grows often, [`reserve`](Self::reserve) is cheaper.
+    /// Makes room for `additional` more bytes, and not for more than a slot or whole pages round up
+    /// to. If the buffer grows often, [`reserve`](Self::reserve) is cheaper.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::alloc(100_000);
@@ -22,14 +22,15 @@ impl Buffer {
     ///
     /// # Complexity
     ///
-    /// Constant if the capacity suffices or a large buffer grows in place (`mremap(2)`), otherwise linear in the
-    /// length. May make a system call.
+    /// Constant if the capacity suffices or a large buffer grows in place (`mremap(2)`), otherwise
+    /// linear in the length. May make a system call.
     #[track_caller]
     pub fn reserve_exact(&mut self, additional: usize) {
         or_fail(self.try_reserve_exact(additional));
     }
 
-    /// Makes room as [`reserve_exact`](Self::reserve_exact), and returns an error instead of panicking.
+    /// Makes room as [`reserve_exact`](Self::reserve_exact), and returns an error instead of
+    /// panicking.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"abc");
@@ -39,19 +40,20 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if the memory cannot
-    /// be allocated. The buffer is unchanged.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated. The buffer is unchanged.
     pub fn try_reserve_exact(&mut self, additional: usize) -> Result<(), AllocError> {
         let need = self.len().saturating_add(additional);
-        // Room before the start is reused without an allocation, and an impossible length gets its error.
+        // Room before the start is reused without an allocation, and an impossible length gets its
+        // error.
         if additional <= self.capacity() - self.len() || self.offset() > 0 || need > MAX_LEN {
             return self.try_reserve(additional);
         }
         self.make_capacity(need, need)
     }
 
-    /// Moves the bytes to a smaller slot or mapping of the same pool, if there is one that holds them. If the
-    /// memory cannot be allocated the buffer stays as it is.
+    /// Moves the bytes to a smaller slot or mapping of the same pool, if there is one that holds
+    /// them. If the memory cannot be allocated the buffer stays as it is.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::with_capacity(1 << 20);
@@ -68,7 +70,8 @@ impl Buffer {
         self.shrink_to(0);
     }
 
-    /// Shrinks as [`shrink_to_fit`](Self::shrink_to_fit), but to a capacity of at least `min_capacity`.
+    /// Shrinks as [`shrink_to_fit`](Self::shrink_to_fit), but to a capacity of at least
+    /// `min_capacity`.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::with_capacity(1 << 20);

@@ -7,8 +7,9 @@ use std::fmt;
 /// `Debug` prints at most this many bytes.
 const SHOWN: usize = 64;
 
-/// Prints the first 64 bytes as a byte string literal, as `Bytes` does, and the length if there are more. In a
-/// pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free) it prints the length only.
+/// Prints the first 64 bytes as a byte string literal, as `Bytes` does, and the length if there are
+/// more. In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free) it prints the length
+/// only.
 ///
 /// ```
 /// use slabuf::{Buffer, Pool};
@@ -81,8 +82,8 @@ impl fmt::UpperHex for Buffer {
 ///
 /// # Errors
 ///
-/// [`fmt::Error`] if the memory cannot be allocated. Text of earlier pieces of the same `write!` stays in the
-/// buffer.
+/// [`fmt::Error`] if the memory cannot be allocated. Text of earlier pieces of the same `write!`
+/// stays in the buffer.
 impl fmt::Write for Buffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.try_reserve(text.len()).map_err(|_| fmt::Error)?;

@@ -37,8 +37,8 @@ impl Pool {
         AllocFuture::with_capacity(self, capacity)
     }
 
-    /// Returns a future of a buffer with a copy of `bytes`, which waits as [`alloc_async`](Self::alloc_async)
-    /// does.
+    /// Returns a future of a buffer with a copy of `bytes`, which waits as
+    /// [`alloc_async`](Self::alloc_async) does.
     ///
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
@@ -62,13 +62,13 @@ impl Pool {
 }
 
 impl Buffer {
-    /// Returns a future that makes room for `additional` more bytes, as [`reserve`](Self::reserve), and waits while the
-    /// limit of the buffer's pool leaves no room. It waits in the same queue as
-    /// [`Pool::alloc_async`](crate::Pool::alloc_async), from its first poll on; dropping it gives the place up and leaves
-    /// the buffer as it is.
+    /// Returns a future that makes room for `additional` more bytes, as [`reserve`](Self::reserve),
+    /// and waits while the limit of the buffer's pool leaves no room. It waits in the same queue as
+    /// [`Pool::alloc_async`](crate::Pool::alloc_async), from its first poll on; dropping it gives
+    /// the place up and leaves the buffer as it is.
     ///
-    /// A buffer that cannot grow in place needs its old and its new memory at once. If the limit does not hold
-    /// both, the future fails instead of waiting for its own buffer.
+    /// A buffer that cannot grow in place needs its old and its new memory at once. If the limit
+    /// does not hold both, the future fails instead of waiting for its own buffer.
     ///
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
@@ -88,9 +88,9 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// The future's, with the buffer unchanged: [`AllocError::LimitExceeded`] if the room would not fit into a
-    /// pool without other buffers, [`AllocError::OutOfMemory`] if the system refuses, and
-    /// [`AllocError::TooLarge`] if no address space is that large.
+    /// The future's, with the buffer unchanged: [`AllocError::LimitExceeded`] if the room would not
+    /// fit into a pool without other buffers, [`AllocError::OutOfMemory`] if the system refuses,
+    /// and [`AllocError::TooLarge`] if no address space is that large.
     pub fn reserve_async(&mut self, additional: usize) -> ReserveFuture<'_> {
         ReserveFuture {
             buffer: self,

@@ -3,9 +3,9 @@
 use crate::inner::tag::AllocTag;
 use std::ffi::c_void;
 
-/// The owner of a buffer's memory, which [`Buffer::into_raw_parts`](crate::Buffer::into_raw_parts) returns and
-/// [`Buffer::from_raw_parts`](crate::Buffer::from_raw_parts) takes back. It is opaque: it is not the capacity, and what it
-/// points to, if anything, is not the buffer's memory.
+/// The owner of a buffer's memory, which [`Buffer::into_raw_parts`](crate::Buffer::into_raw_parts)
+/// returns and [`Buffer::from_raw_parts`](crate::Buffer::from_raw_parts) takes back. It is opaque:
+/// it is not the capacity, and what it points to, if anything, is not the buffer's memory.
 ///
 /// It is one word, which C code can keep as a `void *`.
 ///
@@ -25,7 +25,8 @@ pub struct RawOwner(*mut c_void);
 
 const _: () = assert!(size_of::<RawOwner>() == size_of::<usize>());
 
-// SAFETY: the word names an owner and gives no access by itself; a `Buffer`, which has access, is `Send`.
+// SAFETY: the word names an owner and gives no access by itself; a `Buffer`, which has access, is
+// `Send`.
 unsafe impl Send for RawOwner {}
 // SAFETY: a shared word can only be copied.
 unsafe impl Sync for RawOwner {}
@@ -39,7 +40,8 @@ impl RawOwner {
         AllocTag::from_ptr(self.0.cast())
     }
 
-    /// Returns the owner as an untyped pointer, for foreign code to keep. It must not be dereferenced.
+    /// Returns the owner as an untyped pointer, for foreign code to keep. It must not be
+    /// dereferenced.
     ///
     /// ```
     /// let (start, len, owner) = slabuf::Buffer::from(b"abc").into_raw_parts();

@@ -103,7 +103,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `index` is above the length, or the buffer has to grow and the memory cannot be allocated.
+    /// If `index` is above the length, or the buffer has to grow and the memory cannot be
+    /// allocated.
     ///
     /// # Complexity
     ///
@@ -186,8 +187,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the range starts behind its end or ends behind the length, or the buffer has to grow and the memory
-    /// cannot be allocated.
+    /// If the range starts behind its end or ends behind the length, or the buffer has to grow and
+    /// the memory cannot be allocated.
     ///
     /// # Complexity
     ///
@@ -201,8 +202,9 @@ impl Buffer {
         self.copy_within(range, len);
     }
 
-    /// Moves the bytes of `other` to the end of this buffer, by a copy, and leaves `other` empty. To join buffers
-    /// that were split from each other, without a copy, use [`unsplit`](Self::unsplit).
+    /// Moves the bytes of `other` to the end of this buffer, by a copy, and leaves `other` empty.
+    /// To join buffers that were split from each other, without a copy, use
+    /// [`unsplit`](Self::unsplit).
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -276,7 +278,8 @@ impl Buffer {
         or_fail(self.try_resize_zeroed(len));
     }
 
-    /// Resizes as [`resize_zeroed`](Self::resize_zeroed), and returns an error instead of panicking.
+    /// Resizes as [`resize_zeroed`](Self::resize_zeroed), and returns an error instead of
+    /// panicking.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"abc");
@@ -286,14 +289,14 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if the memory cannot
-    /// be allocated. The buffer is unchanged.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated. The buffer is unchanged.
     pub fn try_resize_zeroed(&mut self, len: usize) -> Result<(), AllocError> {
         self.try_resize(len, 0)
     }
 
-    /// Turns the buffer into a slice that is never freed. Its memory stays mapped, and counted in its pool, until
-    /// the process ends.
+    /// Turns the buffer into a slice that is never freed. Its memory stays mapped, and counted in
+    /// its pool, until the process ends.
     ///
     /// ```
     /// let bytes: &'static mut [u8] = slabuf::Buffer::from(b"abc").leak();
@@ -308,8 +311,8 @@ impl Buffer {
     pub fn leak<'a>(self) -> &'a mut [u8] {
         let mut this = ManuallyDrop::new(self);
         let (start, len) = (this.as_mut_ptr(), this.len());
-        // SAFETY: the buffer is never dropped, so its `len` initialised bytes stay valid, and the returned
-        // slice is the only access to them.
+        // SAFETY: the buffer is never dropped, so its `len` initialised bytes stay valid, and the
+        // returned slice is the only access to them.
         unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 }

@@ -5,7 +5,8 @@ pub(crate) type Difference = (&'static str, fn());
 
 const PAGE: &str = include_str!("../../docs/coming_from.md");
 
-/// Runs each test, and checks that the rows of the table that begins with `heading` are those tested, in their order.
+/// Runs each test, and checks that the rows of the table that begins with `heading` are those
+/// tested, in their order.
 #[track_caller]
 pub(crate) fn assert_rows(heading: &str, differences: &[Difference]) {
     let start = format!("| {heading} | what differs |\n");

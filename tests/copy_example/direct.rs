@@ -3,8 +3,8 @@
 use super::*;
 use rustix::fs::{Mode, OFlags, open};
 
-/// A directory on a file system that takes direct I/O, with a `source` of `len` bytes in it. `None`: there is none,
-/// and the reason was printed.
+/// A directory on a file system that takes direct I/O, with a `source` of `len` bytes in it.
+/// `None`: there is none, and the reason was printed.
 fn direct_directory(len: usize) -> Option<(TempDir, PathBuf, PathBuf)> {
     let places = [
         std::env::temp_dir(),
@@ -98,8 +98,8 @@ fn a_source_that_refuses_is_read_without() {
     assert!(names(&directory).contains(&"destination".to_owned()));
 }
 
-/// A destination whose file system refuses: the same. Every file system that is always there for a test takes direct
-/// I/O or takes no new files, so this mounts one.
+/// A destination whose file system refuses: the same. Every file system that is always there for a
+/// test takes direct I/O or takes no new files, so this mounts one.
 #[test]
 fn a_destination_that_refuses_is_written_without() {
     let (directory, source, _) = directory(200_001);

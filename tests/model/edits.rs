@@ -49,8 +49,8 @@ fn between(from: &Index, to: &Index, len: usize) -> std::ops::Range<usize> {
     from.min(to)..from.max(to)
 }
 
-/// Carries the edit out on the buffer and on the bytes it must hold. An error: there was no memory, and nothing may
-/// have changed.
+/// Carries the edit out on the buffer and on the bytes it must hold. An error: there was no memory,
+/// and nothing may have changed.
 pub(crate) fn apply(
     edit: &Edit,
     buffer: &mut Buffer,

@@ -42,7 +42,8 @@ impl Item {
             other => unreachable!("not an edit in place: {other:?}"),
         }
         self.len = vec.len();
-        // What is behind the end now is not looked at: it may be any of the bytes that were in view.
+        // What is behind the end now is not looked at: it may be any of the bytes that were in
+        // view.
         self.known = vec;
         self.locate();
         self.verify();
@@ -65,8 +66,8 @@ impl Item {
         self.verify();
     }
 
-    /// An edit that may need memory: how many bytes are asked for, how long the buffer is then, whether there was
-    /// memory, and what `bytes` are appended.
+    /// An edit that may need memory: how many bytes are asked for, how long the buffer is then,
+    /// whether there was memory, and what `bytes` are appended.
     pub(super) fn edit_at_the_end(
         &mut self,
         change: Change,

@@ -8,8 +8,8 @@ use crate::pool::Pool;
 use crate::slab::size_class::SPAN;
 use std::ptr::NonNull;
 
-/// Allocates memory for `len` bytes at a multiple of `alignment`, a power of two up to the page size: a slot if
-/// the pool has a class for it, otherwise a mapping.
+/// Allocates memory for `len` bytes at a multiple of `alignment`, a power of two up to the page
+/// size: a slot if the pool has a class for it, otherwise a mapping.
 pub(crate) fn alloc(
     pool: &Pool,
     len: usize,
@@ -27,8 +27,8 @@ pub(crate) fn alloc(
     Ok(memory)
 }
 
-/// The size of the smallest slot that holds `len` bytes and starts at a multiple of `alignment`. Slots lie side by side from
-/// the start of their slab or span, which is aligned to its size.
+/// The size of the smallest slot that holds `len` bytes and starts at a multiple of `alignment`.
+/// Slots lie side by side from the start of their slab or span, which is aligned to its size.
 fn aligned_slot(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize> {
     let table = inner.table;
     let mut classes = table.class_of(len)?..table.count();
