@@ -165,12 +165,10 @@ fn parse(arguments: Vec<OsString>) -> Result<Option<Options>, String> {
             unknown => return Err(text(unknown.unexpected())),
         }
     }
-    // The default is at most half of the available memory. 0 means that the system does not report
-    // it.
-    let half = match system::available_memory() / 2 {
-        0 => 2 << 30,
-        half => usize::try_from(half).unwrap_or(usize::MAX),
-    };
+    // The default is at most half of the available memory.
+    let half = system::available_memory().map_or(2 << 30, |bytes| {
+        usize::try_from(bytes / 2).unwrap_or(usize::MAX)
+    });
     let bytes = bytes.unwrap_or_else(|| half.min(2 << 30));
     if value == 0 || bytes / value < MIN_VALUES {
         return Err(format!(

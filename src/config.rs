@@ -136,7 +136,10 @@ impl Settings {
             };
         };
         if high == 0 || high > limit {
-            return Err(ConfigError::HighWaterMark { given: high, limit });
+            return Err(ConfigError::HighWaterMark {
+                given: high,
+                limit: self.limit,
+            });
         }
         let low = self.low_water_mark.unwrap_or(high / 2);
         if low >= high {

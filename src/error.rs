@@ -3,78 +3,165 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why a buffer could not be had.
+/// Why a buffer could not be allocated.
 ///
-/// Nothing is lost when one of these comes back: the pool works on, and a buffer that was to grow is
-/// as it was.
+/// A failed call changes nothing: the pool continues to work, and a buffer that could not grow keeps its
+/// bytes and its memory. All sizes are in bytes. The counters are read when the error is made, after the
+/// refusal, so that with other threads at work they may already have changed.
 ///
 /// ```
 /// use slabuf::{AllocError, Pool};
 ///
 /// let pool = Pool::builder().limit(1 << 20).build()?;
-/// let error = pool.try_alloc(2 << 20).unwrap_err();
-/// assert_eq!(error, AllocError::LimitExceeded { requested: 2 << 20, limit: 1 << 20 });
-/// assert!(error.to_string().contains("2097152"));
+/// let kept = pool.alloc(100_000);
+/// let error = pool.try_alloc(1_000_000).unwrap_err();
+/// let AllocError::LimitExceeded { requested, rounded, in_use, mapped, limit, .. } = error else {
+///     panic!("{error}");
+/// };
+/// assert_eq!((requested, in_use, limit), (1_000_000, kept.len(), Some(1 << 20)));
+/// assert!(rounded >= requested && mapped >= in_use);
+/// assert!(error.to_string().contains("1000000"));
 /// # Ok::<(), slabuf::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {
-    /// The pool would map more than its limit, also after its caches gave up what they held.
+    /// The pool would map more than its limit, also after its caches were released.
+    #[non_exhaustive]
     LimitExceeded {
-        /// Bytes asked for.
+        /// Requested length.
         requested: usize,
-        /// The pool's limit in bytes.
-        limit: usize,
+        /// The requested length, rounded up to a slot or to whole pages.
+        rounded: usize,
+        /// Memory of the pool's live buffers: [`PoolUsage::in_use`](crate::PoolUsage::in_use).
+        in_use: usize,
+        /// Memory that the pool maps: [`PoolUsage::external`](crate::PoolUsage::external).
+        mapped: usize,
+        /// The pool's limit, if it has one.
+        limit: Option<usize>,
     },
-    /// No address space is that large.
+    /// The requested length is larger than any address space.
+    #[non_exhaustive]
     TooLarge {
-        /// Bytes asked for.
+        /// Requested length.
         requested: usize,
-        /// The largest length in bytes that can be asked for.
+        /// The largest length that can be requested.
         maximum: usize,
     },
-    /// The operating system refused.
+    /// The operating system refused, or the heap that holds the pool's own structures.
+    #[non_exhaustive]
     OutOfMemory {
-        /// Bytes asked for.
+        /// Requested length.
         requested: usize,
+        /// The requested length, rounded up to a slot or to whole pages.
+        rounded: usize,
+        /// Memory of the pool's live buffers: [`PoolUsage::in_use`](crate::PoolUsage::in_use).
+        in_use: usize,
+        /// Memory that the pool maps: [`PoolUsage::external`](crate::PoolUsage::external).
+        mapped: usize,
+        /// The pool's limit, if it has one.
+        limit: Option<usize>,
     },
-    /// The pool's limit left no room within the time the caller would wait.
+    /// The pool's limit left no room within the time that the caller waited.
+    #[non_exhaustive]
     TimedOut {
-        /// Bytes asked for.
+        /// Requested length.
         requested: usize,
-        /// The pool's limit in bytes.
-        limit: usize,
+        /// The requested length, rounded up to a slot or to whole pages.
+        rounded: usize,
+        /// Memory of the pool's live buffers: [`PoolUsage::in_use`](crate::PoolUsage::in_use).
+        in_use: usize,
+        /// Memory that the pool maps: [`PoolUsage::external`](crate::PoolUsage::external).
+        mapped: usize,
+        /// The pool's limit, if it has one.
+        limit: Option<usize>,
         /// How long the caller waited.
         waited: Duration,
+    },
+    /// The requested alignment is not a power of two up to the page size.
+    #[non_exhaustive]
+    InvalidAlignment {
+        /// Requested alignment.
+        alignment: usize,
+        /// The largest alignment: the system's page size.
+        maximum: usize,
     },
 }
 
 impl fmt::Display for AllocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LimitExceeded { requested, limit } => write!(
-                f,
-                "cannot allocate a buffer of {requested} bytes: the pool's limit is {limit} bytes"
-            ),
+        match *self {
+            Self::LimitExceeded {
+                requested,
+                rounded,
+                in_use,
+                mapped,
+                limit,
+            } => {
+                write!(
+                    f,
+                    "cannot allocate a buffer of {requested} bytes: the pool's limit"
+                )?;
+                write_bytes(f, " is ", limit)?;
+                write_counters(f, rounded, in_use, mapped)
+            }
             Self::TooLarge { requested, maximum } => write!(
                 f,
-                "cannot allocate a buffer of {requested} bytes: at most {maximum} bytes can be asked for"
+                "cannot allocate a buffer of {requested} bytes: at most {maximum} bytes can be requested"
             ),
-            Self::OutOfMemory { requested } => write!(
-                f,
-                "cannot allocate a buffer of {requested} bytes: the operating system refused"
-            ),
+            Self::OutOfMemory {
+                requested,
+                rounded,
+                in_use,
+                mapped,
+                limit,
+            } => {
+                write!(
+                    f,
+                    "cannot allocate a buffer of {requested} bytes: the operating system refused"
+                )?;
+                write_bytes(f, ", the pool's limit is ", limit)?;
+                write_counters(f, rounded, in_use, mapped)
+            }
             Self::TimedOut {
                 requested,
+                rounded,
+                in_use,
+                mapped,
                 limit,
                 waited,
-            } => write!(
+            } => {
+                write!(
+                    f,
+                    "cannot allocate a buffer of {requested} bytes: the pool's limit"
+                )?;
+                write_bytes(f, " of ", limit)?;
+                write!(f, " left no room for {waited:?}")?;
+                write_counters(f, rounded, in_use, mapped)
+            }
+            Self::InvalidAlignment { alignment, maximum } => write!(
                 f,
-                "cannot allocate a buffer of {requested} bytes: the pool's limit of {limit} bytes left no room for {waited:?}"
+                "cannot align a buffer to {alignment} bytes: an alignment is a power of two from 1 to {maximum}"
             ),
         }
     }
+}
+
+/// Writes `before` and a number of bytes, or nothing.
+fn write_bytes(f: &mut fmt::Formatter<'_>, before: &str, bytes: Option<usize>) -> fmt::Result {
+    bytes.map_or(Ok(()), |bytes| write!(f, "{before}{bytes} bytes"))
+}
+
+fn write_counters(
+    f: &mut fmt::Formatter<'_>,
+    rounded: usize,
+    in_use: usize,
+    mapped: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        " ({rounded} bytes needed, {in_use} in use, {mapped} mapped)"
+    )
 }
 
 impl std::error::Error for AllocError {}
@@ -91,6 +178,7 @@ impl std::error::Error for AllocError {}
 #[non_exhaustive]
 pub enum ConfigError {
     /// `slab_size` is no power of two from one page (4096) to 1 MiB.
+    #[non_exhaustive]
     SlabSize {
         /// Bytes asked for.
         given: usize,
@@ -100,6 +188,7 @@ pub enum ConfigError {
         maximum: usize,
     },
     /// `limit` leaves no room for a single region.
+    #[non_exhaustive]
     Limit {
         /// Bytes asked for.
         given: usize,
@@ -107,6 +196,7 @@ pub enum ConfigError {
         minimum: usize,
     },
     /// `cache_limit` is above `limit`: a cache cannot hold more than the pool may map.
+    #[non_exhaustive]
     CacheLimit {
         /// Bytes asked for.
         given: usize,
@@ -114,13 +204,15 @@ pub enum ConfigError {
         limit: usize,
     },
     /// `high_water_mark` is 0, or above `limit`: it would always or never be reached.
+    #[non_exhaustive]
     HighWaterMark {
         /// Bytes asked for.
         given: usize,
-        /// The pool's limit in bytes.
-        limit: usize,
+        /// The pool's limit in bytes, if it has one.
+        limit: Option<usize>,
     },
     /// `low_water_mark` is not below `high_water_mark`.
+    #[non_exhaustive]
     LowWaterMark {
         /// Bytes asked for.
         given: usize,
@@ -130,6 +222,7 @@ pub enum ConfigError {
     /// There is no memory for the pool's own structures.
     OutOfMemory,
     /// So many pools were built in this process that their numbers ran out.
+    #[non_exhaustive]
     TooManyPools {
         /// How many pools one process can build.
         maximum: u64,
@@ -154,13 +247,13 @@ impl fmt::Display for ConfigError {
                 f,
                 "cache_limit must not be above the limit of {limit} bytes: it is {given}"
             ),
-            Self::HighWaterMark {
-                given,
-                limit: usize::MAX,
-            } => {
+            Self::HighWaterMark { given, limit: None } => {
                 write!(f, "high_water_mark must be at least 1 byte, not {given}")
             }
-            Self::HighWaterMark { given, limit } => write!(
+            Self::HighWaterMark {
+                given,
+                limit: Some(limit),
+            } => write!(
                 f,
                 "high_water_mark must be from 1 byte to the limit of {limit} bytes, not {given}"
             ),
@@ -200,11 +293,38 @@ pub(crate) enum AllocFailure {
     Length,
 }
 
+/// What an [`AllocError`] states of the pool that refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PoolState {
+    pub(crate) rounded: usize,
+    pub(crate) in_use: usize,
+    pub(crate) mapped: usize,
+    pub(crate) limit: Option<usize>,
+}
+
 impl AllocFailure {
-    pub(crate) fn into_error(self, requested: usize, limit: usize) -> AllocError {
+    pub(crate) fn into_error(self, requested: usize, state: PoolState) -> AllocError {
+        let PoolState {
+            rounded,
+            in_use,
+            mapped,
+            limit,
+        } = state;
         match self {
-            Self::Limit => AllocError::LimitExceeded { requested, limit },
-            Self::System => AllocError::OutOfMemory { requested },
+            Self::Limit => AllocError::LimitExceeded {
+                requested,
+                rounded,
+                in_use,
+                mapped,
+                limit,
+            },
+            Self::System => AllocError::OutOfMemory {
+                requested,
+                rounded,
+                in_use,
+                mapped,
+                limit,
+            },
             Self::Length => AllocError::TooLarge {
                 requested,
                 maximum: MAX_LEN,
@@ -219,11 +339,20 @@ mod tests {
 
     #[test]
     fn messages_name_the_value_and_the_limit() {
-        let error = AllocFailure::Limit.into_error(70_000, 65_536);
-        assert!(error.to_string().contains("70000"));
-        assert!(error.to_string().contains("65536"));
-        let error = AllocFailure::System.into_error(70_000, 65_536);
-        assert!(error.to_string().contains("70000"));
+        let state = PoolState {
+            rounded: 73_728,
+            in_use: 30_000,
+            mapped: 40_960,
+            limit: Some(65_536),
+        };
+        for failure in [AllocFailure::Limit, AllocFailure::System] {
+            let error = failure.into_error(70_000, state).to_string();
+            for number in ["70000", "73728", "30000", "40960", "65536"] {
+                assert!(error.contains(number), "{number}: {error}");
+            }
+        }
+        let error = AllocFailure::System.into_error(70_000, PoolState::default());
+        assert!(!error.to_string().contains("limit"), "{error}");
         let error = ConfigError::Limit {
             given: 5,
             minimum: 32_768,

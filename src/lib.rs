@@ -105,7 +105,7 @@ pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
-    buffer::{AllocFuture, Buffer, Drained},
+    buffer::{AllocFuture, Buffer, CopyFuture, Drain, Drained, IntoIter, RawOwner, ReserveFuture},
     pool::live_samples::{LiveSample, SampleTable},
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,

@@ -375,7 +375,7 @@ fn empty_buffers_work() {
         Buffer::concat::<&[u8]>(&[]),
         Buffer::concat_to_len(&[b"cut"], 0),
         Buffer::from(""),
-        std::iter::empty().collect(),
+        std::iter::empty::<u8>().collect(),
     ];
     for mut buffer in empties {
         assert!(buffer.is_empty() && buffer == [0u8; 0]);

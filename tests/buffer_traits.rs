@@ -23,27 +23,40 @@ const _: () = {
     is_shared::<ConfigError>();
 };
 
-/// `Debug` prints length, capacity and kind, and no byte of the contents.
+/// `Debug` prints up to 64 bytes in the format of `Bytes`, for every byte value and kind of buffer.
 #[test]
-fn debug_never_prints_contents() {
-    let small = Buffer::copy_from_slice(b"swordfish");
-    let expected = format!(
-        "Buffer {{ len: 9, capacity: {}, pooled: true }}",
-        small.capacity()
-    );
-    assert_eq!(format!("{small:?}"), expected);
-
-    let large = Buffer::alloc_filled(SLAB + 1, b"swordfish");
-    for text in [
-        format!("{large:?}"),
-        format!("{large:#?}"),
-        format!("{small:#?}"),
-    ] {
-        assert!(text.contains("len") && text.contains("pooled"), "{text}");
-        for secret in ["sword", "115, 119", "73, 77"] {
-            assert!(!text.contains(secret), "{text}");
+fn debug_prints_what_bytes_prints() {
+    let every: Vec<u8> = (0..=255).collect();
+    for chunk in every.chunks(64).chain([&b""[..], b"'\"\\"]) {
+        let bytes = Bytes::copy_from_slice(chunk);
+        let mut large = Buffer::alloc_unsafe_slow(SLAB + 1);
+        large.clear();
+        large.extend_from_slice(chunk);
+        for buffer in [Buffer::copy_from_slice(chunk), large] {
+            assert_eq!(format!("{buffer:?}"), format!("{bytes:?}"));
+            assert_eq!(format!("{buffer:#?}"), format!("{bytes:?}"));
         }
     }
+}
+
+/// `Debug` of a longer buffer prints the first 64 bytes and the length.
+#[test]
+fn debug_ends_after_64_bytes() {
+    for len in [65, SLAB, MIB] {
+        let buffer = Buffer::alloc_filled(len, "a");
+        let expected = format!("b\"{}\"... ({len} bytes)", "a".repeat(64));
+        assert_eq!(format!("{buffer:?}"), expected);
+    }
+}
+
+/// Hexadecimal formatting prints all bytes.
+#[test]
+fn hexadecimal_prints_all_bytes() {
+    let every: Vec<u8> = (0..=255).collect();
+    let (buffer, bytes) = (Buffer::from(&every), Bytes::from(every));
+    assert_eq!(format!("{buffer:x}"), format!("{bytes:x}"));
+    assert_eq!(format!("{buffer:X}"), format!("{bytes:X}"));
+    assert_eq!(format!("{:x}", Buffer::alloc(0)), "");
 }
 
 /// `Debug` of a pool prints its name and number.

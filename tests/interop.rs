@@ -200,7 +200,7 @@ fn a_write_past_the_limit_is_an_error_and_changes_nothing() {
         assert_eq!(error.kind(), ErrorKind::OutOfMemory);
         let inner = error.into_inner().expect("the reason");
         match inner.downcast_ref::<AllocError>() {
-            Some(AllocError::LimitExceeded { limit: named, .. }) => assert_eq!(*named, limit),
+            Some(AllocError::LimitExceeded { limit: named, .. }) => assert_eq!(*named, Some(limit)),
             other => panic!("{other:?}"),
         }
         assert_eq!(buffer, b"kept", "attempt {number}");

@@ -28,13 +28,13 @@ fn take_all(pool: &Pool, n: usize) -> Vec<Buffer> {
         match pool.try_alloc(n) {
             Ok(buffer) => live.push(buffer),
             Err(error) => {
-                assert_eq!(
-                    error,
-                    AllocError::LimitExceeded {
-                        requested: n,
-                        limit: LIMIT
-                    }
-                );
+                let AllocError::LimitExceeded {
+                    requested, limit, ..
+                } = error
+                else {
+                    panic!("{error}")
+                };
+                assert_eq!((requested, limit), (n, Some(LIMIT)));
                 return live;
             }
         }
@@ -151,7 +151,7 @@ fn every_constructor_keeps_to_the_limit() {
         for n in [LIMIT + 1, 2 * LIMIT] {
             let error = (constructor.try_on_pool)(&pool, n).expect_err("more than the limit");
             assert!(
-                matches!(error, AllocError::LimitExceeded { requested, limit: LIMIT } if requested == n),
+                matches!(error, AllocError::LimitExceeded { requested, limit: Some(LIMIT), .. } if requested == n),
                 "{}({n}): {error:?}",
                 constructor.name
             );
@@ -202,7 +202,15 @@ fn growth_keeps_to_the_limit() {
     for n in [0, 100, SLAB, SLAB + 1, MIB] {
         let mut buffer = pool.alloc(n);
         stamp(&mut buffer, 1);
-        let refused = |error| matches!(error, Err(AllocError::LimitExceeded { limit: LIMIT, .. }));
+        let refused = |error| {
+            matches!(
+                error,
+                Err(AllocError::LimitExceeded {
+                    limit: Some(LIMIT),
+                    ..
+                })
+            )
+        };
         assert!(refused(buffer.try_grow(LIMIT + 1)));
         assert!(refused(buffer.try_resize(LIMIT + 1, 7)));
         assert!(refused(buffer.try_reserve(LIMIT + 1)));
@@ -335,7 +343,8 @@ fn what_the_system_refuses_is_an_error() {
             assert!(matches!(
                 error,
                 AllocError::OutOfMemory {
-                    requested: 2_147_483_648
+                    requested: 2_147_483_648,
+                    ..
                 }
             ));
             assert!(error.to_string().contains("2147483648"), "{error}");
@@ -346,4 +355,46 @@ fn what_the_system_refuses_is_an_error() {
         assert_eq!(pool.alloc(MIB).len(), MIB);
         assert_all_home(&pool);
     });
+}
+
+/// A small pool refuses a vector of 1 GiB like any other length, before it reads a byte of it.
+/// `From` copies into the global pool, like `Buffer::copy_from_slice`, so the limits of other pools
+/// do not apply to it.
+#[test]
+fn a_vector_of_1_gib_in_a_small_pool() {
+    const GIB: usize = 1 << 30;
+    let pool = Pool::builder().limit(MIB).build().unwrap();
+    let Ok(vec) = std::panic::catch_unwind(|| vec![0_u8; GIB]) else {
+        return println!("left out: no address space for a vector of 1 GiB");
+    };
+    let mut buffer = pool.copy_from_slice(b"kept");
+    let error = pool
+        .try_copy_from_slice(&vec)
+        .expect_err("more than the limit");
+    assert!(
+        matches!(
+            error,
+            AllocError::LimitExceeded {
+                requested: GIB,
+                limit: Some(MIB),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let message = panic_message(|| pool.copy_from_slice(&vec));
+    assert!(
+        message.contains("1073741824") && message.contains("1048576"),
+        "{message}"
+    );
+    let message = panic_message(|| buffer.extend_from_slice(&vec));
+    assert!(
+        message.contains("1073741828") && message.contains("1048576"),
+        "{message}"
+    );
+    assert_eq!(buffer, b"kept");
+    drop(buffer);
+    assert_all_home(&pool);
+    let buffer = Buffer::from(vec![7; 2 * MIB]);
+    assert!(Pool::global().owns(&buffer) && !pool.owns(&buffer));
 }

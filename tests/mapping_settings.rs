@@ -56,13 +56,10 @@ fn a_cache_of_nothing_keeps_nothing() {
 fn a_cache_beyond_the_limit_is_refused() {
     let with_cache = |bytes| Pool::builder().limit(8 * MIB).cache_limit(bytes).build();
     let error = with_cache(8 * MIB + 1).expect_err("refused");
-    assert_eq!(
-        error,
-        ConfigError::CacheLimit {
-            given: 8 * MIB + 1,
-            limit: 8 * MIB
-        }
-    );
+    let ConfigError::CacheLimit { given, limit, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((given, limit), (8 * MIB + 1, 8 * MIB));
     let text = error.to_string();
     assert!(
         text.contains("8388609") && text.contains("8388608"),

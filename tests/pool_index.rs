@@ -7,7 +7,7 @@ mod crew;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{KIB, MIB, Rng, SLAB, assert_all_home, assert_apart, holds_stamp, stamp};
 use crew::Crew;
 use slabuf::{Buffer, Pool, memory_usage};
@@ -147,7 +147,7 @@ fn pools_are_replaced_while_threads_use_them() {
         let built = threads
             .into_iter()
             .map(|thread| thread.join().expect("no panic"));
-        figure(&format!("{} pools", built.sum::<usize>()));
+        report(&format!("{} pools", built.sum::<usize>()));
         for place in places.iter() {
             let pool = place.lock().expect("no panic").take();
             pool.iter().for_each(assert_all_home);

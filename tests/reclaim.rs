@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{KIB, LONG, MIB, Rng, SLAB, assert_all_home};
 use crew::Crew;
 use slabuf::{Buffer, Pool, PoolBuilder, memory_usage};
@@ -200,7 +200,7 @@ fn no_request_is_refused(requests: usize, longest: usize, held: usize) {
         }
     });
     let refused = refused.load(Relaxed);
-    figure(&format!("{refused} of {requests} requests refused"));
+    report(&format!("{refused} of {requests} requests refused"));
     assert_eq!(refused, 0, "of {requests} requests up to {longest} bytes");
     crew.dismiss();
     assert_all_home(&pool);
@@ -304,7 +304,7 @@ fn dropped_pools_leave_no_heap_with_idle_threads() {
         let first = use_pools();
         let second = use_pools();
         let grown = second.saturating_sub(first);
-        figure(&format!("{grown} bytes for {POOLS} pools"));
+        report(&format!("{grown} bytes for {POOLS} pools"));
         assert!(grown < 64 * POOLS as u64, "{first} to {second} bytes");
         crew.dismiss();
     });

@@ -89,7 +89,10 @@ mod linux {
     fn assert_refused<const N: usize>(lengths: [usize; N], errors: [Option<AllocError>; N]) {
         for (requested, error) in lengths.into_iter().zip(errors) {
             let error = error.expect("the limit was met");
-            assert_eq!(error, AllocError::OutOfMemory { requested });
+            assert!(
+                matches!(error, AllocError::OutOfMemory { requested: named, .. } if named == requested),
+                "{error:?}"
+            );
             assert!(error.to_string().contains(&requested.to_string()));
         }
     }
@@ -128,7 +131,10 @@ mod linux {
                 stamp(&mut buffer, 5);
                 let requested = 80 * MIB;
                 let error = buffer.try_resize(requested, 1).expect_err("refused");
-                assert_eq!(error, AllocError::OutOfMemory { requested });
+                assert!(
+                    matches!(error, AllocError::OutOfMemory { requested: named, .. } if named == requested),
+                    "{error:?}"
+                );
                 assert!(buffer.len() == len && holds_stamp(&buffer, 5), "{len}");
                 buffer.grow(len + MIB);
                 assert!(holds_stamp(&buffer[..len], 5), "{len} bytes");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::child::{figure, isolated};
+use common::child::{isolated, report};
 use common::{KIB, MIB};
 use slabuf::{Pool, PoolBuilder};
 
@@ -115,10 +115,10 @@ fn no_trim_waits_busily(test: &str, set: fn(PoolBuilder) -> PoolBuilder) {
         let normal = trims_beside_an_owner(&pool, false);
         let real_time = trims_beside_an_owner(&pool, true);
         let (Some((normal, _)), Some((real_time, dropped))) = (normal, real_time) else {
-            figure("left out: no permission");
+            report("left out: no permission");
             return;
         };
-        figure(&format!(
+        report(&format!(
             "{TRIMS} trims: {normal:?} of processor time, in real time {real_time:?}; {dropped} buffers dropped"
         ));
         assert!(dropped > 0, "the owner made no progress");

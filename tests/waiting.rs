@@ -32,13 +32,20 @@ fn times_out_with_the_figures() {
         let error = pool.alloc_timeout(len, timeout).unwrap_err();
         let AllocError::TimedOut {
             requested,
+            rounded,
+            in_use,
+            mapped,
             limit,
             waited,
+            ..
         } = error
         else {
             panic!("{error}")
         };
-        assert_eq!((requested, limit), (len, MIB));
+        assert_eq!((requested, limit), (len, Some(MIB)));
+        assert!(rounded >= len && rounded < len + 16 * 1024);
+        assert_eq!(in_use as u64, before.in_use);
+        assert!((in_use..=MIB).contains(&mapped));
         assert!(timeout <= waited && waited <= start.elapsed());
         assert!(error.to_string().contains(&len.to_string()));
     }
@@ -54,13 +61,13 @@ fn times_out_with_the_figures() {
 fn fails_at_once_where_waiting_is_no_use() {
     let pool = pool(MIB);
     let error = pool.alloc_timeout(MIB + 1, Duration::MAX).unwrap_err();
-    assert_eq!(
-        error,
-        AllocError::LimitExceeded {
-            requested: MIB + 1,
-            limit: MIB
-        }
-    );
+    let AllocError::LimitExceeded {
+        requested, limit, ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((requested, limit), (MIB + 1, Some(MIB)));
     let error = pool
         .alloc_unsafe_timeout(usize::MAX, Duration::MAX)
         .unwrap_err();

@@ -24,6 +24,7 @@ written to a temporary file beside the destination, compared with the source, th
   --chunk SIZE        bytes in one buffer: 64K to 1G, in steps of 64K (default: 512K)
   --write-rate SIZE   bytes that the writer writes per second, to simulate a slow destination (default: no bound)
   --no-backpressure   uses a pool without a limit: data that is read and not yet written stays in memory
+  --direct            bypasses the page cache (O_DIRECT) where the file system supports it
   --fsync             waits until the destination is on the disk
   --no-verify         does not compare the files afterwards
   -h, --help          prints this text
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) chunk: usize,
     /// Bytes per second.
     pub(crate) write_rate: Option<u64>,
+    pub(crate) direct: bool,
     pub(crate) fsync: bool,
     pub(crate) verify: bool,
 }
@@ -48,7 +50,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
     let text = |error: lexopt::Error| error.to_string();
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut limit, mut chunk, mut write_rate) = (None, DEFAULT_CHUNK, None);
-    let (mut backpressure, mut fsync, mut verify) = (true, false, true);
+    let (mut backpressure, mut direct, mut fsync, mut verify) = (true, false, false, true);
     let mut paths = Vec::new();
     while let Some(argument) = parser.next().map_err(text)? {
         match argument {
@@ -60,6 +62,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
                     Some(size::parse("--write-rate", &parser.value().map_err(text)?)? as u64);
             }
             Long("no-backpressure") => backpressure = false,
+            Long("direct") => direct = true,
             Long("fsync") => fsync = true,
             Long("no-verify") => verify = false,
             Value(path) => paths.push(PathBuf::from(path)),
@@ -80,6 +83,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<
         limit,
         chunk,
         write_rate,
+        direct,
         fsync,
         verify,
     }))

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use slabuf::{MemoryUsage, Pool, memory_usage};
 
+use crate::direct::Named;
 use crate::failure::Failure;
 
 pub(crate) struct Figures {
@@ -20,6 +21,7 @@ pub(crate) struct Figures {
     peak_external: AtomicU64,
     peak_rss: AtomicU64,
     rss_at_start: u64,
+    direct: OnceLock<&'static str>,
 }
 
 impl Figures {
@@ -38,6 +40,7 @@ impl Figures {
             peak_external: AtomicU64::new(0),
             peak_rss: AtomicU64::new(0),
             rss_at_start: memory_usage().rss,
+            direct: OnceLock::new(),
         })
     }
 
@@ -69,6 +72,21 @@ impl Figures {
         let memory = memory_usage();
         self.peak_rss.fetch_max(memory.rss, Relaxed);
         (self.done.load(Relaxed), self.queued.load(Relaxed), memory)
+    }
+
+    /// Records which of the two files bypass the page cache.
+    pub(crate) fn note_direct(&self, [read, written]: &[&Named<'_>; 2]) {
+        let text = match (read.is_direct(), written.is_direct()) {
+            (true, true) => "reads and writes",
+            (true, false) => "reads",
+            (false, true) => "writes",
+            (false, false) => "none",
+        };
+        let _ = self.direct.set(text);
+    }
+
+    pub(crate) fn direct(&self) -> &'static str {
+        self.direct.get().copied().unwrap_or("none")
     }
 
     /// Resets the counters for the next flow.

@@ -9,10 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, Advice, access, fadvise};
 use tempfile::{Builder, NamedTempFile};
 
+use crate::direct::Named;
 use crate::failure::Failure;
-
-/// A file and its name for messages.
-pub(crate) type Named<'a> = (&'a Path, &'a File);
 
 pub(crate) struct Source {
     path: PathBuf,
@@ -39,8 +37,8 @@ impl Source {
         self.metadata.len()
     }
 
-    pub(crate) fn as_read(&self) -> Named<'_> {
-        (&self.path, &self.file)
+    pub(crate) fn as_read(&self, direct: bool) -> Named<'_> {
+        Named::new(&self.path, &self.file, direct)
     }
 
     pub(crate) fn rewind(&self) -> Result<(), Failure> {
@@ -96,8 +94,8 @@ impl Destination {
         &self.path
     }
 
-    pub(crate) fn as_written(&self) -> Named<'_> {
-        (&self.path, self.file())
+    pub(crate) fn as_written(&self, direct: bool) -> Named<'_> {
+        Named::new(&self.path, self.file(), direct)
     }
 
     fn file(&self) -> &File {

@@ -1,7 +1,6 @@
 //! Reader, writer and comparer. The queue between two threads is unbounded; the pool's limit bounds
 //! its memory. A reader that is ahead waits at the limit until the other thread drops a buffer.
 
-use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
@@ -9,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use slabuf::{AllocError, Buffer, Pool};
 
+use crate::direct::{BLOCK, Named};
 use crate::failure::Failure;
 use crate::figures::Figures;
-use crate::files::Named;
 
 /// Interval at which waiting threads check for a signal.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -23,7 +22,7 @@ const PIECE: usize = 64 << 10;
 
 /// Reads the file to its end. Returns the time that it waited for memory.
 pub(crate) fn read(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     (pool, chunk): (&Pool, usize),
     queue: Sender<Buffer>,
     figures: &Figures,
@@ -35,7 +34,8 @@ pub(crate) fn read(
         waited += start.elapsed();
         figures.note_external(pool);
 
-        let len = fill(&mut file, &mut buffer).map_err(Failure::at("read", path))?;
+        let read = file.fill(&mut buffer);
+        let len = read.map_err(Failure::at("read", file.path))?;
         buffer.truncate(len);
         figures.enqueue(len);
         // If the receiver is gone, its thread has failed and returns the error.
@@ -46,6 +46,8 @@ pub(crate) fn read(
 }
 
 /// Allocates a buffer as soon as the pool has room. This wait is the whole backpressure.
+/// A chunk is longer than a slab, so it has its own mapping, which starts at a page: the alignment
+/// suffices for direct I/O.
 fn alloc(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
     loop {
         figures.check_signal()?;
@@ -56,23 +58,9 @@ fn alloc(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> 
     }
 }
 
-/// Reads until the buffer is full or the file ends. Returns the number of bytes read.
-fn fill(file: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(count) => len += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => (),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
-}
-
 /// Writes the received buffers, at most `rate` bytes per second.
 pub(crate) fn write(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     queue: Receiver<Buffer>,
     rate: Option<u64>,
     figures: &Figures,
@@ -81,11 +69,17 @@ pub(crate) fn write(
     let mut written = 0;
     for buffer in queue {
         figures.check_signal()?;
-        for piece in buffer.chunks(PIECE) {
+        // Only writes through the page cache need small pieces.
+        let piece = if file.is_direct() {
+            buffer.capacity()
+        } else {
+            PIECE
+        };
+        for piece in buffer.chunks(piece) {
             file.write_all(piece).map_err(|error| {
                 Failure::new(format!(
                     "cannot write to {}: {error} (after {written} bytes)",
-                    path.display()
+                    file.path.display()
                 ))
             })?;
             written += piece.len() as u64;
@@ -113,7 +107,7 @@ fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Fa
 /// Compares the received buffers with the file, chunk by chunk. `scratch` has the length of a
 /// chunk.
 pub(crate) fn compare(
-    (path, mut file): Named<'_>,
+    file: &Named<'_>,
     queue: Receiver<Buffer>,
     mut scratch: Buffer,
     figures: &Figures,
@@ -121,17 +115,21 @@ pub(crate) fn compare(
     let mut compared = 0;
     for buffer in queue {
         figures.check_signal()?;
-        let part = &mut scratch[..buffer.len()];
-        let len = fill(&mut file, part).map_err(Failure::at("read back", path))?;
+        // Whole blocks, so that a copy that is longer than the source is detected.
+        let part = &mut scratch[..buffer.len().next_multiple_of(BLOCK)];
+        let len = file
+            .fill(part)
+            .map_err(Failure::at("read back", file.path))?;
         if buffer != part[..len] {
-            return Err(differ(path, compared));
+            return Err(differ(file.path, compared));
         }
         compared += len as u64;
         figures.dequeue(len);
     }
-    let beyond = fill(&mut file, &mut scratch[..1]).map_err(Failure::at("read back", path))?;
+    let beyond = file.fill(&mut scratch[..1]);
+    let beyond = beyond.map_err(Failure::at("read back", file.path))?;
     if beyond > 0 {
-        return Err(differ(path, compared));
+        return Err(differ(file.path, compared));
     }
     Ok(())
 }

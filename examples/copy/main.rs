@@ -6,12 +6,14 @@
 //! cargo run --release --example copy -- big.iso /mnt/backup/big.iso
 //! cargo run --release --example copy -- --limit 4M --write-rate 100M big.iso slow.iso
 //! cargo run --release --example copy -- --no-backpressure --write-rate 100M big.iso slow.iso
+//! cargo run --release --example copy -- --direct big.iso /mnt/backup/big.iso
 //! ```
 //!
-//! The last command shows the same without a limit: the queue, `external` and `rss` grow with the
-//! file.
+//! The third command shows the same without a limit: the queue, `external` and `rss` grow with the
+//! file. The last command bypasses the page cache.
 
 mod args;
+mod direct;
 mod failure;
 mod figures;
 mod files;
@@ -27,6 +29,7 @@ use std::sync::mpsc::channel;
 use slabuf::Pool;
 
 use crate::args::{Options, USAGE};
+use crate::direct::Named;
 use crate::failure::Failure;
 use crate::figures::Figures;
 use crate::files::{Destination, Source};
@@ -88,11 +91,14 @@ fn write_all(
 ) -> Result<Flow, Failure> {
     let pool = &pool(options.limit)?;
     let (sender, queue) = channel();
+    let read = source.as_read(options.direct);
+    let written = destination.as_written(options.direct);
+    figures.note_direct(&[&read, &written]);
     watch::run(
         source.len(),
         figures,
-        || flow::read(source.as_read(), (pool, options.chunk), sender, figures),
-        || flow::write(destination.as_written(), queue, options.write_rate, figures),
+        move || flow::read(&read, (pool, options.chunk), sender, figures),
+        move || flow::write(&written, queue, options.write_rate, figures),
     )
 }
 
@@ -106,16 +112,18 @@ fn compare_all(
     let least = args::DEFAULT_LIMIT.max(2 * options.chunk);
     let pool = &pool(Some(options.limit.unwrap_or(least)))?;
     // Allocated before the reader allocates the rest.
-    let scratch = pool.try_alloc_unsafe(options.chunk);
+    let scratch = pool.try_alloc_unsafe_aligned(options.chunk, direct::BLOCK);
     let scratch = scratch.map_err(|error| Failure::new(error.to_string()))?;
     source.rewind()?;
     let copy = destination.reopen()?;
     let (sender, queue) = channel();
+    let read = source.as_read(options.direct);
+    let copy = Named::new(destination.path(), &copy, options.direct);
     watch::run(
         source.len(),
         figures,
-        || flow::read(source.as_read(), (pool, options.chunk), sender, figures),
-        || flow::compare((destination.path(), &copy), queue, scratch, figures),
+        move || flow::read(&read, (pool, options.chunk), sender, figures),
+        move || flow::compare(&copy, queue, scratch, figures),
     )
 }
 
@@ -139,6 +147,7 @@ fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option
         ("throughput", format!("{throughput:.1} MiB/s")),
         ("reader waited", format!("{waited:.3?} for memory")),
         ("limit", limit),
+        ("direct I/O", figures.direct().to_owned()),
         ("peak queue", size(figures.peak_queued())),
         ("peak external", size(figures.peak_external())),
         ("rss at the start", size(figures.rss_at_start())),

@@ -115,15 +115,19 @@ fn run(out: &mut impl Write, options: &Options) -> Outcome<ExitCode> {
 
 /// Returns the size to use for each large buffer: `asked_mib`, or less on a small machine.
 fn fit_into_memory(out: &mut impl Write, asked_mib: u64) -> Outcome<u64> {
-    let available_mib = system::available_memory() / MIB;
+    let (Some(total), Some(available)) = (system::total_memory(), system::available_memory())
+    else {
+        return Ok(asked_mib);
+    };
     writeln!(
         out,
-        "This machine: {} MiB of memory, {available_mib} MiB available to this process.",
-        system::total_memory() / MIB
+        "This machine: {} MiB of memory, {} MiB available to this process.",
+        total / MIB,
+        available / MIB
     )?;
-    // A quarter of the available memory stays free. 0 means that the system does not report it.
-    let most_mib = (available_mib / 4 * 3 / LARGE_COUNT).max(1);
-    if asked_mib <= most_mib || available_mib == 0 {
+    // A quarter of the available memory stays free.
+    let most_mib = (available / MIB / 4 * 3 / LARGE_COUNT).max(1);
+    if asked_mib <= most_mib {
         return Ok(asked_mib);
     }
     writeln!(

@@ -214,11 +214,17 @@ impl PoolUnderTest {
     pub fn judge(&self, refusal: &Refusal, alone: bool) {
         let settings = &self.oracle.settings;
         match refusal.error {
-            AllocError::TooLarge { requested, maximum } => {
+            AllocError::TooLarge {
+                requested, maximum, ..
+            } => {
                 assert_eq!(requested, refusal.requested);
                 assert!(requested > maximum, "{refusal:?}");
             }
-            AllocError::LimitExceeded { requested, limit } => {
+            AllocError::LimitExceeded {
+                requested,
+                limit: Some(limit),
+                ..
+            } => {
                 assert_eq!(requested, refusal.requested);
                 assert_eq!(Some(limit), settings.limit);
                 if alone && !self.faulty {
@@ -227,7 +233,9 @@ impl PoolUnderTest {
             }
             // A wait for a request that fits into the empty pool.
             AllocError::TimedOut {
-                requested, limit, ..
+                requested,
+                limit: Some(limit),
+                ..
             } => {
                 assert_eq!(requested, refusal.requested);
                 assert_eq!(Some(limit), settings.limit);
@@ -236,7 +244,7 @@ impl PoolUnderTest {
                     self.check_does_not_fit(requested, limit);
                 }
             }
-            AllocError::OutOfMemory { requested } => {
+            AllocError::OutOfMemory { requested, .. } => {
                 assert!(self.faulty || settings.real, "{refusal:?}, {settings:?}");
                 assert_eq!(requested, refusal.requested);
             }

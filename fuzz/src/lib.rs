@@ -6,6 +6,7 @@
 //! - [`settings`]: generated settings of a pool, valid ones and any.
 //! - [`program`]: the operations and how they are read from the fuzzer's bytes.
 //! - [`oracle`]: what a program knows of a pool, and the bytes that it writes.
+//! - [`parts`]: one memory in parts, and the expected bytes of each part.
 //! - [`model_buffer`]: one live buffer and its expected bytes.
 //! - [`harness`]: several pools and their buffers, and the invariants between operations.
 //! - [`ops`]: runs a program on one thread (targets `ops`, `faults` and `config`).
@@ -21,6 +22,7 @@ pub mod model_buffer;
 pub mod ops;
 pub mod oracle;
 pub mod outbox;
+pub mod parts;
 pub mod program;
 pub mod settings;
 pub mod threads;

@@ -1,19 +1,24 @@
 //! One live buffer and its expected bytes.
 
 use crate::oracle::{PoolOracle, Refusal, repeated, thirds};
-use crate::program::{Change, Length, Make, Part};
+use crate::parts::Parts;
+use crate::program::{Change, Cut, Length, Make, Part};
 use bytes::{Buf, Bytes};
-use slabuf::{AllocError, Buffer, Pool};
-use std::io::Write;
+use slabuf::{Buffer, Pool};
 use std::time::Duration;
+
+mod edits;
+mod growth;
 
 enum Held {
     Buffer(Buffer),
     /// Each view with its offset from the start of the buffer.
     Views(Vec<(Bytes, usize)>),
+    /// Parts of one memory, which hold their own expected bytes.
+    Parts(Parts),
 }
 
-/// A live buffer, or views of one.
+/// A live buffer, or views or parts of one.
 pub struct ModelBuffer {
     /// The oracle of its pool.
     pub oracle: PoolOracle,
@@ -76,12 +81,22 @@ impl ModelBuffer {
                 given.resize(to, 0);
                 (outcome, to, Some(given))
             }
+            Make::Aligned(shift) => {
+                let outcome = pool.try_alloc_aligned(n, 1 << (shift % 13));
+                (outcome, n, Some(vec![0; n]))
+            }
         };
         let buffer = outcome.map_err(|error| Refusal { error, requested })?;
         let small = requested <= oracle.settings.slab_size && !matches!(make, Make::StaleSlow);
         assert_eq!(buffer.is_pooled(), small, "{make:?} of {requested}");
         assert!(buffer.capacity() >= requested, "{buffer:?} for {requested}");
         assert_eq!(buffer.as_ptr().addr() % 16, 0);
+        if let Make::Aligned(shift) = make {
+            assert!(
+                buffer.alignment() >= 1 << (shift % 13),
+                "{make:?} of {requested}"
+            );
+        }
         let known = known.unwrap_or_else(|| {
             assert_eq!(buffer.len(), n);
             oracle.check_stale(&buffer, oracle.settings.hides_stale_bytes());
@@ -126,12 +141,17 @@ impl ModelBuffer {
                     assert!(view[..] == self.known[*at..at + view.len()], "at {at}");
                 }
             }
+            Held::Parts(parts) => parts.verify(),
         }
     }
 
     /// Returns whether its memory is free.
     pub fn is_gone(&self) -> bool {
-        matches!(&self.held, Held::Views(views) if views.is_empty())
+        match &self.held {
+            Held::Buffer(_) => false,
+            Held::Views(views) => views.is_empty(),
+            Held::Parts(parts) => parts.is_gone(),
+        }
     }
 
     /// Returns the bytes of its memory.
@@ -164,14 +184,29 @@ impl ModelBuffer {
                     views.pop();
                 }
             }
-            _ if matches!(self.held, Held::Views(_)) => {}
+            Change::Cut(which, cut) => self.cut(which, cut, turn),
+            Change::Reserve(more) if matches!(self.held, Held::Parts(_)) => {
+                return self.reserve_sole(more);
+            }
+            _ if !matches!(self.held, Held::Buffer(_)) => {}
             Change::Grow(_)
             | Change::Resize(..)
             | Change::Reserve(_)
             | Change::ReserveTooMuch(_)
             | Change::Append(_)
             | Change::AppendEach(_)
-            | Change::Print(_) => return self.lengthen(change, turn),
+            | Change::Print(_)
+            | Change::Push
+            | Change::Insert(_)
+            | Change::ExtendFromWithin(..)
+            | Change::ReserveExact(_) => return self.lengthen(change, turn),
+            Change::Pop
+            | Change::Remove(_)
+            | Change::SwapRemove(_)
+            | Change::Drain(..)
+            | Change::Retain(_)
+            | Change::Dedup => self.edit_in_place(change),
+            Change::ShrinkTo(least) => self.shrink_to(least),
             _ => self.change_in_place(change, turn),
         }
         Ok(())
@@ -180,7 +215,7 @@ impl ModelBuffer {
     fn buffer(&mut self) -> &mut Buffer {
         match &mut self.held {
             Held::Buffer(buffer) => buffer,
-            Held::Views(_) => unreachable!("frozen buffers are not changed"),
+            _ => unreachable!("frozen and split buffers are not changed"),
         }
     }
 
@@ -287,93 +322,16 @@ impl ModelBuffer {
         }
     }
 
-    fn lengthen(&mut self, change: Change, turn: u8) -> Result<(), Refusal> {
-        let (len, capacity) = (self.len, self.buffer().capacity());
-        let before = (self.buffer().as_ptr(), capacity);
-        let mut bytes = Vec::new();
-        // The requested bytes, the resulting length, and the new bytes.
-        let (requested, new_len, outcome) = match change {
-            Change::Grow(to) => {
-                bytes.resize(to.0.saturating_sub(len), 0);
-                let outcome = self.buffer().try_grow(to.0);
-                (to.0, len.max(to.0), outcome)
-            }
-            Change::Resize(to, by) => {
-                let by = if by == 0 { 0 } else { self.oracle.mark(by) };
-                bytes.resize(to.0.saturating_sub(len), by);
-                (to.0, to.0, self.buffer().try_resize(to.0, by))
-            }
-            Change::Reserve(more) => {
-                let outcome = self.buffer().try_reserve(more.0);
-                (len + more.0, len, outcome)
-            }
-            Change::ReserveTooMuch(which) => {
-                let more = [usize::MAX, isize::MAX as usize, 1 << 60, 1 << 47];
-                let more = more[usize::from(which) % more.len()];
-                let outcome = self.buffer().try_reserve(more);
-                assert!(outcome.is_err(), "room for {more} bytes");
-                (len.saturating_add(more), len, outcome)
-            }
-            Change::Append(more) | Change::AppendEach(more) | Change::Print(more) => {
-                bytes = self.oracle.fresh_bytes(turn, more.0);
-                (len + more.0, len + more.0, self.append(change, &bytes))
-            }
-            other => unreachable!("makes nothing longer: {other:?}"),
-        };
-        if let Err(error) = outcome {
-            let buffer = self.buffer();
-            assert_eq!((buffer.as_ptr(), buffer.capacity()), before);
-            self.verify();
-            return Err(Refusal { error, requested });
+    fn cut(&mut self, which: u8, cut: Cut, turn: u8) {
+        if let Held::Buffer(buffer) = &mut self.held {
+            let buffer = std::mem::take(buffer);
+            // The spare capacity is not checked any more.
+            self.known.truncate(self.len);
+            let parts = Parts::of(buffer, &self.known, self.extent);
+            self.held = Held::Parts(parts);
         }
-        if requested > capacity {
-            self.note_growth(requested);
-        }
-        self.put(len, &bytes);
-        self.len = new_len;
-        let by_length = matches!(change, Change::Grow(_) | Change::Resize(..));
-        if by_length && new_len > len && !self.buffer().is_pooled() {
-            self.asked = self.asked.max(new_len);
-        }
-        assert!(self.buffer().capacity() >= requested.max(new_len));
-        self.locate();
-        self.verify();
-        Ok(())
-    }
-
-    fn append(&mut self, change: Change, bytes: &[u8]) -> Result<(), AllocError> {
-        let buffer = self.buffer();
-        if let Change::Print(_) = change {
-            let written = buffer.write(bytes).map_err(|error| {
-                let inner = error.into_inner().expect("an error with a reason");
-                *inner.downcast::<AllocError>().expect("an AllocError")
-            })?;
-            assert_eq!(written, bytes.len());
-            return Ok(());
-        }
-        buffer.try_reserve(bytes.len())?;
-        match change {
-            Change::AppendEach(_) => buffer.extend(bytes.iter().copied()),
-            _ => buffer.extend_from_slice(bytes),
-        }
-        Ok(())
-    }
-
-    /// Records that the capacity was too small for `requested` bytes: the bytes moved to the front,
-    /// or to other or longer memory. Only the contents are certain to be kept.
-    fn note_growth(&mut self, requested: usize) {
-        self.known.truncate(self.len);
-        let slid = self.offset >= self.len && requested <= self.size();
-        let buffer = self.buffer();
-        let (pooled, in_page) = (buffer.is_pooled(), buffer.as_ptr().addr() % 4096);
-        let moved = pooled || in_page != self.offset % 4096 || self.pooled;
-        if moved || slid {
-            self.offset = 0;
-        }
-        if slid {
-            assert_eq!(self.buffer().as_ptr().addr(), self.extent.0);
-        } else {
-            self.asked = if pooled { 0 } else { self.offset + requested };
+        if let Held::Parts(parts) = &mut self.held {
+            parts.apply(&self.oracle, which, cut, turn);
         }
     }
 

@@ -267,6 +267,8 @@ impl Executor {
             // Works byte by byte, which is slow.
             Change::AppendEach(n) => Change::AppendEach(Length(n.0 % 5000)),
             Change::Print(n) => Change::Print(self.within_work(n)),
+            Change::ReserveExact(n) => Change::ReserveExact(self.within_work(n)),
+            Change::ShrinkTo(n) => Change::ShrinkTo(self.within_work(n)),
             other => other,
         };
         let outcome = self.buffers[at].change(change, self.turn);

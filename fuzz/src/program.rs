@@ -29,6 +29,8 @@ pub enum Make {
     Concat,
     /// `try_concat_to_len`
     ConcatToLen(Length),
+    /// `try_alloc_aligned` to this power of two, modulo 13
+    Aligned(u8),
 }
 
 /// A length in bytes.
@@ -91,6 +93,57 @@ pub enum Change {
     Slice(Part, Part),
     /// One view less.
     DropView,
+    /// `push` after `try_reserve`
+    Push,
+    /// `pop`
+    Pop,
+    /// `insert` after `try_reserve`
+    Insert(Part),
+    /// `remove`
+    Remove(Part),
+    /// `swap_remove`
+    SwapRemove(Part),
+    /// `drain`
+    Drain(Part, Part),
+    /// `retain` of all but one eighth of the values
+    Retain(u8),
+    /// `dedup`
+    Dedup,
+    /// `extend_from_within` after `try_reserve`
+    ExtendFromWithin(Part, Part),
+    /// `try_reserve_exact`
+    ReserveExact(Length),
+    /// `shrink_to`
+    ShrinkTo(Length),
+    /// Splits the buffer, or applies an operation to one of its parts.
+    Cut(u8, Cut),
+}
+
+/// An operation on the parts of one memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// `split_to`
+    SplitTo(Part),
+    /// `split_off`
+    SplitOff(Part),
+    /// `split`
+    Split,
+    /// `Buf::copy_to_bytes`
+    CopyToBytes(Part),
+    /// `try_unsplit` with the next part
+    Join,
+    /// `try_reclaim`
+    Reclaim(Part),
+    /// Writes all bytes from here on.
+    Write(Part),
+    /// `extend_from_slice` of this part of the spare capacity
+    Append(Part),
+    /// `truncate`
+    Truncate(Part),
+    /// `Buf::advance`
+    Advance(Part),
+    /// Drops the part.
+    Drop,
 }
 
 /// One operation. Numbers select pools and buffers, modulo their count.
@@ -206,7 +259,7 @@ impl<'a> Arbitrary<'a> for Length {
 
 impl<'a> Arbitrary<'a> for Make {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=8)? {
+        Ok(match u.int_in_range(0..=9)? {
             0 | 1 => Self::Stale,
             2 => Self::Zeroed,
             3 => Self::Filled(u.arbitrary()?),
@@ -214,7 +267,8 @@ impl<'a> Arbitrary<'a> for Make {
             5 => Self::Room,
             6 => Self::Copied,
             7 => Self::Concat,
-            _ => Self::ConcatToLen(u.arbitrary()?),
+            8 => Self::ConcatToLen(u.arbitrary()?),
+            _ => Self::Aligned(u.arbitrary()?),
         })
     }
 }
@@ -225,9 +279,27 @@ impl<'a> Arbitrary<'a> for Part {
     }
 }
 
+impl<'a> Arbitrary<'a> for Cut {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u.int_in_range(0..=15)? {
+            0..3 => Self::SplitTo(u.arbitrary()?),
+            3 | 4 => Self::SplitOff(u.arbitrary()?),
+            5 => Self::Split,
+            6 => Self::CopyToBytes(u.arbitrary()?),
+            7 | 8 => Self::Join,
+            9 | 10 => Self::Reclaim(u.arbitrary()?),
+            11 => Self::Write(u.arbitrary()?),
+            12 => Self::Append(u.arbitrary()?),
+            13 => Self::Truncate(u.arbitrary()?),
+            14 => Self::Advance(u.arbitrary()?),
+            _ => Self::Drop,
+        })
+    }
+}
+
 impl<'a> Arbitrary<'a> for Change {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(match u.int_in_range(0..=19)? {
+        Ok(match u.int_in_range(0..=36)? {
             0 | 1 => Self::Write(u.arbitrary()?),
             2 => Self::WriteSpare(u.arbitrary()?),
             3 => Self::ReadSpare,
@@ -245,7 +317,19 @@ impl<'a> Arbitrary<'a> for Change {
             16 => Self::Parts(u.arbitrary()?),
             17 => Self::Freeze,
             18 => Self::Slice(u.arbitrary()?, u.arbitrary()?),
-            _ => Self::DropView,
+            19 => Self::DropView,
+            20 => Self::Push,
+            21 => Self::Pop,
+            22 => Self::Insert(u.arbitrary()?),
+            23 => Self::Remove(u.arbitrary()?),
+            24 => Self::SwapRemove(u.arbitrary()?),
+            25 => Self::Drain(u.arbitrary()?, u.arbitrary()?),
+            26 => Self::Retain(u.arbitrary()?),
+            27 => Self::Dedup,
+            28 => Self::ExtendFromWithin(u.arbitrary()?, u.arbitrary()?),
+            29 => Self::ReserveExact(u.arbitrary()?),
+            30 => Self::ShrinkTo(u.arbitrary()?),
+            _ => Self::Cut(u.arbitrary()?, u.arbitrary()?),
         })
     }
 }

@@ -2,16 +2,26 @@
 
 use super::Buffer;
 use crate::buffer::raw;
-use crate::buffer::raw::alloc;
-use crate::error::{AllocError, MAX_LEN};
+use crate::error::AllocError;
 use crate::inner::tag::Place;
 use crate::large::LargeAlloc;
 
-/// Reports a failure of a function that has a `try_` twin.
+/// Panics with the error of a function that has a `try_` twin, at the caller's line.
 #[cold]
 #[inline(never)]
+#[track_caller]
 pub(super) fn fail(error: &AllocError) -> ! {
     panic!("{error}")
+}
+
+/// Returns the value, or panics with the error at the caller's line.
+#[inline]
+#[track_caller]
+pub(super) fn or_fail<T>(result: Result<T, AllocError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => fail(&error),
+    }
 }
 
 impl Buffer {
@@ -50,6 +60,7 @@ impl Buffer {
     /// # Panics
     ///
     /// If `len` is above the capacity.
+    #[track_caller]
     pub fn set_len(&mut self, len: usize) {
         let capacity = self.capacity();
         assert!(
@@ -81,7 +92,7 @@ impl Buffer {
     pub(crate) fn written_mut(&mut self) -> &mut [u8] {
         let end = match self.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).dirty().saturating_sub(self.offset()),
-            Place::Slot => self.capacity(),
+            _ => self.capacity(),
         };
         let written = end.saturating_sub(self.len);
         // SAFETY: `len` is within the memory.
@@ -101,9 +112,9 @@ impl Buffer {
     /// # Panics
     ///
     /// If the memory cannot be had; see [`try_resize`](Self::try_resize).
+    #[track_caller]
     pub fn resize(&mut self, len: usize, byte: u8) {
-        self.try_resize(len, byte)
-            .unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_resize(len, byte));
     }
 
     /// As [`resize`](Self::resize).
@@ -143,8 +154,9 @@ impl Buffer {
     ///
     /// Linear in the new bytes for small buffers. Large ones are made longer by `mremap(2)`, without a
     /// copy, and their new bytes come zeroed from the system.
+    #[track_caller]
     pub fn grow(&mut self, len: usize) {
-        self.try_grow(len).unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_grow(len));
     }
 
     /// As [`grow`](Self::grow).
@@ -160,7 +172,7 @@ impl Buffer {
         self.try_reserve(len - old)?;
         let stale_end = match self.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).dirty().saturating_sub(self.offset()),
-            Place::Slot => len,
+            _ => len,
         };
         self.set_len(len);
         self.note_asked();
@@ -181,6 +193,12 @@ impl Buffer {
     /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
     /// cheap.
     ///
+    /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no other
+    /// part is left, as [`try_reclaim`](Self::try_reclaim) does, and allocates nothing. The
+    /// exception is a part of more than 64 KiB that would move more than 16 bytes for each byte of
+    /// room in front: it grows. While other parts are left, the part moves to new memory in the
+    /// same pool; a tail gets the capacity of the whole again, at most 64 KiB.
+    ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");
     /// buffer.reserve(1000);
@@ -191,9 +209,9 @@ impl Buffer {
     ///
     /// If the memory cannot be had; see [`try_reserve`](Self::try_reserve).
     #[inline]
+    #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
-        self.try_reserve(additional)
-            .unwrap_or_else(|error| fail(&error));
+        or_fail(self.try_reserve(additional));
     }
 
     /// As [`reserve`](Self::reserve).
@@ -221,58 +239,11 @@ impl Buffer {
     ///
     /// If the memory cannot be had; [`try_reserve`](Self::try_reserve) before it rules that out.
     #[inline]
+    #[track_caller]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         let old = self.len;
         self.set_len(old + bytes.len());
         self[old..].copy_from_slice(bytes);
-    }
-
-    #[cold]
-    fn make_room(&mut self, additional: usize) -> Result<(), AllocError> {
-        let need = self.len.checked_add(additional).filter(|n| *n <= MAX_LEN);
-        let Some(need) = need else {
-            return Err(AllocError::TooLarge {
-                requested: self.len.saturating_add(additional),
-                maximum: MAX_LEN,
-            });
-        };
-        let (first, size) = self.memory().extent();
-        // What was read makes room for what comes, once there is as much of it as is to be moved.
-        if self.offset() >= self.len && need <= size {
-            // SAFETY: `len` bytes at either place are within the memory; they do not overlap.
-            unsafe { self.start.copy_to(first, self.len) };
-            self.start = first;
-            self.tag = self.tag.at_start();
-            return Ok(());
-        }
-        let generous = need.max(self.capacity().saturating_mul(2)).min(MAX_LEN);
-        let grown = self.make_capacity(generous, need);
-        // A pool near its limit, or a system short of memory, may have what is needed and no more.
-        grown.or_else(|error| match generous == need {
-            true => Err(error),
-            false => self.make_capacity(need, need),
-        })
-    }
-
-    /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
-    fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
-        let inner = self.memory().inner();
-        if let Place::Large(large) = self.tag.place() {
-            let offset = self.offset();
-            if raw::grow_large(inner, large, offset + capacity, offset + need) {
-                // SAFETY: the mapping starts elsewhere now, the offset within it is the same.
-                self.start = unsafe { LargeAlloc::of(large).base().add(offset) };
-                return Ok(());
-            }
-        }
-        let mut memory = alloc::take_room(inner, capacity, need)
-            .map_err(|refused| alloc::error_of(inner, refused, need))?;
-        self.memory().moves_to(&mut memory, need);
-        let mut moved = Buffer::new(memory, 0);
-        moved.set_len(self.len);
-        moved.copy_from_slice(self);
-        *self = moved;
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use super::build;
-use super::capacity::fail;
+use super::capacity::or_fail;
 use crate::buffer::raw::Fill;
 use crate::buffer::raw::alloc::{Global, Source};
 use crate::error::AllocError;
@@ -24,6 +24,8 @@ impl Buffer {
     ///
     /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn alloc(len: usize) -> Self {
         let taken = Global.take(len, Fill::Zero);
         build::finish_or_panic(Global, taken, len, len)
@@ -55,8 +57,10 @@ impl Buffer {
     /// # Complexity
     ///
     /// Linear in `len`.
+    #[must_use]
+    #[track_caller]
     pub fn alloc_filled(len: usize, pattern: impl AsRef<[u8]>) -> Self {
-        build::alloc_filled(Global, len, pattern).unwrap_or_else(|error| fail(&error))
+        or_fail(build::alloc_filled(Global, len, pattern))
     }
 
     /// As [`alloc_filled`](Self::alloc_filled).
@@ -90,6 +94,8 @@ impl Buffer {
     ///
     /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn alloc_unsafe(len: usize) -> Self {
         let taken = Global.take(len, Fill::Stale);
         build::finish_or_panic(Global, taken, len, len)
@@ -120,8 +126,10 @@ impl Buffer {
     /// # Complexity
     ///
     /// Constant. May make system calls (`mmap`, `madvise`).
+    #[must_use]
+    #[track_caller]
     pub fn alloc_unsafe_slow(len: usize) -> Self {
-        build::alloc_unsafe_slow(Global, len).unwrap_or_else(|error| fail(&error))
+        or_fail(build::alloc_unsafe_slow(Global, len))
     }
 
     /// As [`alloc_unsafe_slow`](Self::alloc_unsafe_slow).
@@ -150,6 +158,8 @@ impl Buffer {
     ///
     /// Constant.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn with_capacity(capacity: usize) -> Self {
         let taken = Global.take(capacity, Fill::Reserve);
         build::finish_or_panic(Global, taken, capacity, 0)
@@ -180,6 +190,8 @@ impl Buffer {
     ///
     /// Linear in the length.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
         let taken = Global.take(bytes.len(), Fill::Stale);
         let mut buffer = build::finish_or_panic(Global, taken, bytes.len(), bytes.len());
@@ -211,8 +223,10 @@ impl Buffer {
     /// # Complexity
     ///
     /// Linear in the length.
+    #[must_use]
+    #[track_caller]
     pub fn concat<T: AsRef<[u8]>>(parts: &[T]) -> Self {
-        build::concat(Global, parts).unwrap_or_else(|error| fail(&error))
+        or_fail(build::concat(Global, parts))
     }
 
     /// As [`concat`](Self::concat).
@@ -240,8 +254,10 @@ impl Buffer {
     /// # Complexity
     ///
     /// Linear in `len`.
+    #[must_use]
+    #[track_caller]
     pub fn concat_to_len<T: AsRef<[u8]>>(parts: &[T], len: usize) -> Self {
-        build::concat_to_len(Global, parts, len).unwrap_or_else(|error| fail(&error))
+        or_fail(build::concat_to_len(Global, parts, len))
     }
 
     /// As [`concat_to_len`](Self::concat_to_len).

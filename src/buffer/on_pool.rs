@@ -2,7 +2,7 @@
 
 use super::Buffer;
 use super::build;
-use super::capacity::fail;
+use super::capacity::or_fail;
 use crate::buffer::raw::Fill;
 use crate::buffer::raw::alloc::Source;
 use crate::error::AllocError;
@@ -44,6 +44,8 @@ impl Pool {
     ///
     /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn alloc(&self, len: usize) -> Buffer {
         let taken = self.take(len, Fill::Zero);
         build::finish_or_panic(self, taken, len, len)
@@ -76,8 +78,10 @@ impl Pool {
     /// # Complexity
     ///
     /// Linear in `len`.
+    #[must_use]
+    #[track_caller]
     pub fn alloc_filled(&self, len: usize, pattern: impl AsRef<[u8]>) -> Buffer {
-        build::alloc_filled(self, len, pattern).unwrap_or_else(|error| fail(&error))
+        or_fail(build::alloc_filled(self, len, pattern))
     }
 
     /// As [`alloc_filled`](Self::alloc_filled).
@@ -116,6 +120,8 @@ impl Pool {
     ///
     /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn alloc_unsafe(&self, len: usize) -> Buffer {
         let taken = self.take(len, Fill::Stale);
         build::finish_or_panic(self, taken, len, len)
@@ -147,8 +153,10 @@ impl Pool {
     /// # Complexity
     ///
     /// Constant. May make system calls (`mmap`, `madvise`).
+    #[must_use]
+    #[track_caller]
     pub fn alloc_unsafe_slow(&self, len: usize) -> Buffer {
-        build::alloc_unsafe_slow(self, len).unwrap_or_else(|error| fail(&error))
+        or_fail(build::alloc_unsafe_slow(self, len))
     }
 
     /// As [`alloc_unsafe_slow`](Self::alloc_unsafe_slow).
@@ -178,6 +186,8 @@ impl Pool {
     ///
     /// Constant.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn with_capacity(&self, capacity: usize) -> Buffer {
         let taken = self.take(capacity, Fill::Reserve);
         build::finish_or_panic(self, taken, capacity, 0)
@@ -209,6 +219,8 @@ impl Pool {
     ///
     /// Linear in the length.
     #[inline]
+    #[must_use]
+    #[track_caller]
     pub fn copy_from_slice(&self, bytes: &[u8]) -> Buffer {
         let taken = self.take(bytes.len(), Fill::Stale);
         let mut buffer = build::finish_or_panic(self, taken, bytes.len(), bytes.len());
@@ -241,8 +253,10 @@ impl Pool {
     /// # Complexity
     ///
     /// Linear in the length.
+    #[must_use]
+    #[track_caller]
     pub fn concat<T: AsRef<[u8]>>(&self, parts: &[T]) -> Buffer {
-        build::concat(self, parts).unwrap_or_else(|error| fail(&error))
+        or_fail(build::concat(self, parts))
     }
 
     /// As [`concat`](Self::concat).
@@ -271,8 +285,10 @@ impl Pool {
     /// # Complexity
     ///
     /// Linear in `len`.
+    #[must_use]
+    #[track_caller]
     pub fn concat_to_len<T: AsRef<[u8]>>(&self, parts: &[T], len: usize) -> Buffer {
-        build::concat_to_len(self, parts, len).unwrap_or_else(|error| fail(&error))
+        or_fail(build::concat_to_len(self, parts, len))
     }
 
     /// As [`concat_to_len`](Self::concat_to_len).

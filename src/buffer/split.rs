@@ -1,24 +1,30 @@
-//! Splitting a buffer in two, and putting it together again.
+//! Splitting a buffer in two, and joining parts again.
 
 use super::Buffer;
-use super::capacity::fail;
+use super::capacity::or_fail;
 use crate::buffer::raw::alloc;
 use crate::buffer::raw::{RawBuffer, part};
-use crate::error::{AllocError, AllocFailure};
-use crate::inner::tag::{AllocTag, Place};
+use crate::error::AllocError;
+use crate::inner::tag::{AllocTag, End, Place};
 use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 
 impl Buffer {
-    /// Takes the first `at` bytes out, into a buffer of their own, without a copy; this one has the rest, and the
-    /// room behind it. As `BytesMut::split_to`.
+    /// Splits the buffer in two without a copy: returns the first `at` bytes, and keeps the rest
+    /// and the capacity behind it. As `BytesMut::split_to`.
     ///
-    /// The two share the memory: it goes back to its pool with the last part, and until then a part that is
-    /// dropped is room for nobody (under [`zero_on_free`](crate::PoolBuilder::zero_on_free) it is wiped at once). A part
-    /// that needs more room than it has moves elsewhere, by a copy. Buffers that are never split
-    /// pay nothing for it.
+    /// Both parts share the memory, which returns to its pool when the last part is dropped. The
+    /// returned part is a *head*: its capacity equals its length, so shortening it gives capacity
+    /// up. Of the parts of one memory one is the *tail*, which extends to the end of the memory.
     ///
-    /// To hand out many parts that are only read, [`freeze`](Self::freeze) once and slice the
-    /// [`Bytes`](bytes::Bytes): a slice takes no allocation.
+    /// - A part that needs more capacity moves elsewhere, by a copy. A tail then gets the capacity
+    ///   of the whole memory again (at most 64 KiB), so that a read loop keeps its buffer size.
+    /// - When no other part is left, [`reserve`](Self::reserve) and
+    ///   [`try_reclaim`](Self::try_reclaim) take the whole memory back and allocate nothing.
+    /// - [`unsplit`](Self::unsplit) joins neighbours again.
+    /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free), dropping a part wipes
+    ///   the bytes it has then. Bytes that it gave up before, by `advance` or `truncate`, are wiped
+    ///   with the whole memory.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -31,39 +37,76 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the length, or the heap has no memory for the parts' descriptors; see
-    /// [`try_split_to`](Self::try_split_to).
+    /// If `at` is above the length, or the heap has no memory for the block that the parts share;
+    /// see [`try_split_to`](Self::try_split_to).
     ///
     /// # Complexity
     ///
-    /// Constant: one descriptor of 128 bytes on the heap, and for the first split of a memory one more and the count.
-    /// Parts of up to some 4 KiB are as cheap to copy: figures are in [the guide](crate::guide::coming_from).
+    /// Constant. The first split of a memory allocates a block of 64 bytes on the heap. Further
+    /// splits of the tail execute no atomic operation, those of a head one. Makes no system call.
+    #[inline]
+    #[track_caller]
+    #[must_use]
     pub fn split_to(&mut self, at: usize) -> Buffer {
-        self.try_split_to(at).unwrap_or_else(|error| fail(&error))
+        match self.tag.tail_of() {
+            Some(shared) if at <= self.len => {
+                part::split(shared, End::Tail);
+                self.cut_front(shared, at)
+            }
+            _ => self.split_to_slow(at),
+        }
     }
 
-    /// As [`split_to`](Self::split_to).
+    #[inline(never)]
+    #[track_caller]
+    fn split_to_slow(&mut self, at: usize) -> Buffer {
+        or_fail(self.try_split_to(at))
+    }
+
+    /// Returns the first `at` bytes, at most the length, as a head that is counted already.
+    #[inline(always)]
+    fn cut_front(&mut self, shared: NonNull<()>, at: usize) -> Buffer {
+        let memory = RawBuffer {
+            start: self.start,
+            tag: AllocTag::part(shared, End::Head),
+        };
+        // SAFETY: `at` bytes are within the memory.
+        self.start = unsafe { self.start.add(at) };
+        self.len -= at;
+        Buffer::of_memory(memory, at)
+    }
+
+    /// Splits the buffer as [`split_to`](Self::split_to), and returns an error instead of panicking
+    /// for want of memory.
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`] if the heap has no memory for the parts' descriptors. The buffer is as it was.
+    /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
+    /// share. The buffer is unchanged.
     ///
     /// # Panics
     ///
     /// If `at` is above the length.
+    #[track_caller]
     pub fn try_split_to(&mut self, at: usize) -> Result<Buffer, AllocError> {
         assert!(
             at <= self.len,
-            "cannot split at {at} bytes: the buffer has {}",
+            "split_to out of bounds: cannot split at {at} bytes, the buffer has {}",
             self.len
         );
-        let back = self.cut(at)?;
-        Ok(std::mem::replace(self, back))
+        if at == 0 {
+            return Ok(self.empty_beside());
+        }
+        let shared = self.share(at)?;
+        Ok(self.cut_front(shared, at))
     }
 
-    /// Takes the bytes from `at` on out, and the room behind them, into a buffer of their own, without a copy; this
-    /// one has what is before, and no more room than that. As `BytesMut::split_off`, and otherwise as
-    /// [`split_to`](Self::split_to).
+    /// Splits the buffer in two without a copy: keeps the first `at` bytes, and returns the rest
+    /// with the capacity behind it. As `BytesMut::split_off`; see [`split_to`](Self::split_to) for
+    /// what parts are.
+    ///
+    /// If `at` is above the length, the capacity between the two belongs to neither part until the
+    /// last part takes the whole memory back.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -76,33 +119,86 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the capacity, or the heap has no memory for the parts' descriptors; see
-    /// [`try_split_off`](Self::try_split_off).
+    /// If `at` is above the capacity, or the heap has no memory for the block that the parts share;
+    /// see [`try_split_off`](Self::try_split_off).
+    ///
+    /// # Complexity
+    ///
+    /// As [`split_to`](Self::split_to).
+    #[track_caller]
+    #[must_use]
     pub fn split_off(&mut self, at: usize) -> Buffer {
-        self.try_split_off(at).unwrap_or_else(|error| fail(&error))
+        or_fail(self.try_split_off(at))
     }
 
-    /// As [`split_off`](Self::split_off).
+    /// Splits the buffer as [`split_off`](Self::split_off), and returns an error instead of
+    /// panicking for want of memory.
     ///
     /// # Errors
     ///
-    /// [`AllocError::OutOfMemory`] if the heap has no memory for the parts' descriptors. The buffer is as it was.
+    /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
+    /// share. The buffer is unchanged.
     ///
     /// # Panics
     ///
     /// If `at` is above the capacity.
+    #[track_caller]
     pub fn try_split_off(&mut self, at: usize) -> Result<Buffer, AllocError> {
         let capacity = self.capacity();
         assert!(
             at <= capacity,
-            "cannot split at {at} bytes: the capacity is {capacity}"
+            "split_off out of bounds: cannot split at {at} bytes, the capacity is {capacity}"
         );
-        self.cut(at)
+        // SAFETY: `at` is at most the capacity, so the address is within the memory or at its end.
+        let start = unsafe { self.start.add(at) };
+        if at == capacity {
+            let mut back = self.empty_beside();
+            back.start = start;
+            return Ok(back);
+        }
+        if at == 0 {
+            let empty = self.empty_beside();
+            return Ok(std::mem::replace(self, empty));
+        }
+        let shared = self.share(at)?;
+        let memory = RawBuffer {
+            start,
+            tag: self.tag,
+        };
+        let back = Buffer::of_memory(memory, self.len.saturating_sub(at));
+        self.tag = AllocTag::part(shared, End::Head);
+        self.len = self.len.min(at);
+        Ok(back)
     }
 
-    /// Appends `other`: without a copy if the two were split from each other and nothing is missing between them,
-    /// else by a copy. An empty buffer without a part to join becomes `other`, if their pools are the same. With all
-    /// parts joined again the memory is whole, as if it had never been split.
+    /// Returns all bytes as a buffer of their own without a copy, and keeps the capacity behind
+    /// them. As `BytesMut::split`: equals `split_to(self.len())`.
+    ///
+    /// ```
+    /// use slabuf::Buffer;
+    ///
+    /// let mut buffer = Buffer::with_capacity(64);
+    /// buffer.extend_from_slice(b"frame");
+    /// let frame = buffer.split();
+    /// assert_eq!((frame.as_slice(), buffer.len(), buffer.capacity()), (&b"frame"[..], 0, 59));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the heap has no memory for the block that the parts share.
+    ///
+    /// # Complexity
+    ///
+    /// As [`split_to`](Self::split_to).
+    #[must_use = "the returned buffer holds the bytes; `clear` discards them"]
+    #[track_caller]
+    pub fn split(&mut self) -> Buffer {
+        self.split_to(self.len)
+    }
+
+    /// Appends `other`: without a copy if [`try_unsplit`](Self::try_unsplit) can join the two,
+    /// otherwise by a copy. An empty buffer that cannot be joined becomes `other` if their pools
+    /// are the same.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -116,19 +212,16 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If memory for a copy cannot be had.
+    /// If memory for a copy is needed and refused.
+    ///
+    /// # Complexity
+    ///
+    /// Constant, or linear in the length of `other` for a copy.
+    #[track_caller]
     pub fn unsplit(&mut self, other: Buffer) {
-        if let (Place::Large(front), Place::Large(back)) = (self.tag.place(), other.tag.place()) {
-            let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
-            if adjacent && part::join(front, back) {
-                // Its descriptor is gone, and its bytes are ours.
-                self.len += ManuallyDrop::new(other).len;
-                if let Some(whole) = part::unshare(front) {
-                    self.become_whole(whole);
-                }
-                return;
-            }
-        }
+        let Err(other) = self.try_unsplit(other) else {
+            return;
+        };
         if self.is_empty() && self.memory().inner() == other.memory().inner() {
             *self = other;
         } else {
@@ -136,42 +229,69 @@ impl Buffer {
         }
     }
 
-    fn become_whole(&mut self, whole: RawBuffer) {
-        let first = whole.extent().0;
-        let tag = whole.tag.at_start();
-        self.tag = if self.start == first {
-            tag
-        } else {
-            tag.advanced()
-        };
-    }
-
-    /// Ends the buffer's room after `at` bytes, and returns what is behind.
-    fn cut(&mut self, at: usize) -> Result<Buffer, AllocError> {
-        let inner = self.memory().inner();
-        let refused = |refused| alloc::error_of(inner, refused, at);
-        let border = self.offset() + at;
-        let back = match self.cut_part(border) {
-            Some(back) => back.map_err(refused)?,
-            None => {
-                self.expose(self.capacity());
-                let part = part::share(self.memory()).map_err(refused)?;
-                self.tag = AllocTag::large(part);
-                let back = self.cut_part(border);
-                back.unwrap_or_else(|| unreachable!("a part can be cut"))
-                    .map_err(refused)?
+    /// Joins `other` behind this buffer without a copy, if both are parts of one memory and `other`
+    /// starts where this buffer ends. As `BytesMut::try_unsplit`.
+    ///
+    /// Succeeds also if `other` has no capacity, and drops it then; and if this buffer has no
+    /// memory and both belong to the same pool: it becomes `other`.
+    ///
+    /// ```
+    /// use slabuf::Buffer;
+    ///
+    /// let mut buffer = Buffer::from(b"head: body");
+    /// let rest = buffer.split_off(4);
+    /// assert!(buffer.try_unsplit(rest).is_ok());
+    /// assert_eq!(buffer, b"head: body");
+    ///
+    /// let other = buffer.try_unsplit(Buffer::from(b"!")).unwrap_err();
+    /// assert_eq!(other, b"!");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns `other` if the two are not neighbours in one memory. Both are unchanged.
+    ///
+    /// # Complexity
+    ///
+    /// Constant. Makes no system call.
+    pub fn try_unsplit(&mut self, other: Buffer) -> Result<(), Buffer> {
+        let adjacent = self.start.addr().get() + self.len == other.start.addr().get();
+        match (self.tag.place(), other.tag.place()) {
+            (Place::Part(shared, front), Place::Part(others, back))
+                if shared == others && adjacent =>
+            {
+                // Its bytes and its room are this buffer's now.
+                let other = ManuallyDrop::new(other);
+                self.tag = AllocTag::part(shared, part::join(shared, front, back));
+                self.len += other.len;
+                Ok(())
             }
-        };
-        let len = self.len.saturating_sub(at);
-        self.len = self.len.min(at);
-        Ok(Buffer::new(back, len))
+            _ if other.capacity() == 0 => Ok(()),
+            (Place::Empty(_), _) if self.memory().inner() == other.memory().inner() => {
+                *self = other;
+                Ok(())
+            }
+            _ => Err(other),
+        }
     }
 
-    /// `None`: the buffer is no part.
-    fn cut_part(&self, border: usize) -> Option<Result<RawBuffer, AllocFailure>> {
-        let Place::Large(large) = self.tag.place() else {
-            return None;
-        };
-        Some(part::cut(large, border)?.map(RawBuffer::of_large))
+    /// Counts one more part of the memory. At the first split this buffer becomes the tail.
+    #[inline]
+    fn share(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
+        if let Place::Part(shared, end) = self.tag.place() {
+            part::split(shared, end);
+            return Ok(shared);
+        }
+        self.share_first(at)
+    }
+
+    #[inline(never)]
+    fn share_first(&mut self, at: usize) -> Result<NonNull<()>, AllocError> {
+        // Parts do not track which bytes were written.
+        self.expose(self.capacity());
+        let shared = part::share(self.memory())
+            .map_err(|refused| alloc::error_of(self.memory().inner(), refused, at))?;
+        self.tag = AllocTag::part(shared, End::Tail);
+        Ok(shared)
     }
 }

@@ -2,11 +2,11 @@
 
 use super::Buffer;
 use crate::buffer::raw::Fill;
-use crate::buffer::raw::alloc::Source;
+use crate::buffer::raw::alloc::{self, Source};
 use crate::error::{AllocError, AllocFailure};
 use crate::inner::PoolInner;
 use crate::pool::Pool;
-use crate::pressure::wait_queue::{Wake, attempting};
+use crate::pressure::wait_queue::{WaitQueue, Wake, attempting};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ impl Pool {
     /// let pool = Pool::builder().limit(1 << 20).build()?;
     /// let first = pool.alloc(700_000);
     /// let error = pool.alloc_timeout(700_000, Duration::from_millis(5)).unwrap_err();
-    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: 1_048_576, .. }));
+    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: Some(1_048_576), .. }));
     ///
     /// let second = std::thread::scope(|scope| {
     ///     let waiting = scope.spawn(|| pool.alloc_timeout(700_000, Duration::from_secs(60)));
@@ -178,25 +178,35 @@ fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer
     if !inner.can_ever_fit(len) {
         return attempt().map_or_else(
             |refused| Err(pool.error(refused, len)),
-            |memory| Ok(Buffer::new(memory, len)),
+            |memory| Ok(Buffer::of_memory(memory, len)),
         );
     }
     let start = Instant::now();
     match inner.waiting.wait(start.checked_add(timeout), attempt) {
-        Ok(memory) => Ok(Buffer::new(memory, len)),
-        Err(AllocFailure::Limit) => Err(AllocError::TimedOut {
-            requested: len,
-            limit: inner.config.limit,
-            waited: start.elapsed(),
-        }),
+        Ok(memory) => Ok(Buffer::of_memory(memory, len)),
+        Err(AllocFailure::Limit) => {
+            let state = alloc::state_of(inner, len);
+            Err(AllocError::TimedOut {
+                requested: len,
+                rounded: state.rounded,
+                in_use: state.in_use,
+                mapped: state.mapped,
+                limit: state.limit,
+                waited: start.elapsed(),
+            })
+        }
         Err(refused) => Err(pool.error(refused, len)),
     }
 }
 
-/// A buffer to come. From [`Pool::alloc_async`] and [`Pool::alloc_unsafe_async`].
+/// A future of a buffer. From [`Pool::alloc_async`], [`Pool::alloc_unsafe_async`] and
+/// [`Pool::with_capacity_async`].
 #[must_use = "futures do nothing unless polled"]
 pub struct AllocFuture {
     pool: Pool,
+    /// The requested length, or capacity.
+    requested: usize,
+    /// The new buffer's length.
     len: usize,
     fill: Fill,
     /// The place in the queue.
@@ -207,55 +217,73 @@ impl AllocFuture {
     fn new(pool: &Pool, len: usize, fill: Fill) -> Self {
         Self {
             pool: pool.clone(),
+            requested: len,
             len,
             fill,
             ticket: None,
         }
     }
 
-    fn attempt(&self) -> Poll<Result<Buffer, AllocFailure>> {
-        match (&self.pool).take(self.len, self.fill) {
-            Err(AllocFailure::Limit) if PoolInner::of(self.pool.inner()).can_ever_fit(self.len) => {
-                Poll::Pending
-            }
-            Err(refused) => Poll::Ready(Err(refused)),
-            Ok(memory) => Poll::Ready(Ok(Buffer::new(memory, self.len))),
-        }
+    pub(super) fn with_capacity(pool: &Pool, capacity: usize) -> Self {
+        let mut future = Self::new(pool, capacity, Fill::Reserve);
+        future.len = 0;
+        future
     }
+}
 
-    fn advance(&mut self, context: &Context<'_>) -> Poll<Result<Buffer, AllocFailure>> {
-        let queue = &PoolInner::of(self.pool.inner()).waiting;
-        let turn = match self.ticket.take() {
-            Some(ticket) => queue.resume(ticket),
-            None => {
-                if queue.is_empty()
-                    && let Poll::Ready(result) = self.attempt()
-                {
-                    return Poll::Ready(result);
-                }
-                match queue.join() {
-                    Ok(turn) => turn,
-                    Err(refused) => return Poll::Ready(Err(refused)),
-                }
+/// Polls an attempt that waits in `queue`: at once if the queue is empty, otherwise when the ticket is the first.
+/// `attempt` is pending if it failed and a retry can succeed; `refused` makes an error of a refusal by the queue.
+pub(super) fn poll_in_turn<T, E>(
+    queue: &WaitQueue,
+    ticket: &mut Option<u64>,
+    context: &Context<'_>,
+    mut attempt: impl FnMut() -> Poll<Result<T, E>>,
+    refused: impl FnOnce(AllocFailure) -> E,
+) -> Poll<Result<T, E>> {
+    let turn = match ticket.take() {
+        Some(ticket) => queue.resume(ticket),
+        None => {
+            if queue.is_empty()
+                && let Poll::Ready(result) = attempt()
+            {
+                return Poll::Ready(result);
             }
-        };
-        let mut result = Poll::Pending;
-        if turn.is_first(Wake::Task(context.waker().clone())) {
-            result = attempting(|| self.attempt());
+            match queue.join() {
+                Ok(turn) => turn,
+                Err(failure) => return Poll::Ready(Err(refused(failure))),
+            }
         }
-        if result.is_pending() {
-            self.ticket = Some(turn.suspend());
-        }
-        result
+    };
+    let mut result = Poll::Pending;
+    if turn.is_first(Wake::Task(context.waker().clone())) {
+        result = attempting(attempt);
     }
+    if result.is_pending() {
+        *ticket = Some(turn.suspend());
+    }
+    result
 }
 
 impl Future for AllocFuture {
     type Output = Result<Buffer, AllocError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = self.advance(context);
-        result.map_err(|refused| (&self.pool).error(refused, self.len))
+        let Self {
+            pool,
+            requested,
+            len,
+            fill,
+            ticket,
+        } = &mut *self;
+        let pool: &Pool = pool;
+        let inner = PoolInner::of(pool.inner());
+        let attempt = || match pool.take(*requested, *fill) {
+            Err(AllocFailure::Limit) if inner.can_ever_fit(*requested) => Poll::Pending,
+            Err(refused) => Poll::Ready(Err(refused)),
+            Ok(memory) => Poll::Ready(Ok(Buffer::of_memory(memory, *len))),
+        };
+        let result = poll_in_turn(&inner.waiting, ticket, context, attempt, |refused| refused);
+        result.map_err(|refused| pool.error(refused, *requested))
     }
 }
 
@@ -270,7 +298,7 @@ impl Drop for AllocFuture {
 impl fmt::Debug for AllocFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AllocFuture")
-            .field("len", &self.len)
+            .field("requested", &self.requested)
             .field("waits", &self.ticket.is_some())
             .finish_non_exhaustive()
     }

@@ -85,12 +85,10 @@ impl Workload {
     }
 
     fn failed(&mut self, error: &AllocError, requested_len: usize) {
-        assert_eq!(
-            *error,
-            AllocError::OutOfMemory {
-                requested: requested_len
-            }
-        );
+        let AllocError::OutOfMemory { requested, .. } = *error else {
+            panic!("{error}")
+        };
+        assert_eq!(requested, requested_len);
         self.failures += 1;
     }
 

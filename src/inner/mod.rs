@@ -193,6 +193,15 @@ impl PoolInner {
         self.handles.fetch_add(1, Relaxed);
     }
 
+    /// Adds a handle on behalf of a buffer, which keeps the pool alive; there may be no other handle left. Then the
+    /// handles get their reference anew, and the pool stays closed.
+    pub(crate) fn add_handle_from_buffer(&self) {
+        if self.handles.fetch_add(1, Relaxed) == 0 {
+            // Nothing releases it before the caller's own handle goes.
+            self.retain();
+        }
+    }
+
     /// Removes a handle; `true` if it was the last, and the pool is closed now. The caller then calls
     /// [`close`](Self::close) and releases the handles' reference.
     pub(crate) fn remove_handle(&self) -> bool {

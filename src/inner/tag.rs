@@ -1,7 +1,16 @@
 //! Where a buffer's memory belongs, in one word.
 //!
-//! A large buffer's word is the address of its descriptor, which is a multiple of 64. A slot's word is
-//! made of bits:
+//! The three lowest bits tell the kinds of words apart:
+//!
+//! | bits 0..3 | the word is |
+//! |---|---|
+//! | `..1` | a slot's, made of the bits below |
+//! | `000` | the address of a large buffer's descriptor, or 0: no memory, of the global pool |
+//! | `010` | `HEAD`: the address of the block that parts share; the part ends with its length |
+//! | `100` | `TAIL`: the same; the part extends to the end of the whole memory |
+//! | `110` | `EMPTY`: no memory; the address of the pool, of which the word holds a reference |
+//!
+//! A slot's word:
 //!
 //! | bits | meaning |
 //! |---|---|
@@ -21,11 +30,22 @@
 use super::registry::MAX_POOLS;
 use crate::depot::cache::MagazineOffset;
 use crate::error::AllocFailure;
+use crate::inner::PoolInner;
 use crate::large::LargeAlloc;
 use std::ptr::{self, NonNull};
 
 const _: () = assert!(usize::BITS == 64, "a tag needs 64 bits");
 
+const _: () = assert!(
+    align_of::<PoolInner>() > KIND,
+    "a pool's address has room for the kind"
+);
+
+/// Of a word that is not a slot's.
+const KIND: usize = 0b111;
+const HEAD: usize = 0b010;
+const TAIL: usize = 0b100;
+const EMPTY: usize = 0b110;
 const SLOT: usize = 1;
 const ADVANCED: usize = 1 << 1;
 const SCRUB: usize = 1 << 2;
@@ -71,10 +91,23 @@ impl Prefix {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AllocTag(*mut LargeAlloc);
 
+/// Where a part ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// With its buffer's length.
+    Head,
+    /// With the whole memory.
+    Tail,
+}
+
 /// What a handle names.
 pub(crate) enum Place {
     Slot,
     Large(NonNull<LargeAlloc>),
+    /// A part of a memory, by the block that its parts share (see `buffer::raw::part`).
+    Part(NonNull<()>, End),
+    /// No memory, in this pool; `None` is the global pool.
+    Empty(Option<NonNull<PoolInner>>),
 }
 
 impl AllocTag {
@@ -121,12 +154,64 @@ impl AllocTag {
         Self(large.as_ptr())
     }
 
+    /// No memory, of the global pool.
+    pub(crate) const EMPTY_GLOBAL: Self = Self(ptr::null_mut());
+
+    /// No memory, of the pool at `inner`. The word stands for one of the pool's references.
+    pub(crate) fn empty(inner: NonNull<PoolInner>) -> Self {
+        Self(inner.as_ptr().cast()).of_kind(EMPTY)
+    }
+
+    /// A part of the memory that the block at `shared` counts.
+    #[inline(always)]
+    pub(crate) fn part(shared: NonNull<()>, end: End) -> Self {
+        let kind = match end {
+            End::Head => HEAD,
+            End::Tail => TAIL,
+        };
+        Self(shared.as_ptr().cast()).of_kind(kind)
+    }
+
+    #[inline(always)]
+    fn of_kind(self, kind: usize) -> Self {
+        debug_assert!(self.bits() & KIND == 0);
+        Self(self.0.map_addr(|bits| bits | kind))
+    }
+
     #[inline(always)]
     pub(crate) fn place(self) -> Place {
-        match NonNull::new(self.0) {
-            Some(large) if self.bits() & SLOT == 0 => Place::Large(large),
-            _ => Place::Slot,
+        let kind = self.bits() & KIND;
+        if kind == 0 {
+            return NonNull::new(self.0).map_or(Place::Empty(None), Place::Large);
         }
+        if kind & SLOT != 0 {
+            return Place::Slot;
+        }
+        match NonNull::new(self.0.map_addr(|bits| bits & !KIND)) {
+            Some(inner) if kind == EMPTY => Place::Empty(Some(inner.cast())),
+            Some(shared) if kind == HEAD => Place::Part(shared.cast(), End::Head),
+            Some(shared) => Place::Part(shared.cast(), End::Tail),
+            None => Place::Empty(None),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_head(self) -> bool {
+        self.bits() & KIND == HEAD
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_tail(self) -> bool {
+        self.bits() & KIND == TAIL
+    }
+
+    /// The block that a tail's tag leads to.
+    #[inline(always)]
+    pub(crate) fn tail_of(self) -> Option<NonNull<()>> {
+        let shared = self.0.map_addr(|bits| bits & !KIND).cast();
+        // SAFETY: a tail's word is the address of a block with bits set, and no block is at 0.
+        self.is_tail()
+            .then(|| unsafe { NonNull::new_unchecked(shared) })
     }
 
     #[inline(always)]
@@ -217,13 +302,13 @@ impl AllocTag {
         }
     }
 
-    /// As a number, for foreign code to keep.
-    pub(crate) fn expose(self) -> usize {
-        self.0.expose_provenance()
+    /// Returns the tag as a pointer, for foreign code to keep.
+    pub(crate) fn into_ptr(self) -> *mut () {
+        self.0.cast()
     }
 
-    pub(crate) fn from_exposed(bits: usize) -> Self {
-        Self(ptr::with_exposed_provenance_mut(bits))
+    pub(crate) fn from_ptr(word: *mut ()) -> Self {
+        Self(word.cast())
     }
 }
 
@@ -251,6 +336,27 @@ mod tests {
                     assert_eq!(sampled.index(), id);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn words_of_parts_and_of_no_memory_come_back() {
+        // Addresses alone matter: nothing is read through them.
+        let shared = NonNull::<u128>::dangling().cast::<()>();
+        let ends = [End::Head, End::Tail];
+        let [head, tail] = ends.map(|end| AllocTag::part(shared, end));
+        for (tag, ends) in [head, tail].into_iter().zip(ends) {
+            assert!(matches!(tag.place(), Place::Part(at, end) if at == shared && end == ends));
+            assert!(!tag.is_slot() && !tag.is_plain() && !tag.is_plain_global());
+            assert!(!tag.is_scrubbed() && !tag.is_advanced() && tag.advanced() == tag);
+        }
+        assert!(head.is_head() && !head.is_tail() && tail.is_tail() && !tail.is_head());
+        let inner = NonNull::<PoolInner>::dangling();
+        let empty = AllocTag::empty(inner);
+        assert!(matches!(empty.place(), Place::Empty(Some(at)) if at == inner));
+        assert!(matches!(AllocTag::EMPTY_GLOBAL.place(), Place::Empty(None)));
+        for tag in [empty, AllocTag::EMPTY_GLOBAL] {
+            assert!(!tag.is_slot() && !tag.is_plain() && !tag.is_head() && !tag.is_tail());
         }
     }
 

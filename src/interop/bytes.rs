@@ -42,45 +42,29 @@ impl Buf for Buffer {
     ///
     /// If `count` is more than what remains.
     #[inline]
+    #[track_caller]
     fn advance(&mut self, count: usize) {
         self.advance_start(count);
     }
 
-    /// Takes `len` bytes from the front.
-    ///
-    /// All of a buffer is handed over without a copy, as [`Buffer::freeze`] does, and an empty buffer of the
-    /// same pool takes its place. A part is copied to the heap, and so is all where the pool has no
-    /// memory for another buffer.
+    /// Takes `len` bytes from the front without a copy: equals
+    /// [`split_to(len)`](Buffer::split_to)`.`[`freeze()`](Buffer::freeze).
     ///
     /// # Panics
     ///
-    /// If `len` is more than what remains.
+    /// If `len` is more than what remains, or the heap has no memory for the block that the parts share.
+    #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if len > 0
-            && len == self.len()
-            && let Some(all) = hand_over(self)
-        {
-            return all;
-        }
         assert!(
             len <= self.len(),
             "cannot copy {len} bytes: {} remain",
             self.len()
         );
-        let part = Bytes::copy_from_slice(&self[..len]);
-        self.advance_start(len);
-        part
+        if len == 0 {
+            return Bytes::new();
+        }
+        self.split_to(len).freeze()
     }
-}
-
-/// Takes all bytes out of `buffer` and leaves it empty, in its pool. `None`: that pool has no memory for another
-/// buffer, and nothing has changed.
-fn hand_over(buffer: &mut Buffer) -> Option<Bytes> {
-    let len = buffer.len();
-    buffer.clear();
-    let empty = buffer.try_clone();
-    buffer.set_len(len);
-    Some(std::mem::replace(buffer, empty.ok()?).freeze())
 }
 
 /// Appends at the end, and grows as `BytesMut` does.
@@ -117,19 +101,28 @@ unsafe impl BufMut for Buffer {
     ///
     /// If `count` is more than the capacity leaves.
     #[inline]
+    #[track_caller]
     unsafe fn advance_mut(&mut self, count: usize) {
         // A sum that overflows is past any capacity, and so is usize::MAX.
         self.set_len(self.len().saturating_add(count));
     }
 
+    /// Returns the spare capacity; a full buffer reserves some first.
+    ///
+    /// A read loop that takes bytes out with [`split_to`](Buffer::split_to), [`split`](Buffer::split) or
+    /// `copy_to_bytes` keeps its capacity. If what was taken is dropped by now, the whole memory is used again.
+    /// Otherwise a remainder without spare capacity moves to new memory of the same capacity, at
+    /// most 64 KiB, in the same pool.
     #[inline]
+    #[track_caller]
     fn chunk_mut(&mut self) -> &mut UninitSlice {
-        if self.len() == self.capacity() {
-            self.reserve(CHUNK);
+        if self.is_part() || self.len() == self.capacity() {
+            self.make_chunk(CHUNK);
         }
         UninitSlice::new(self.spare_capacity_mut())
     }
 
+    #[track_caller]
     fn put<T: Buf>(&mut self, mut source: T) {
         self.reserve(source.remaining());
         while source.has_remaining() {
@@ -141,10 +134,12 @@ unsafe impl BufMut for Buffer {
     }
 
     #[inline]
+    #[track_caller]
     fn put_slice(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 
+    #[track_caller]
     fn put_bytes(&mut self, byte: u8, count: usize) {
         // A sum that overflows is too large for any buffer, and so is usize::MAX.
         self.resize(self.len().saturating_add(count), byte);

@@ -41,8 +41,6 @@ pub(crate) struct LargeAlloc {
     pub(crate) place: Cell<u32>,
     /// The pool's own structure, opaque here.
     owner: NonNull<()>,
-    /// Of a part: what it shares with others, opaque here (see `memory::part`).
-    shared: Option<NonNull<()>>,
     pub(crate) newer: Cell<Link>,
     pub(crate) older: Cell<Link>,
     pub(crate) bin_next: Cell<Link>,
@@ -78,7 +76,7 @@ impl LargeAlloc {
         owner: NonNull<()>,
     ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         let len = Self::rounded_capacity(len, mapper.page_size()).ok_or(AllocFailure::System)?;
-        let large = Self::empty(owner, None)?;
+        let large = Self::empty(owner)?;
         let huge = options.is_huge(len);
         let align = if huge { HUGE_PAGE } else { mapper.page_size() };
         match mapper.map(len, align, options.guard_pages) {
@@ -114,10 +112,7 @@ impl LargeAlloc {
     }
 
     /// A descriptor without memory.
-    fn empty(
-        owner: NonNull<()>,
-        shared: Option<NonNull<()>>,
-    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+    fn empty(owner: NonNull<()>) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         try_box(Self {
             mapping: Cell::new(None),
             base: AtomicPtr::new(ptr::null_mut()),
@@ -129,51 +124,12 @@ impl LargeAlloc {
             sampled: Cell::new(false),
             place: Cell::new(u32::MAX),
             owner,
-            shared,
             newer: Cell::new(None),
             older: Cell::new(None),
             bin_next: Cell::new(None),
             bin_previous: Cell::new(None),
             freed_ms: Cell::new(0),
         })
-    }
-
-    /// A part of another buffer's memory: `capacity` bytes from `base`, which its owner alone uses.
-    pub(crate) fn part(
-        base: NonNull<u8>,
-        capacity: usize,
-        owner: NonNull<()>,
-        shared: NonNull<()>,
-    ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-        let part = Self::empty(owner, Some(shared))?;
-        let this = Self::of(part);
-        this.base.store(base.as_ptr(), Relaxed);
-        this.cut(capacity);
-        // Counted with the whole, and more than anybody may keep to himself.
-        this.set_requested_len(usize::MAX);
-        this.footprint.store(usize::MAX / 2, Relaxed);
-        Ok(part)
-    }
-
-    pub(crate) fn shared(&self) -> Option<NonNull<()>> {
-        self.shared
-    }
-
-    /// Sets where a part ends.
-    pub(crate) fn cut(&self, capacity: usize) {
-        self.capacity.store(capacity, Relaxed);
-        self.dirty.set(capacity);
-    }
-
-    /// Frees a part's descriptor.
-    ///
-    /// # Safety
-    ///
-    /// The caller owns it, and nobody uses it again.
-    pub(crate) unsafe fn free_part(part: NonNull<LargeAlloc>) {
-        debug_assert!(Self::of(part).shared.is_some());
-        // SAFETY: made by `try_box`, and the caller's alone.
-        drop(unsafe { Box::from_raw(part.as_ptr()) });
     }
 
     /// The descriptor behind a pointer its owner holds.

@@ -118,6 +118,17 @@ impl Pool {
         })
     }
 
+    /// A handle to the pool at `inner`, which a buffer of the caller's keeps alive.
+    pub(crate) fn of_inner(inner: NonNull<PoolInner>) -> Pool {
+        let this = PoolInner::of(inner);
+        this.add_handle_from_buffer();
+        Pool {
+            inner,
+            table: this.table,
+            prefix: this.prefix,
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn inner(&self) -> NonNull<PoolInner> {
         self.inner

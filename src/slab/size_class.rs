@@ -146,7 +146,9 @@ impl ClassTable {
         if len > self.slab_size {
             return None;
         }
-        Some(self.by_granule[granule_of(len)] as usize)
+        debug_assert!(granule_of(len) < self.by_granule.len());
+        // SAFETY: `granules_of` makes an entry for each granule up to the slab size, which `len` does not exceed.
+        Some(unsafe { *self.by_granule.get_unchecked(granule_of(len)) } as usize)
     }
 
     #[inline(always)]

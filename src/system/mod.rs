@@ -1,6 +1,6 @@
 //! What the operating system says of its memory and of this process'.
 //!
-//! The figures are read afresh at each call: nothing is cached, and a figure that can't be had is 0,
+//! The figures are read at each call: nothing is cached, and a figure that is not known is `None`,
 //! never an error. On Linux they come from `/proc` ([proc(5)]) and from the memory controller of
 //! cgroup v1 or v2 ([cgroup v2]), the same places [Node.js] looks at. On other Unix systems only
 //! [`total_memory`] is known, elsewhere nothing is.
@@ -8,9 +8,9 @@
 //! ```
 //! use slabuf::system;
 //!
-//! let (total, free) = (system::total_memory(), system::free_memory());
-//! println!("{} of {} MiB are free", free >> 20, total >> 20);
-//! println!("{} MiB of them are open to this process", system::available_memory() >> 20);
+//! let mib = |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| (bytes >> 20).to_string());
+//! println!("{} of {} MiB are free", mib(system::free_memory()), mib(system::total_memory()));
+//! println!("{} MiB of them are open to this process", mib(system::available_memory()));
 //! ```
 //!
 //! # Safety
@@ -27,7 +27,7 @@
 #[cfg(any(target_os = "linux", target_os = "android", test))]
 mod parse;
 
-/// The physical memory of the machine, in bytes; 0 where it is unknown.
+/// The physical memory of the machine, in bytes; `None` where it is unknown.
 ///
 /// On Linux this is `MemTotal` of `/proc/meminfo`: what the kernel can use, which is a little less than
 /// what is built in. It is the figure of Node's [`os.totalmem()`]. Inside a container it is still the
@@ -38,8 +38,9 @@ mod parse;
 /// ```
 /// use slabuf::system;
 ///
-/// let total = system::total_memory();
-/// assert!(system::free_memory() <= total);
+/// if let (Some(total), Some(free)) = (system::total_memory(), system::free_memory()) {
+///     assert!(free <= total);
+/// }
 /// ```
 ///
 /// # Complexity
@@ -48,11 +49,11 @@ mod parse;
 ///
 /// [`os.totalmem()`]: https://nodejs.org/api/os.html#ostotalmem
 #[must_use]
-pub fn total_memory() -> u64 {
-    known(platform::total())
+pub fn total_memory() -> Option<u64> {
+    platform::total()
 }
 
-/// The memory that new allocations can have before the machine swaps, in bytes; 0 where it is unknown.
+/// The memory that new allocations can have before the machine swaps, in bytes; `None` where it is unknown.
 ///
 /// On Linux this is `MemAvailable` of `/proc/meminfo`, the kernel's estimate of free memory and caches that
 /// it can give up, as Node's [`os.freemem()`] has it; `MemFree` on kernels before 3.14, which make
@@ -62,8 +63,8 @@ pub fn total_memory() -> u64 {
 ///
 /// ```
 /// let free = slabuf::system::free_memory();
-/// println!("{} MiB free", free / (1 << 20));
-/// # assert!(free > 0 || !cfg!(target_os = "linux"));
+/// println!("{} MiB free", free.unwrap_or(0) >> 20);
+/// # assert!(free.is_some_and(|free| free > 0) || !cfg!(target_os = "linux"));
 /// ```
 ///
 /// # Complexity
@@ -72,11 +73,11 @@ pub fn total_memory() -> u64 {
 ///
 /// [`os.freemem()`]: https://nodejs.org/api/os.html#osfreemem
 #[must_use]
-pub fn free_memory() -> u64 {
-    known(platform::free())
+pub fn free_memory() -> Option<u64> {
+    platform::free()
 }
 
-/// The memory that this process can still have, in bytes; 0 where it is unknown.
+/// The memory that this process can still allocate, in bytes; `None` where it is unknown.
 ///
 /// This is [`free_memory`], or what this process' cgroup and its ancestors leave (limit less usage, the
 /// least of all levels) where that is smaller. It is the figure of Node's [`process.availableMemory()`].
@@ -89,10 +90,10 @@ pub fn free_memory() -> u64 {
 /// use slabuf::system;
 ///
 /// // Never more than the machine has free; less in a container that is nearly full.
-/// let available = system::available_memory();
-/// let buffers = available / 2 / (200 << 20);
-/// println!("room for {buffers} buffers of 200 MiB");
-/// # assert!(available <= system::total_memory());
+/// if let Some(available) = system::available_memory() {
+///     println!("room for {} buffers of 200 MiB", available / 2 / (200 << 20));
+///     # assert!(Some(available) <= system::total_memory());
+/// }
 /// ```
 ///
 /// # Complexity
@@ -101,19 +102,19 @@ pub fn free_memory() -> u64 {
 ///
 /// [`process.availableMemory()`]: https://nodejs.org/api/process.html#processavailablememory
 #[must_use]
-pub fn available_memory() -> u64 {
-    let free = free_memory();
-    platform::constraint().map_or(free, |constraint| free.min(constraint.headroom))
+pub fn available_memory() -> Option<u64> {
+    let free = free_memory()?;
+    Some(platform::constraint().map_or(free, |constraint| free.min(constraint.headroom)))
 }
 
-/// The limit that the operating system sets on this process' memory, in bytes; 0 where there is none, or
-/// it is unknown.
+/// The limit that the operating system sets on this process' memory, in bytes; `None` where there is none,
+/// or where it is unknown.
 ///
 /// On Linux this is the least limit of this process' memory cgroup and its ancestors: `memory.max` and
 /// `memory.high` in cgroup v2, `memory.limit_in_bytes` in v1, under the mount points
 /// `/sys/fs/cgroup` and `/sys/fs/cgroup/memory`. `max`, and a limit above [`total_memory`],
-/// count as none; a limit of zero, which would read as none, is reported as 1. It is the figure of
-/// Node's [`process.constrainedMemory()`], which leaves the ancestors out. Elsewhere it is 0.
+/// count as none. It is the figure of Node's [`process.constrainedMemory()`], which leaves the ancestors
+/// out. Elsewhere it is `None`.
 ///
 /// # Example
 ///
@@ -121,8 +122,8 @@ pub fn available_memory() -> u64 {
 /// use slabuf::system;
 ///
 /// match system::constrained_memory() {
-///     0 => println!("no limit but the machine's {} bytes", system::total_memory()),
-///     limit => println!("limited to {limit} bytes"),
+///     None => println!("no limit but the machine's {:?} bytes", system::total_memory()),
+///     Some(limit) => println!("limited to {limit} bytes"),
 /// }
 /// # assert!(system::constrained_memory() <= system::total_memory());
 /// ```
@@ -133,15 +134,15 @@ pub fn available_memory() -> u64 {
 ///
 /// [`process.constrainedMemory()`]: https://nodejs.org/api/process.html#processconstrainedmemory
 #[must_use]
-pub fn constrained_memory() -> u64 {
-    known(platform::constraint().map(|constraint| constraint.limit.max(1)))
+pub fn constrained_memory() -> Option<u64> {
+    platform::constraint().map(|constraint| constraint.limit)
 }
 
 /// The bytes of this process that are resident in memory (`/proc/self/statm`); 0 where it is unknown.
 ///
 /// Allocates nothing on the heap. The kernel sums the figure from per-processor counters, so it can be off by some pages.
 pub(crate) fn rss() -> u64 {
-    known(platform::rss())
+    platform::rss().unwrap_or(0)
 }
 
 /// The figures of the process' malloc heap, in bytes.
@@ -180,11 +181,6 @@ pub(crate) fn heap() -> HeapUsage {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn heap() -> HeapUsage {
     HeapUsage::default()
-}
-
-/// 0 stands for what is not known.
-fn known(figure: Option<u64>) -> u64 {
-    figure.unwrap_or(0)
 }
 
 /// What limits this process, above all of the machine's memory.
@@ -295,15 +291,15 @@ mod tests {
         assert!(free_memory() <= total);
         assert!(available_memory() <= total);
         assert!(constrained_memory() <= total);
-        assert!(rss() <= total);
+        assert!(rss() <= total.unwrap_or(u64::MAX));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn linux_knows_the_machine_and_the_process() {
-        assert!(total_memory() >= 1 << 20);
-        assert_eq!(total_memory() % 1024, 0);
-        assert!(free_memory() > 0);
+        assert!(total_memory().is_some_and(|total| total >= 1 << 20 && total % 1024 == 0));
+        assert!(free_memory().is_some_and(|free| free > 0));
+        assert!(available_memory().is_some());
         assert!(rss() >= 64 << 10, "a process of {} bytes", rss());
     }
 
@@ -311,7 +307,8 @@ mod tests {
     #[test]
     fn the_total_is_what_sysconf_says() {
         let pages = sysconf(libc::_SC_PHYS_PAGES).unwrap();
-        assert_eq!(total_memory(), pages * sysconf(libc::_SC_PAGESIZE).unwrap());
+        let total = pages * sysconf(libc::_SC_PAGESIZE).unwrap();
+        assert_eq!(total_memory(), Some(total));
     }
 
     #[cfg(unix)]

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod edits;
 mod steps;
 
 use bytes::{Buf, Bytes};
@@ -37,7 +38,9 @@ impl Model {
     fn accept<T>(&self, outcome: Result<T, AllocError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
-            Err(AllocError::LimitExceeded { limit, .. }) if self.settings.limit == Some(limit) => {
+            Err(AllocError::LimitExceeded { limit, .. })
+                if limit.is_some() && self.settings.limit == limit =>
+            {
                 None
             }
             Err(error) => panic!("{error:?} with {:?}", self.settings),
@@ -69,6 +72,7 @@ impl Model {
                 cut.resize(len, 0);
                 (pool.try_concat_to_len(&halves, len), Some(cut))
             }
+            Make::Aligned(shift) => (pool.try_alloc_aligned(n, 1 << shift), Some(vec![0; n])),
         };
         let Some(mut buffer) = self.accept(outcome) else {
             return;
@@ -76,6 +80,8 @@ impl Model {
         let small = buffer.len().max(n) <= self.settings.slab_size;
         if matches!(make, Make::StaleSlow) {
             assert!(!buffer.is_pooled());
+        } else if let Make::Aligned(shift) = make {
+            assert!(buffer.alignment() >= 1 << shift && (small || !buffer.is_pooled()));
         } else if !matches!(make, Make::ConcatToLen(_)) {
             assert_eq!(buffer.is_pooled(), small);
         }
@@ -129,6 +135,16 @@ impl Model {
                     self.live.push((buffer, expected));
                 }
             }
+            Step::SplitTo(at, _)
+            | Step::SplitOff(at, _)
+            | Step::Split(at)
+            | Step::CopyToBytes(at, _)
+            | Step::TakeOut(at) => {
+                if let Some((buffer, expected)) = self.pick(at) {
+                    self.split(step, buffer, expected);
+                }
+            }
+            Step::Unsplit(at) => self.unsplit(at),
             Step::Write(at, _)
             | Step::WriteSpare(at, _)
             | Step::Grow(at, _)
@@ -139,7 +155,9 @@ impl Model {
             | Step::SetLen(at, _)
             | Step::Advance(at, _)
             | Step::Clear(at)
-            | Step::Parts(at) => {
+            | Step::Reclaim(at, _)
+            | Step::Parts(at)
+            | Step::Edit(at, _) => {
                 if let Some((buffer, expected)) = self.pick(at) {
                     let changed = self.change(step, buffer, expected);
                     self.live.push(changed);
@@ -205,14 +223,88 @@ impl Model {
                 buffer.clear();
                 expected.clear();
             }
+            Step::Reclaim(_, to) => {
+                let before = (address(&buffer), buffer.capacity());
+                let additional = to.index(2 * buffer.capacity() + 2);
+                if buffer.try_reclaim(additional) {
+                    assert!(buffer.capacity() >= expected.len() + additional);
+                } else {
+                    assert_eq!((address(&buffer), buffer.capacity()), before);
+                }
+            }
             Step::Parts(_) => {
                 let (pointer, len, handle) = buffer.into_raw_parts();
                 // SAFETY: the three parts come from into_raw_parts just above and are used once.
                 buffer = unsafe { Buffer::from_raw_parts(pointer, len, handle) };
             }
+            Step::Edit(_, edit) => {
+                let outcome = edits::apply(edit, &mut buffer, &mut expected);
+                let _ = self.accept(outcome);
+            }
             _ => unreachable!("not a change of one buffer: {step:?}"),
         }
         (buffer, expected)
+    }
+
+    /// Splits one buffer into two buffers, or into a view and a buffer.
+    fn split(&mut self, step: &Step, mut buffer: Buffer, mut expected: Vec<u8>) {
+        let (len, capacity) = (buffer.len(), buffer.capacity());
+        match step {
+            Step::SplitTo(_, to) => {
+                let at = to.index(len + 1);
+                let back = expected.split_off(at);
+                let front = buffer.split_to(at);
+                assert_eq!((front.capacity(), buffer.capacity()), (at, capacity - at));
+                self.live.extend([(front, expected), (buffer, back)]);
+            }
+            Step::SplitOff(_, to) => {
+                let at = to.index(capacity + 1);
+                let back = expected.split_off(at.min(len));
+                let rest = buffer.split_off(at);
+                assert_eq!(rest.capacity(), capacity - at);
+                self.live.extend([(buffer, expected), (rest, back)]);
+            }
+            Step::Split(_) => {
+                let taken = buffer.split();
+                assert_eq!(buffer.capacity(), capacity - len);
+                self.live.extend([(taken, expected), (buffer, Vec::new())]);
+            }
+            Step::CopyToBytes(_, to) => {
+                let count = to.index(len + 1);
+                let start = address(&buffer);
+                let back = expected.split_off(count);
+                let view = buffer.copy_to_bytes(count);
+                assert!(count == 0 || address(&view) == start, "no copy");
+                self.views.push((view, expected));
+                self.live.push((buffer, back));
+            }
+            Step::TakeOut(_) => {
+                let taken = Buffer::take(&mut buffer);
+                assert_eq!((taken.capacity(), buffer.capacity()), (capacity, 0));
+                self.live.extend([(taken, expected), (buffer, Vec::new())]);
+            }
+            _ => unreachable!("not a split: {step:?}"),
+        }
+    }
+
+    /// Joins a buffer with its neighbour in the same memory, if there is one, otherwise with any
+    /// buffer.
+    fn unsplit(&mut self, at: &Index) {
+        let Some((mut buffer, mut expected)) = self.pick(at) else {
+            return;
+        };
+        let end = address(&buffer) + buffer.len();
+        let is_next = |(other, _): &(Buffer, Vec<u8>)| address(other) == end && !other.is_empty();
+        let next = self.live.iter().position(is_next);
+        let next = next.or_else(|| (!self.live.is_empty()).then(|| at.index(self.live.len())));
+        if let Some(next) = next {
+            let (other, back) = self.live.swap_remove(next);
+            match buffer.try_unsplit(other) {
+                Ok(()) => expected.extend_from_slice(&back),
+                Err(other) => self.live.push((other, back)),
+            }
+        }
+        self.live.push((buffer, expected));
     }
 
     /// Checks the invariants that hold after every step.
@@ -236,7 +328,9 @@ impl Model {
                 );
             }
         }
-        assert_apart(self.live.iter().map(|(buffer, _)| buffer));
+        // Parts without capacity may have any address.
+        let buffers = self.live.iter().map(|(buffer, _)| buffer);
+        assert_apart(buffers.filter(|buffer| buffer.capacity() > 0));
         let usage = self.pool.usage();
         assert!(usage.external >= usage.array_buffers, "{usage:?}");
         assert!(

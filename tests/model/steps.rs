@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{KIB, MIB, SLAB};
+use crate::edits::{Edit, edits};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use slabuf::Pool;
@@ -18,6 +19,8 @@ pub(crate) enum Make {
     Copied,
     Concat,
     ConcatToLen(usize),
+    /// Zeros at a multiple of this power of two.
+    Aligned(u32),
 }
 
 /// One step of a sequence. An [`Index`] selects a live buffer.
@@ -34,6 +37,13 @@ pub(crate) enum Step {
     SetLen(Index, Index),
     Advance(Index, Index),
     Clear(Index),
+    SplitTo(Index, Index),
+    SplitOff(Index, Index),
+    Split(Index),
+    CopyToBytes(Index, Index),
+    Unsplit(Index),
+    Reclaim(Index, Index),
+    TakeOut(Index),
     Clone(Index),
     Parts(Index),
     Freeze(Index),
@@ -41,6 +51,7 @@ pub(crate) enum Step {
     DropElsewhere(Index),
     DropView(Index),
     Trim,
+    Edit(Index, Edit),
 }
 
 /// Lengths around every boundary, and others.
@@ -77,6 +88,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         Just(Make::Copied),
         Just(Make::Concat),
         lengths().prop_map(Make::ConcatToLen),
+        (0..=12_u32).prop_map(Make::Aligned),
     ];
     let which = any::<Index>;
     prop_oneof![
@@ -91,6 +103,13 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         2 => (which(), which()).prop_map(|(at, to)| Step::SetLen(at, to)),
         2 => (which(), which()).prop_map(|(at, to)| Step::Advance(at, to)),
         1 => which().prop_map(Step::Clear),
+        4 => (which(), which()).prop_map(|(at, to)| Step::SplitTo(at, to)),
+        3 => (which(), which()).prop_map(|(at, to)| Step::SplitOff(at, to)),
+        1 => which().prop_map(Step::Split),
+        2 => (which(), which()).prop_map(|(at, to)| Step::CopyToBytes(at, to)),
+        3 => which().prop_map(Step::Unsplit),
+        3 => (which(), which()).prop_map(|(at, to)| Step::Reclaim(at, to)),
+        1 => which().prop_map(Step::TakeOut),
         1 => which().prop_map(Step::Clone),
         1 => which().prop_map(Step::Parts),
         2 => which().prop_map(Step::Freeze),
@@ -98,6 +117,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::DropElsewhere),
         2 => which().prop_map(Step::DropView),
         1 => Just(Step::Trim),
+        12 => (which(), edits(lengths().boxed())).prop_map(|(at, edit)| Step::Edit(at, edit)),
     ]
 }
 

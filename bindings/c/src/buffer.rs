@@ -6,7 +6,7 @@
 //! freed meanwhile can't be told from it, and the header says so.
 
 use crate::status::{check, guard, slabuf_status};
-use slabuf_rust::Buffer;
+use slabuf_rust::{Buffer, RawOwner};
 use std::mem::ManuallyDrop;
 use std::ptr;
 
@@ -84,7 +84,7 @@ impl slabuf_buffer {
     pub(crate) fn of(buffer: Buffer) -> Self {
         let capacity = buffer.capacity();
         let (data, len, owner) = buffer.into_raw_parts();
-        Self::seal(data, len, capacity, owner)
+        Self::seal(data, len, capacity, owner.into_ptr().expose_provenance())
     }
 
     /// Reads a struct and checks its seal.
@@ -110,8 +110,9 @@ impl slabuf_buffer {
     /// As `Buffer::from_raw_parts`; the seal fits.
     #[inline(always)]
     unsafe fn buffer(self) -> Buffer {
+        let owner = RawOwner::from_ptr(ptr::with_exposed_provenance_mut(self.owner));
         // SAFETY: the seal fits, so the parts are those of one buffer and `len` is within its capacity.
-        unsafe { Buffer::from_raw_parts(self.data, self.len, self.owner) }
+        unsafe { Buffer::from_raw_parts(self.data, self.len, owner) }
     }
 }
 

@@ -10,7 +10,7 @@
 use crate::error::of_refusal;
 use napi::bindgen_prelude::ToNapiValue;
 use napi::{Env, Result, Status, sys};
-use slabuf::Buffer;
+use slabuf::{Buffer, RawOwner};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -29,7 +29,7 @@ impl ToNapiValue for NodeBuffer {
 /// If Node refuses, the memory may or may not have been given back by then, so it is left alone.
 pub(crate) fn into_node(env: &Env, buffer: Buffer) -> Result<NodeBuffer> {
     let (start, len, owner) = buffer.into_raw_parts();
-    let hint = std::ptr::without_provenance_mut::<c_void>(owner);
+    let hint = owner.into_ptr();
     let mut value = null_mut();
     // SAFETY: `env` is that of the running call; `start` is good for `len` bytes, which nobody else uses, until
     // `give_back`, which gets `start` and the owner's word.
@@ -57,5 +57,5 @@ pub(crate) fn into_node(env: &Env, buffer: Buffer) -> Result<NodeBuffer> {
 /// Gives the memory of a dead `ArrayBuffer` back to its pool.
 unsafe extern "C" fn give_back(_env: sys::napi_env, start: *mut c_void, owner: *mut c_void) {
     // SAFETY: Node passes what `into_node` gave it, once. The length plays no part in giving memory back.
-    drop(unsafe { Buffer::from_raw_parts(start.cast(), 0, owner.addr()) });
+    drop(unsafe { Buffer::from_raw_parts(start.cast(), 0, RawOwner::from_ptr(owner)) });
 }

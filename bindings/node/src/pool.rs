@@ -77,7 +77,10 @@ impl NodePool {
                 into_node(env, buffer)
             }
             Err(error) => {
-                if let AllocError::LimitExceeded { limit, .. } = error {
+                if let AllocError::LimitExceeded {
+                    limit: Some(limit), ..
+                } = error
+                {
                     self.pressure.full(env, limit);
                 }
                 Err(of_alloc(env, &error))

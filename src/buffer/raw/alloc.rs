@@ -7,12 +7,12 @@
 //! What is written here is zeros, to slots that were allocated just now and belong to the caller alone.
 
 use crate::buffer::raw::{Fill, RawBuffer, ask, count_live, zero_large};
-use crate::error::{AllocError, AllocFailure, MAX_LEN};
+use crate::error::{AllocError, AllocFailure, MAX_LEN, PoolState};
 use crate::inner::PoolInner;
 use crate::inner::registry::GLOBAL;
 use crate::inner::tag::{AllocTag, Place};
 use crate::large::LargeAlloc;
-use crate::pool::Pool;
+use crate::pool::{Pool, usage};
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, cache};
 use crate::util::events;
@@ -79,7 +79,10 @@ impl Source for Global {
 
     #[cold]
     fn error(self, refused: AllocFailure, requested: usize) -> AllocError {
-        let error = refused.into_error(requested, usize::MAX);
+        if let Ok(pool) = Pool::try_global() {
+            return pool.error(refused, requested);
+        }
+        let error = refused.into_error(requested, PoolState::default());
         tell(GLOBAL, &error);
         error
     }
@@ -164,18 +167,36 @@ pub(crate) fn error_of(
     refused: AllocFailure,
     requested: usize,
 ) -> AllocError {
-    let error = refused.into_error(requested, PoolInner::of(inner).config.limit);
-    tell(PoolInner::of(inner).index, &error);
+    let inner = PoolInner::of(inner);
+    let error = refused.into_error(requested, state_of(inner, requested));
+    tell(inner.index, &error);
     error
+}
+
+/// What an error about a request for `requested` bytes states of the pool.
+pub(crate) fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
+    let pages = || requested.checked_next_multiple_of(inner.mapper.page_size());
+    let usage = usage::of_pool(inner);
+    PoolState {
+        rounded: match inner.table.class_of(requested) {
+            Some(class) => inner.table.get(class).slot_size as usize,
+            None => pages().unwrap_or(usize::MAX),
+        },
+        in_use: usage.in_use as usize,
+        mapped: usage.external as usize,
+        limit: Some(inner.config.limit).filter(|limit| *limit != usize::MAX),
+    }
 }
 
 fn tell(pool: usize, error: &AllocError) {
     match *error {
-        AllocError::LimitExceeded { requested, limit } => {
-            events::refused(pool as u64, requested, Some(limit));
-        }
-        AllocError::OutOfMemory { requested } => events::refused(pool as u64, requested, None),
-        AllocError::TooLarge { .. } | AllocError::TimedOut { .. } => {}
+        AllocError::LimitExceeded {
+            requested, limit, ..
+        } => events::refused(pool as u64, requested, limit),
+        AllocError::OutOfMemory { requested, .. } => events::refused(pool as u64, requested, None),
+        AllocError::TooLarge { .. }
+        | AllocError::TimedOut { .. }
+        | AllocError::InvalidAlignment { .. } => {}
     }
 }
 

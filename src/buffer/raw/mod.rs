@@ -9,14 +9,16 @@
 use crate::depot::cache::ThreadCache;
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
-use crate::inner::tag::{AllocTag, Place};
+use crate::inner::tag::{AllocTag, End, Place};
 use crate::large::LargeAlloc;
+use crate::pool::Pool;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::SPAN;
 use crate::thread::{self, cache};
 use crate::util::events::{self, Event};
 use std::ptr::NonNull;
 
+pub(crate) mod aligned;
 pub(crate) mod alloc;
 pub(crate) mod part;
 
@@ -126,11 +128,24 @@ impl RawBuffer {
             Place::Large(large) => LargeAlloc::of(large).owner(),
             // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
             Place::Slot => unsafe { owner_of(self.start, self.tag.region_shift()) },
+            Place::Part(shared, _) => return part::inner(shared),
+            Place::Empty(Some(inner)) => return inner,
+            Place::Empty(None) => return Pool::global().inner(),
         };
         owner.cast()
     }
 
-    /// The first byte of the slot or mapping, and how many bytes it has.
+    /// The pool this memory belongs to, or would: the global pool may be yet to be made.
+    pub(crate) fn try_inner(&self) -> Result<NonNull<PoolInner>, AllocFailure> {
+        if matches!(self.tag.place(), Place::Empty(None)) {
+            let pool = Pool::try_global().map_err(|_| AllocFailure::System)?;
+            return Ok(pool.inner());
+        }
+        Ok(self.inner())
+    }
+
+    /// The first byte of the slot or mapping, and how many bytes it has. A part begins where its buffer does; a head's
+    /// size is its buffer's length, which is not known here: 0.
     #[inline]
     pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
         match self.tag.place() {
@@ -140,6 +155,8 @@ impl RawBuffer {
             ),
             Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.slot_size()),
             Place::Slot => (self.start, self.tag.slot_size()),
+            Place::Part(shared, End::Tail) => (self.start, part::room_from(shared, self.start)),
+            Place::Part(..) | Place::Empty(_) => (self.start, 0),
         }
     }
 
@@ -160,7 +177,7 @@ impl RawBuffer {
     fn key(&self) -> usize {
         match self.tag.place() {
             Place::Large(large) => large.addr().get(),
-            Place::Slot => self.extent().0.addr().get(),
+            _ => self.extent().0.addr().get(),
         }
     }
 
@@ -169,19 +186,21 @@ impl RawBuffer {
         match self.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).is_sampled(),
             Place::Slot => self.tag.is_sampled(),
+            // Parts leave their whole's sample where it is.
+            Place::Part(..) | Place::Empty(_) => false,
         }
     }
 
     /// Lets the sampler follow a buffer that moves from here to other memory of the pool, on behalf of a request for
     /// `len` bytes.
     pub(crate) fn moves_to(&self, other: &mut RawBuffer, len: usize) {
+        if !self.is_sampled() {
+            return;
+        }
         let inner = PoolInner::of(self.inner());
         let Some(sampler) = &inner.sampler else {
             return;
         };
-        if !self.is_sampled() {
-            return;
-        }
         if other.is_sampled() {
             sampler.forget(other.key());
         }
@@ -189,12 +208,13 @@ impl RawBuffer {
         match other.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).set_sampled(true),
             Place::Slot => other.tag = other.tag.sampled(),
+            Place::Part(..) | Place::Empty(_) => {}
         }
     }
 
-    /// Frees the memory.
+    /// Frees the memory. `len` is the buffer's length, which only a part's drop needs.
     #[inline(always)]
-    pub(crate) fn free(self) {
+    pub(crate) fn free(self, len: impl FnOnce() -> usize) {
         let offset = self.tag.magazine_offset();
         if self.tag.is_plain_global() {
             if thread::current().global().push(offset, self.start) {
@@ -206,14 +226,40 @@ impl RawBuffer {
                 return;
             }
         }
-        self.free_other();
+        self.free_other(len());
     }
 
     #[inline(never)]
-    fn free_other(self) {
+    fn free_other(self, len: usize) {
         match self.tag.place() {
             Place::Large(large) => free_large(large),
             Place::Slot => self.free_other_slot(),
+            Place::Part(..) | Place::Empty(_) => self.free_share(len),
+        }
+    }
+
+    /// Frees a part, or releases the reference of a buffer without memory. Apart from `free_other`, which is a large
+    /// buffer's.
+    #[inline(never)]
+    fn free_share(self, len: usize) {
+        match self.tag.place() {
+            Place::Part(shared, end) => self.free_part(shared, end, len),
+            Place::Empty(Some(inner)) => PoolInner::release(inner),
+            _ => {}
+        }
+    }
+
+    /// Frees a part, and with the last one the whole memory.
+    fn free_part(self, shared: NonNull<()>, end: End, len: usize) {
+        if part::is_scrubbed(shared) {
+            let room = match end {
+                End::Head => len,
+                End::Tail => self.extent().1,
+            };
+            scrub(self.start, room);
+        }
+        if let Some(whole) = part::leave(shared, end) {
+            whole.free(|| 0);
         }
     }
 
@@ -293,9 +339,6 @@ fn free_large(large: NonNull<LargeAlloc>) {
 
 #[inline(never)]
 fn free_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
-    if LargeAlloc::of(large).shared().is_some() {
-        return part::leave(large);
-    }
     let inner = PoolInner::of(at);
     // The mapping may be what keeps the pool alive, and is about to go.
     inner.retain();

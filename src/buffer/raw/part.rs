@@ -1,135 +1,232 @@
-//! Parts of one memory, with an owner each.
+//! The block that the parts of one memory share.
 //!
-//! A part has a descriptor as a large buffer has, but no mapping: the memory it lies in belongs to all parts
-//! together, which are counted. So a buffer that was never split has no count and no question to answer: its
-//! handle is a slot's, or its descriptor has a footprint that a thread's local cache may keep. A part's
-//! footprint is larger than any lease, which sends its drop to the slow path, where it is told apart.
+//! The first split of a buffer moves its memory into a block on the heap. Each part's tag is the
+//! address of that block and a bit: a *head* ends with its buffer's length, a *tail* extends to the
+//! end of the whole. At most one part is a tail. A buffer that was never split has no block.
+//!
+//! | | `count` | `supply` |
+//! |---|---|---|
+//! | each head | 1 | |
+//! | the tail, if there is one | 1 + `supply` | shares for heads to come |
+//!
+//! A split of the tail hands out a share of its supply, without an atomic operation: only the
+//! tail's owner reads and writes `supply`. A split of a head is one atomic addition, each drop one
+//! subtraction.
+//!
+//! The block stays when one part is left. The owner of that part may use the whole memory; see
+//! [`is_unique`].
 //!
 //! # Safety
 //!
-//! Parts do not overlap, and a part's descriptor has one owner. The whole is given back by the owner who
-//! counts the parts down to none.
+//! A block's address comes from [`share`] and is valid while a part is counted. Callers own a part
+//! of the kind they pass. Parts do not overlap. [`leave`] and [`dissolve`] free the block on behalf
+//! of the last part. The count starts at 2^62: a program can neither overflow it nor use up the
+//! supply, even if it leaks parts.
 
 use super::RawBuffer;
 use crate::error::AllocFailure;
-use crate::large::LargeAlloc;
+use crate::inner::PoolInner;
+use crate::inner::tag::End;
 use crate::sync::{
     AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
 use crate::util::heap::try_box;
+use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// What the parts of one memory have in common.
+const _: () = assert!(size_of::<Shared>() <= 64, "one cache line");
+
+/// What a new tail holds of the count.
+const SUPPLY: usize = 1 << 62;
+
+/// Aligned so that its address has room for the bits of a tag.
+#[repr(align(16))]
 struct Shared {
-    parts: AtomicUsize,
+    count: AtomicUsize,
+    /// Read and written by the tail's owner only.
+    supply: Cell<usize>,
+    /// Begins at the first byte of the slot or mapping.
     whole: RawBuffer,
+    size: usize,
+    inner: NonNull<PoolInner>,
+    scrubbed: bool,
 }
 
-/// The descriptor's, if it is a part's.
-fn shared_of(part: NonNull<LargeAlloc>) -> Option<NonNull<Shared>> {
-    Some(LargeAlloc::of(part).shared()?.cast())
-}
-
-fn of<'a>(shared: NonNull<Shared>) -> &'a Shared {
-    // SAFETY: the caller owns a part, so the count is not 0 and the box is there.
-    unsafe { shared.as_ref() }
-}
-
-/// Makes one part of a whole memory, whose owner has the part instead from now on.
-pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-    let (base, capacity) = whole.extent();
-    let owner = whole.inner().cast();
-    let shared = try_box(Shared {
-        parts: AtomicUsize::new(1),
-        whole,
-    })?;
-    LargeAlloc::part(base, capacity, owner, shared.cast()).inspect_err(|_| {
-        // SAFETY: made by `try_box` above, shown to nobody.
-        drop(unsafe { Box::from_raw(shared.as_ptr()) });
-    })
-}
-
-/// Cuts a part in two: it ends after `at` bytes, and what is behind them is a part of its own. `None`: it is
-/// no part.
-pub(crate) fn cut(
-    part: NonNull<LargeAlloc>,
-    at: usize,
-) -> Option<Result<NonNull<LargeAlloc>, AllocFailure>> {
-    let shared = shared_of(part)?;
-    let this = LargeAlloc::of(part);
-    let rest = this.capacity().checked_sub(at)?;
-    // SAFETY: `at` is at most the capacity, so the address is within the part or at its end.
-    let behind = unsafe { this.base().add(at) };
-    let back = LargeAlloc::part(behind, rest, this.owner(), shared.cast());
-    if back.is_ok() {
-        // Relaxed: the caller's own part is counted already.
-        of(shared).parts.fetch_add(1, Relaxed);
-        this.cut(at);
+impl Shared {
+    /// Returns how much of the count the caller's part holds.
+    #[inline(always)]
+    fn held(&self, end: End) -> usize {
+        match end {
+            End::Head => 1,
+            End::Tail => 1 + self.supply.get(),
+        }
     }
-    Some(back)
 }
 
-/// Puts two neighbouring parts of one whole together again: `front` has it all, `back` is gone. `false`: they are
-/// no such parts, and nothing has changed.
-pub(crate) fn join(front: NonNull<LargeAlloc>, back: NonNull<LargeAlloc>) -> bool {
-    let (this, other) = (LargeAlloc::of(front), LargeAlloc::of(back));
-    let end = this.base().addr().get() + this.capacity();
-    let same = this.shared().is_some() && this.shared() == other.shared();
-    if !same || end != other.base().addr().get() {
-        return false;
-    }
-    this.cut(this.capacity() + other.capacity());
-    if let Some(shared) = shared_of(back) {
-        // Relaxed: not the last one, `front` is counted too.
-        of(shared).parts.fetch_sub(1, Relaxed);
-    }
-    // SAFETY: made by `Large::part`; its owner gives it up.
-    unsafe { LargeAlloc::free_part(back) };
-    true
+#[inline(always)]
+fn of<'a>(shared: NonNull<()>) -> &'a Shared {
+    // SAFETY: the caller owns a part, so the count is not 0 and the block is there.
+    unsafe { shared.cast().as_ref() }
 }
 
-/// The whole memory, if this part is all that is left of it and covers it from end to end: its owner has the
-/// whole instead from now on.
-pub(crate) fn unshare(part: NonNull<LargeAlloc>) -> Option<RawBuffer> {
-    let shared = shared_of(part)?;
-    // Acquire: pairs with the Release in `leave`. With one part, ours, nobody else counts.
-    if of(shared).parts.load(Acquire) != 1 {
-        return None;
-    }
-    let (first, size) = of(shared).whole.extent();
-    if LargeAlloc::of(part).base() != first || LargeAlloc::of(part).capacity() != size {
-        return None;
-    }
-    Some(take_whole(part, shared))
-}
-
-/// Gives up a part, and with the last one the whole.
-pub(crate) fn leave(part: NonNull<LargeAlloc>) {
-    let Some(shared) = shared_of(part) else {
-        return;
+/// Turns a whole memory into a head and a tail, which the caller owns instead from now on.
+pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<()>, AllocFailure> {
+    let (start, size) = whole.extent();
+    let inner = whole.inner();
+    let tag = whole.tag.at_start();
+    let shared = Shared {
+        count: AtomicUsize::new(SUPPLY + 1),
+        supply: Cell::new(SUPPLY - 1),
+        whole: RawBuffer { start, tag },
+        size,
+        inner,
+        scrubbed: PoolInner::of(inner).config.zero_on_free,
     };
-    // Release: pairs with the fence below, so that the last owner's use of the memory comes after all others'.
-    if of(shared).parts.fetch_sub(1, Release) != 1 {
-        // SAFETY: made by `Large::part`; its owner gives it up.
-        unsafe { LargeAlloc::free_part(part) };
-        return;
-    }
-    // Acquire: pairs with the Release of every other `leave`.
-    fence(Acquire);
-    take_whole(part, shared).free();
+    Ok(try_box(shared)?.cast())
 }
 
-/// Frees what made a memory one of parts.
-fn take_whole(part: NonNull<LargeAlloc>, shared: NonNull<Shared>) -> RawBuffer {
-    // SAFETY: made by `Large::part`, and the caller's own.
-    unsafe { LargeAlloc::free_part(part) };
-    // SAFETY: made by `try_box` in `share`; the caller's part was the only one left.
+/// Counts a new head that is split from the caller's part.
+#[inline(always)]
+pub(crate) fn split(shared: NonNull<()>, end: End) {
+    match end {
+        End::Tail => of(shared).supply.set(of(shared).supply.get() - 1),
+        // Relaxed: the caller's own part is counted already.
+        End::Head => drop(of(shared).count.fetch_add(1, Relaxed)),
+    }
+}
+
+/// Joins two parts of the caller's into one, and returns its kind.
+#[inline]
+pub(crate) fn join(shared: NonNull<()>, front: End, back: End) -> End {
+    if front == End::Head && back == End::Head {
+        // Relaxed: not the last part, as the caller's other one stays.
+        of(shared).count.fetch_sub(1, Relaxed);
+        return End::Head;
+    }
+    of(shared).supply.set(of(shared).supply.get() + 1);
+    End::Tail
+}
+
+/// Returns whether the caller's part is the only one, so that the caller may use the whole memory.
+#[inline]
+pub(crate) fn is_unique(shared: NonNull<()>, end: End) -> bool {
+    // Acquire: pairs with the Release in `leave`, so that the other owners' accesses happen before.
+    of(shared).count.load(Acquire) == of(shared).held(end)
+}
+
+/// Makes the caller's part a tail. It is the only part.
+#[inline]
+pub(crate) fn extend_to_end(shared: NonNull<()>, end: End) {
+    if end == End::Head {
+        debug_assert!(is_unique(shared, end));
+        // Relaxed: no other thread has a part. It gets one later, through synchronisation of the
+        // program.
+        of(shared).count.store(SUPPLY, Relaxed);
+        of(shared).supply.set(SUPPLY - 1);
+    }
+}
+
+/// Gives up the caller's part. Returns the whole memory if it was the last one.
+#[inline]
+pub(crate) fn leave(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
+    if !is_unique(shared, end) {
+        let held = of(shared).held(end);
+        // Release: pairs with the Acquire below and in `is_unique`: the last owner's accesses
+        // happen after.
+        if of(shared).count.fetch_sub(held, Release) != held {
+            return None;
+        }
+        // Acquire: pairs with the Release of every other `leave`.
+        fence(Acquire);
+    }
+    Some(free(shared))
+}
+
+/// Frees the block and returns the whole memory, if the caller's part is the only one.
+pub(crate) fn dissolve(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
+    is_unique(shared, end).then(|| free(shared))
+}
+
+/// Frees the block, of which no part but the caller's is left.
+fn free(shared: NonNull<()>) -> RawBuffer {
+    let shared = shared.cast::<Shared>();
+    // SAFETY: made by `try_box` in `share`, and no part but the caller's leads here any more.
     unsafe { Box::from_raw(shared.as_ptr()) }.whole
 }
 
-/// Whether the whole that a part belongs to is a slot.
-pub(crate) fn is_of_slot(part: NonNull<LargeAlloc>) -> bool {
-    shared_of(part).is_some_and(|shared| of(shared).whole.tag.is_slot())
+/// Returns the pool that the memory belongs to.
+pub(crate) fn inner(shared: NonNull<()>) -> NonNull<PoolInner> {
+    of(shared).inner
+}
+
+/// Returns the first byte of the whole memory, and its size.
+#[inline]
+pub(crate) fn whole(shared: NonNull<()>) -> (NonNull<u8>, usize) {
+    (of(shared).whole.start, of(shared).size)
+}
+
+/// Returns the number of bytes from `start`, which is within the whole memory or at its end, to its
+/// end.
+#[inline]
+pub(crate) fn room_from(shared: NonNull<()>, start: NonNull<u8>) -> usize {
+    let (first, size) = whole(shared);
+    size - (start.addr().get() - first.addr().get())
+}
+
+/// Returns whether the whole memory is a slot.
+pub(crate) fn is_of_slot(shared: NonNull<()>) -> bool {
+    of(shared).whole.tag.is_slot()
+}
+
+/// Returns whether parts are zeroed when they are dropped.
+#[inline]
+pub(crate) fn is_scrubbed(shared: NonNull<()>) -> bool {
+    of(shared).scrubbed
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::{Buffer, Pool};
+    use bytes::BufMut;
+
+    /// All that parts do with raw memory, small enough for an interpreter.
+    #[test]
+    fn parts_cross_threads_join_and_reclaim() {
+        for len in [100, 20_000] {
+            let pool = Pool::builder().zero_on_free(true).build().unwrap();
+            let mut rest = pool.alloc_filled(len, "x");
+            let (start, size) = (rest.as_ptr(), rest.capacity());
+            let mut head = rest.split_to(40);
+            let back = head.split_off(30);
+            let frozen = rest.split_to(10).freeze();
+            let thread = std::thread::spawn(move || {
+                head.fill(b'h');
+                drop(frozen);
+                head
+            });
+            rest.fill(b'r');
+            let mut head = thread.join().unwrap();
+            head.unsplit(back);
+            assert_eq!(
+                (&head[..30], &head[30..]),
+                (&[b'h'; 30][..], &[b'x'; 10][..])
+            );
+            drop(head);
+            rest.truncate(20);
+            assert!(rest.try_reclaim(size - 20));
+            assert_eq!((rest.as_ptr(), &rest[..]), (start, &[b'r'; 20][..]));
+            drop(rest.split());
+            assert_eq!(rest.chunk_mut().len(), size);
+            rest.put_u8(1);
+            assert_eq!((rest.as_ptr(), rest.capacity()), (start, size));
+            rest.reserve(size);
+            assert_eq!((rest.len(), rest[0]), (1, 1));
+            let mut empty: Buffer = rest.take();
+            std::mem::swap(&mut empty, &mut rest);
+            drop((empty, pool));
+            rest.put_u8(2);
+        }
+    }
 }

@@ -23,9 +23,11 @@ use ::loom::thread;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+mod empty;
 mod gate;
 mod index;
 mod large;
+mod parts;
 mod queue;
 mod transit;
 mod waiting;

@@ -1,6 +1,8 @@
 //! The example `copy` as a program: copies, refusals, and the files left after a failure.
 
-#[path = "common/example.rs"]
+#[cfg(target_os = "linux")]
+mod direct;
+#[path = "../common/example.rs"]
 mod example;
 
 use std::ffi::OsStr;

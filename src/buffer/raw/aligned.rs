@@ -1,0 +1,46 @@
+//! Memory whose start is a multiple of a requested alignment.
+
+use super::alloc::Source;
+use super::{Fill, RawBuffer};
+use crate::error::AllocFailure;
+use crate::inner::PoolInner;
+use crate::pool::Pool;
+use crate::slab::size_class::SPAN;
+use std::ptr::NonNull;
+
+/// Allocates memory for `len` bytes at a multiple of `alignment`, a power of two up to the page
+/// size: a slot if the pool has a class for it, otherwise a mapping.
+pub(crate) fn alloc(
+    pool: &Pool,
+    len: usize,
+    alignment: usize,
+    fill: Fill,
+) -> Result<RawBuffer, AllocFailure> {
+    let Some(slot_size) = aligned_slot(PoolInner::of(pool.inner()), len, alignment) else {
+        return pool.take_mapping(len, fill);
+    };
+    // By its size, a slot comes from its own class. Zeros are written only as far as requested.
+    let memory = pool.take(slot_size, Fill::Stale)?;
+    if fill == Fill::Zero {
+        zero(memory.start, len);
+    }
+    Ok(memory)
+}
+
+/// The size of the smallest slot that holds `len` bytes and starts at a multiple of `alignment`.
+/// Slots lie side by side from the start of their slab or span, which is aligned to its size.
+fn aligned_slot(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize> {
+    let table = inner.table;
+    let mut classes = table.class_of(len)?..table.count();
+    let class = classes.find(|class| {
+        let class = table.get(*class);
+        let range = table.slab_size * if class.spans { SPAN } else { 1 };
+        (class.slot_size as usize).is_multiple_of(alignment) && range.is_multiple_of(alignment)
+    });
+    class.map(|class| table.get(class).slot_size as usize)
+}
+
+fn zero(start: NonNull<u8>, len: usize) {
+    // SAFETY: the slot is the caller's, and at least `len` bytes long.
+    unsafe { start.write_bytes(0, len) };
+}
