@@ -1,0 +1,219 @@
+'use strict';
+
+// Pools. Every ArrayBuffer belongs to one buffer, except that small buffers of allocUnsafe, from and concat
+// are split from shared slabs, as Node's are.
+
+const { Buffer } = require('node:buffer');
+const { inspect, types: { isAnyArrayBuffer, isUint8Array } } = require('node:util');
+const { checkLength, checkWaiting, failure } = require('./arguments.js');
+const { inspectPool, PoolUsage } = require('./inspect.js');
+const { Waiting } = require('./waiting.js');
+
+const ALIGNMENT = 8;
+/** How much is allocated between two bytes of V8's own. See `allocated`. */
+const NUDGE_BYTES = 4 * 1024 * 1024;
+/** What the native `take` allocates. */
+const STALE = 0;
+const ZEROED = 1;
+const SHARED = 2;
+
+// The class that Buffer's functions construct: `new FastBuffer(arrayBuffer, offset, length)` is a Buffer.
+const FastBuffer = Buffer[Symbol.species];
+// Node's own, in case the program replaces it with slabuf's.
+const nodeFrom = Buffer.from;
+
+// V8 collects Buffers that died young with a scavenge after 32 MiB of them, but checks this only when it
+// allocates the memory of an ArrayBuffer itself. In a program that uses slabuf alone, dead buffers would
+// wait for a full collection. So every few MiB this allocates one byte from V8.
+let sinceNudge = 0;
+let nudge = null;
+
+function allocated(length) {
+  sinceNudge += length;
+  if (sinceNudge >= NUDGE_BYTES) {
+    sinceNudge = 0;
+    nudge = new ArrayBuffer(1);
+  }
+}
+
+class Pool {
+  #native;
+  #take;
+  #options;
+  #slabSize;
+  /** Most bytes of a buffer that shares a slab. */
+  #half;
+  /** The shared slab: an ArrayBuffer, which has the length 0 at first and after it was detached. */
+  #slab = new ArrayBuffer(0);
+  #used = 0;
+  #waiting;
+
+  constructor(native, options, slabSize) {
+    this.#native = native;
+    this.#take = native.take;
+    this.#options = options;
+    this.#slabSize = slabSize;
+    this.#half = slabSize >>> 1;
+    this.#waiting = new Waiting(native);
+  }
+
+  alloc(length, fill, encoding) {
+    const size = checkLength(length);
+    if (fill === undefined || fill === 0 || size === 0) return this.#own(size, ZEROED);
+    return this.#own(size, STALE).fill(fill, 0, size, encoding);
+  }
+
+  allocUnsafe(length) {
+    if (typeof length !== 'number' || !(length >= 1 && length <= this.#half)) return this.allocUnsafeSlow(length);
+    const size = length | 0;
+    const start = this.#used;
+    if (size > this.#slab.byteLength - start) return this.#newSlab(size);
+    this.#used = start + size + (ALIGNMENT - 1) & -ALIGNMENT;
+    return new FastBuffer(this.#slab, start, size);
+  }
+
+  allocUnsafeSlow(length) {
+    return this.#own(checkLength(length), STALE);
+  }
+
+  from(value, encodingOrOffset, length) {
+    if (typeof value === 'string') return this.#fromString(value, encodingOrOffset);
+    if (isUint8Array(value)) return this.#copy(value);
+    const made = nodeFrom(value, encodingOrOffset, length);
+    // A view of memory that the caller has.
+    if (isAnyArrayBuffer(value)) return made;
+    return this.#copy(made);
+  }
+
+  concat(list, totalLength) {
+    if (!Array.isArray(list)) {
+      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "list" argument must be an instance of Array');
+    }
+    if (list.length === 0 && totalLength === undefined) return new FastBuffer();
+    list.forEach((part, index) => {
+      if (isUint8Array(part)) return;
+      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE',
+        `The "list[${index}]" argument must be an instance of Buffer or Uint8Array. Received ${inspect(part)}`);
+    });
+    const size = checkLength(totalLength ?? list.reduce((sum, part) => sum + part.length, 0));
+    const whole = this.allocUnsafe(size);
+    let end = 0;
+    for (const part of list) {
+      if (end + part.length > size) {
+        whole.set(part.subarray(0, size - end), end);
+        return whole;
+      }
+      whole.set(part, end);
+      end += part.length;
+    }
+    return end < size ? whole.fill(0, end) : whole;
+  }
+
+  allocAsync(length, options) {
+    return this.#wait(length, true, options);
+  }
+
+  allocUnsafeAsync(length, options) {
+    return this.#wait(length, false, options);
+  }
+
+  allocTimeout(length, timeout) {
+    return this.#wait(length, true, { timeout });
+  }
+
+  allocUnsafeTimeout(length, timeout) {
+    return this.#wait(length, false, { timeout });
+  }
+
+  usage() {
+    return Object.assign(new PoolUsage(), this.#open().usage());
+  }
+
+  trim() {
+    const native = this.#open();
+    this.#dropSlab();
+    return native.trim();
+  }
+
+  close() {
+    if (this.#native === null) return;
+    const native = this.#native;
+    this.#native = null;
+    this.#take = null;
+    this.#dropSlab();
+    native.close();
+    this.#waiting.cancelAll(() => this.#closed());
+  }
+
+  [inspect.custom](depth, options, inspectFunction = inspect) {
+    if (this.#native === null) return 'Pool { closed }';
+    return inspectPool(this.#options, this.#slabSize, this.usage(), this.#waiting.size, options, inspectFunction);
+  }
+
+  /** Allocates an ArrayBuffer for one buffer. */
+  #own(size, kind) {
+    if (size === 0) return new FastBuffer();
+    if (this.#take === null) throw this.#closed();
+    allocated(size);
+    return new FastBuffer(this.#take(size, kind));
+  }
+
+  /** Allocates a shared slab, and the first buffer from it. */
+  #newSlab(size) {
+    if (this.#take === null) throw this.#closed();
+    allocated(this.#slabSize);
+    this.#slab = this.#take(this.#slabSize, SHARED);
+    this.#used = size + (ALIGNMENT - 1) & -ALIGNMENT;
+    return new FastBuffer(this.#slab, 0, size);
+  }
+
+  #dropSlab() {
+    this.#slab = new ArrayBuffer(0);
+    this.#used = 0;
+  }
+
+  #fromString(string, encoding) {
+    if (typeof encoding !== 'string' || encoding === '') encoding = 'utf8';
+    // Node throws for an encoding that does not exist.
+    if (!Buffer.isEncoding(encoding)) return nodeFrom(string, encoding);
+    const size = Buffer.byteLength(string, encoding);
+    if (size === 0) return new FastBuffer();
+    const buffer = this.allocUnsafe(size);
+    const written = buffer.write(string, 0, size, encoding);
+    return written === size ? buffer : buffer.subarray(0, written);
+  }
+
+  #copy(bytes) {
+    const buffer = this.allocUnsafe(bytes.length);
+    buffer.set(bytes);
+    return buffer;
+  }
+
+  async #wait(length, zeroed, options) {
+    const size = checkLength(length);
+    const { timeout, signal } = checkWaiting(options);
+    this.#open();
+    signal?.throwIfAborted();
+    if (size === 0) return new FastBuffer();
+    const arrayBuffer = await this.#waiting.request(size, zeroed, timeout, signal);
+    allocated(size);
+    return new FastBuffer(arrayBuffer);
+  }
+
+  #open() {
+    if (this.#native === null) throw this.#closed();
+    return this.#native;
+  }
+
+  #closed() {
+    return failure(Error, 'ERR_SLABUF_CLOSED', 'the pool is closed');
+  }
+}
+
+if (typeof Symbol.dispose === 'symbol') {
+  Object.defineProperty(Pool.prototype, Symbol.dispose, {
+    value: Pool.prototype.close, writable: true, enumerable: false, configurable: true,
+  });
+}
+
+module.exports = { Pool };
