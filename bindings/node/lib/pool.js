@@ -5,6 +5,8 @@
 
 const { Buffer } = require('node:buffer');
 const { inspect, types: { isAnyArrayBuffer, isUint8Array } } = require('node:util');
+const { markAsUntransferable } = require('node:worker_threads');
+const { backingStores } = require('./native.js');
 const { checkLength, checkWaiting, failure } = require('./arguments.js');
 const { inspectPool, PoolUsage } = require('./inspect.js');
 const { Waiting } = require('./waiting.js');
@@ -12,10 +14,6 @@ const { Waiting } = require('./waiting.js');
 const ALIGNMENT = 8;
 /** How much is allocated between two bytes of V8's own. See `allocated`. */
 const NUDGE_BYTES = 4 * 1024 * 1024;
-/** What the native `take` allocates. */
-const STALE = 0;
-const ZEROED = 1;
-const SHARED = 2;
 
 // The class that Buffer's functions construct: `new FastBuffer(arrayBuffer, offset, length)` is a Buffer.
 const FastBuffer = Buffer[Symbol.species];
@@ -59,8 +57,8 @@ class Pool {
 
   alloc(length, fill, encoding) {
     const size = checkLength(length);
-    if (fill === undefined || fill === 0 || size === 0) return this.#own(size, ZEROED);
-    return this.#own(size, STALE).fill(fill, 0, size, encoding);
+    if (fill === undefined || fill === 0 || size === 0) return this.#own(size, true);
+    return this.#own(size, false).fill(fill, 0, size, encoding);
   }
 
   allocUnsafe(length) {
@@ -73,7 +71,7 @@ class Pool {
   }
 
   allocUnsafeSlow(length) {
-    return this.#own(checkLength(length), STALE);
+    return this.#own(checkLength(length), false);
   }
 
   from(value, encodingOrOffset, length) {
@@ -151,18 +149,20 @@ class Pool {
   }
 
   /** Allocates an ArrayBuffer for one buffer. */
-  #own(size, kind) {
+  #own(size, zeroed) {
     if (size === 0) return new FastBuffer();
     if (this.#take === null) throw this.#closed();
     allocated(size);
-    return new FastBuffer(this.#take(size, kind));
+    return new FastBuffer(this.#take(size, zeroed));
   }
 
   /** Allocates a shared slab, and the first buffer from it. */
   #newSlab(size) {
     if (this.#take === null) throw this.#closed();
     allocated(this.#slabSize);
-    this.#slab = this.#take(this.#slabSize, SHARED);
+    this.#slab = this.#take(this.#slabSize, false);
+    // As Node does with its own. Node-API does it by itself, and some versions abort if it is done twice.
+    if (backingStores) markAsUntransferable(this.#slab);
     this.#used = size + (ALIGNMENT - 1) & -ALIGNMENT;
     return new FastBuffer(this.#slab, 0, size);
   }

@@ -70,15 +70,13 @@ impl ToNapiValue for JsArrayBuffer {
 }
 
 /// Makes an `ArrayBuffer` of `buffer`'s memory. Node throws if it refuses.
-///
-/// A `pinned` one cannot be detached where backing stores own the memory.
-pub(crate) fn into_js(env: &Env, buffer: Buffer, pinned: bool) -> Result<sys::napi_value> {
+pub(crate) fn into_js(env: &Env, buffer: Buffer) -> Result<sys::napi_value> {
     let len = buffer.len();
     if len == 0 {
         return empty(env);
     }
     let parts = Parts::of(buffer);
-    match store::array_buffer(parts, pinned) {
+    match store::array_buffer(parts) {
         Ok(value) => Ok(value),
         Err(parts) => external(env, parts),
     }

@@ -6,7 +6,7 @@
 use crate::array_buffer::{JsArrayBuffer, into_js};
 use crate::error::{is_limit, of_alloc, of_config};
 use crate::gc_pressure::GcPressure;
-use crate::take::{self, Kind};
+use crate::take;
 use crate::usage;
 use crate::waiting::Requests;
 use napi::bindgen_prelude::{Function, FunctionCallContext, Object, ToNapiValue};
@@ -81,26 +81,25 @@ impl NodePool {
     }
 
     /// Allocates an `ArrayBuffer`.
-    pub(crate) fn take(&self, env: &Env, len: usize, kind: Kind) -> Result<sys::napi_value> {
+    pub(crate) fn take(&self, env: &Env, len: usize, zeroed: bool) -> Result<sys::napi_value> {
         let allocated = self.with(|pool| {
-            Ok(match kind {
-                Kind::Zeroed => pool.try_alloc(len),
-                Kind::Stale | Kind::Shared => pool.try_alloc_unsafe(len),
+            Ok(match zeroed {
+                true => pool.try_alloc(len),
+                false => pool.try_alloc_unsafe(len),
             })
         })?;
-        self.finish(env, allocated, kind == Kind::Shared)
+        self.finish(env, allocated)
     }
 
     fn finish(
         &self,
         env: &Env,
         allocated: std::result::Result<Buffer, AllocError>,
-        pinned: bool,
     ) -> Result<sys::napi_value> {
         match allocated {
             Ok(buffer) => {
                 self.pressure.allocated(buffer.len());
-                into_js(env, buffer, pinned)
+                into_js(env, buffer)
             }
             Err(error) => {
                 if is_limit(&error) {
@@ -120,7 +119,7 @@ impl NodePool {
 
 /// Makes the functions of a pool:
 ///
-/// - `take(length, kind)` allocates an `ArrayBuffer`;
+/// - `take(length, zeroed)` allocates an `ArrayBuffer`;
 /// - `usage()` and `trim()` are the crate's;
 /// - `close()` drops the pool's handle, and all waiting requests;
 /// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)` returns
@@ -158,7 +157,7 @@ fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> 
         let Some(result) = pool.requests.poll(number) else {
             return Ok(None);
         };
-        let value = pool.finish(context.env, result, false)?;
+        let value = pool.finish(context.env, result)?;
         Ok(Some(JsArrayBuffer(value)))
     })?;
     function(env, &mut object, "cancel", &pool, |context, pool| {

@@ -19,15 +19,14 @@ int slabuf_store_abi() { return NODE_MODULE_VERSION; }
 // Returns the length of the longest Buffer.
 size_t slabuf_store_max_len() { return node::Buffer::kMaxLength; }
 
-// Makes an ArrayBuffer in the isolate of the running call. A pinned one cannot be detached: requests to
-// transfer it throw a TypeError. Never fails: V8 ends the process if its own heap is exhausted.
+// Makes an ArrayBuffer in the isolate of the running call. Never fails: V8 ends the process if its own
+// heap is exhausted.
 void* slabuf_store_array_buffer(void* start, size_t len, v8::BackingStore::DeleterCallback free_memory,
-                                void* owner, bool pinned) {
+                                void* owner) {
   v8::Isolate* isolate = v8::Isolate::GetCurrent();
   std::shared_ptr<v8::BackingStore> store =
       v8::ArrayBuffer::NewBackingStore(start, len, free_memory, owner);
   v8::Local<v8::ArrayBuffer> buffer = v8::ArrayBuffer::New(isolate, std::move(store));
-  if (pinned) buffer->SetDetachKey(v8::Symbol::New(isolate));
   // A napi_value is the address of a handle's slot.
   static_assert(sizeof(buffer) == sizeof(void*), "a handle is one pointer");
   return *reinterpret_cast<void**>(&buffer);

@@ -29,12 +29,9 @@ pub fn enable(mut exports: Object<'_>, env: Env) -> Result<()> {
 }
 
 /// Makes an `ArrayBuffer` in the running call's isolate, or returns the parts if that is not available.
-pub(crate) fn array_buffer(
-    parts: Parts,
-    pinned: bool,
-) -> std::result::Result<sys::napi_value, Parts> {
+pub(crate) fn array_buffer(parts: Parts) -> std::result::Result<sys::napi_value, Parts> {
     match ENABLED.get() {
-        Some(true) => shim::array_buffer(parts, pinned),
+        Some(true) => shim::array_buffer(parts),
         _ => Err(parts),
     }
 }
@@ -57,7 +54,6 @@ mod shim {
             len: usize,
             free_memory: Deleter,
             owner: *mut c_void,
-            pinned: bool,
         ) -> sys::napi_value;
     }
 
@@ -68,17 +64,14 @@ mod shim {
     }
 
     #[inline]
-    pub(super) fn array_buffer(
-        parts: Parts,
-        pinned: bool,
-    ) -> std::result::Result<sys::napi_value, Parts> {
+    pub(super) fn array_buffer(parts: Parts) -> std::result::Result<sys::napi_value, Parts> {
         // SAFETY: returns a constant.
         if parts.len > unsafe { slabuf_store_max_len() } {
             return Err(parts);
         }
         // SAFETY: `enable` has checked the ABI. Only callbacks of Node call this, so there is a current
         // isolate with an open handle scope. The parts are those of one buffer; `free` gets them back.
-        Ok(unsafe { slabuf_store_array_buffer(parts.start, parts.len, free, parts.owner, pinned) })
+        Ok(unsafe { slabuf_store_array_buffer(parts.start, parts.len, free, parts.owner) })
     }
 
     /// V8's deleter of a backing store.
@@ -97,10 +90,7 @@ mod shim {
         false
     }
 
-    pub(super) fn array_buffer(
-        parts: Parts,
-        _pinned: bool,
-    ) -> std::result::Result<sys::napi_value, Parts> {
+    pub(super) fn array_buffer(parts: Parts) -> std::result::Result<sys::napi_value, Parts> {
         Err(parts)
     }
 }

@@ -1,4 +1,4 @@
-//! `take(length, kind)`: the function behind every allocation, written against Node-API directly.
+//! `take(length, zeroed)`: the function behind every allocation, written against Node-API directly.
 //!
 //! napi-rs' closures box their arguments and results, which costs more than the allocation.
 //!
@@ -12,27 +12,6 @@ use napi::{Env, Result, Status, check_status, sys};
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 use std::rc::Rc;
-
-/// What `take` allocates: the second argument.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// 0: stale bytes.
-    Stale,
-    /// 1: zeros.
-    Zeroed,
-    /// 2: stale bytes in an `ArrayBuffer` that cannot be detached, for a slab that buffers share.
-    Shared,
-}
-
-impl Kind {
-    pub(crate) fn of(number: u32) -> Self {
-        match number {
-            1 => Self::Zeroed,
-            2 => Self::Shared,
-            _ => Self::Stale,
-        }
-    }
-}
 
 /// Makes the function `take` of a pool.
 pub(crate) fn function(env: &Env, pool: &Rc<NodePool>) -> Result<sys::napi_value> {
@@ -101,13 +80,13 @@ unsafe extern "C" fn take(env: sys::napi_env, info: sys::napi_callback_info) -> 
         unsafe { sys::napi_throw_type_error(env, null(), c"a length is a number".as_ptr()) };
         return null_mut();
     }
-    let mut kind = 0;
-    // SAFETY: as above. What is no number leaves `kind` as it is.
-    unsafe { sys::napi_get_value_uint32(env, arguments[1], &raw mut kind) };
+    let mut zeroed = false;
+    // SAFETY: as above. What is no boolean leaves `zeroed` as it is.
+    unsafe { sys::napi_get_value_bool(env, arguments[1], &raw mut zeroed) };
     // SAFETY: `data` is the pointer of a reference that the running function holds.
     let pool = unsafe { &*data.cast::<NodePool>() };
     let env = Env::from_raw(env);
-    match pool.take(&env, len as usize, Kind::of(kind)) {
+    match pool.take(&env, len as usize, zeroed) {
         Ok(value) => value,
         // `error` has thrown, but for failures inside napi, whose status says nothing of use.
         Err(error) => {
