@@ -18,7 +18,8 @@ const NUDGE_BYTES = 4 * 1024 * 1024;
 // The class that Buffer's functions construct: `new FastBuffer(arrayBuffer, offset, length)` is a Buffer.
 const FastBuffer = Buffer[Symbol.species];
 // Node's own, in case the program replaces it with slabuf's.
-const nodeFrom = Buffer.from;
+const { concat: nodeConcat, from: nodeFrom } = Buffer;
+const NOTHING = new Uint8Array(0);
 
 // V8 collects Buffers that died young with a scavenge after 32 MiB of them, but checks this only when it
 // allocates the memory of an ArrayBuffer itself. In a program that uses slabuf alone, dead buffers would
@@ -87,12 +88,14 @@ class Pool {
     if (!Array.isArray(list)) {
       throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "list" argument must be an instance of Array');
     }
-    if (list.length === 0 && totalLength === undefined) return new FastBuffer();
+    if (list.length === 0) return new FastBuffer();
     list.forEach((part, index) => {
       if (isUint8Array(part)) return;
       throw failure(TypeError, 'ERR_INVALID_ARG_TYPE',
         `The "list[${index}]" argument must be an instance of Buffer or Uint8Array. Received ${inspect(part)}`);
     });
+    // Node throws for a bad total length.
+    if (totalLength !== undefined && !(Number.isInteger(totalLength) && totalLength >= 0)) nodeConcat([NOTHING], totalLength);
     const size = checkLength(totalLength ?? list.reduce((sum, part) => sum + part.length, 0));
     const whole = this.allocUnsafe(size);
     let end = 0;

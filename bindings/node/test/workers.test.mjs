@@ -85,7 +85,7 @@ for (const [name, body] of Object.entries(BODIES)) {
     const { stdout, stderr } = run(TERMINATE(body, 25), { flags: ['--expose-gc'] });
     assert.notEqual(stdout, '', stderr);
     const { heap, buffers, leaked } = JSON.parse(stdout);
-    assert.ok(heap < 4 * KiB && buffers < 4 * KiB && leaked === 0, stdout);
+    assert.ok(heap < 16 * KiB && buffers < 16 * KiB && leaked === 0, stdout);
   });
 }
 
