@@ -1,11 +1,23 @@
-//! The header in the repository is the one that cbindgen writes from the sources, and the README tells of all of it.
+//! The header in the repository is what cbindgen writes from the sources, and the documentation covers all of it.
 //!
 //! `SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header` writes it anew.
 
 use std::path::Path;
 
 /// In the order in which the header has them.
-const SOURCES: [&str; 6] = ["status", "buffer", "pools", "settings", "pool", "usage"];
+const SOURCES: [&str; 11] = [
+    "version",
+    "status",
+    "buffer",
+    "handle_table",
+    "settings",
+    "pool",
+    "waiting",
+    "watermarks",
+    "usage",
+    "samples",
+    "snapshot",
+];
 
 fn fresh(crate_dir: &Path) -> String {
     let config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).expect("settings");

@@ -85,17 +85,13 @@ class Pool {
   }
 
   concat(list, totalLength) {
-    if (!Array.isArray(list)) {
-      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'The "list" argument must be an instance of Array');
-    }
+    // Node throws for bad arguments.
+    if (!Array.isArray(list)) return nodeConcat(list);
     if (list.length === 0) return new FastBuffer();
-    list.forEach((part, index) => {
-      if (isUint8Array(part)) return;
-      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE',
-        `The "list[${index}]" argument must be an instance of Buffer or Uint8Array. Received ${inspect(part)}`);
-    });
-    // Node throws for a bad total length.
-    if (totalLength !== undefined && !(Number.isInteger(totalLength) && totalLength >= 0)) nodeConcat([NOTHING], totalLength);
+    if (!list.every(isUint8Array)) return nodeConcat(list, totalLength);
+    if (totalLength !== undefined && !(Number.isInteger(totalLength) && totalLength >= 0)) {
+      return nodeConcat([NOTHING], totalLength);
+    }
     const size = checkLength(totalLength ?? list.reduce((sum, part) => sum + part.length, 0));
     const whole = this.allocUnsafe(size);
     let end = 0;
