@@ -21,6 +21,16 @@ const FastBuffer = Buffer[Symbol.species];
 const { concat: nodeConcat, from: nodeFrom } = Buffer;
 const NOTHING = new Uint8Array(0);
 
+// The true properties of an array of bytes, which a program can hide behind others of the same name. A length
+// that is too large would leave stale bytes in a copy.
+const getter = (name) => {
+  const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), name);
+  return Function.prototype.call.bind(get);
+};
+const lengthOf = getter('length');
+const offsetOf = getter('byteOffset');
+const memoryOf = getter('buffer');
+
 // V8 collects Buffers that died young with a scavenge after 32 MiB of them, but checks this only when it
 // allocates the memory of an ArrayBuffer itself. In a program that uses slabuf alone, dead buffers would
 // wait for a full collection. So every few MiB this allocates one byte from V8.
@@ -92,16 +102,13 @@ class Pool {
     if (totalLength !== undefined && !(Number.isInteger(totalLength) && totalLength >= 0)) {
       return nodeConcat([NOTHING], totalLength);
     }
-    const size = checkLength(totalLength ?? list.reduce((sum, part) => sum + part.length, 0));
+    const size = checkLength(totalLength ?? list.reduce((sum, part) => sum + lengthOf(part), 0));
     const whole = this.allocUnsafe(size);
     let end = 0;
     for (const part of list) {
-      if (end + part.length > size) {
-        whole.set(part.subarray(0, size - end), end);
-        return whole;
-      }
-      whole.set(part, end);
-      end += part.length;
+      const count = Math.min(lengthOf(part), size - end);
+      whole.set(new Uint8Array(memoryOf(part), offsetOf(part), count), end);
+      end += count;
     }
     return end < size ? whole.fill(0, end) : whole;
   }
@@ -183,7 +190,7 @@ class Pool {
   }
 
   #copy(bytes) {
-    const buffer = this.allocUnsafe(bytes.length);
+    const buffer = this.allocUnsafe(lengthOf(bytes));
     buffer.set(bytes);
     return buffer;
   }

@@ -86,6 +86,17 @@ test('concat', () => {
   for (const length of [-1, NaN, '5', Infinity, null, 2.5, {}]) same('concat', [Buffer.from('ab')], length);
 });
 
+test('a length that is not the true one shows nothing of earlier buffers', () => {
+  const part = new Uint8Array([1, 2, 3]);
+  Object.defineProperty(part, 'length', { get: () => 100 });
+  for (let i = 0; i < 100; i++) {
+    slabuf.allocUnsafe(200).fill(0xaa);
+    assert.deepEqual([...slabuf.from(part)], [1, 2, 3]);
+    assert.deepEqual([...slabuf.concat([part, part])], [1, 2, 3, 1, 2, 3]);
+    assert.deepEqual([...slabuf.concat([part], 5)], [1, 2, 3, 0, 0]);
+  }
+});
+
 test('beyond its parts, concat is zero', () => {
   for (let i = 0; i < 100; i++) {
     slabuf.allocUnsafe(300).fill(0xaa);
