@@ -39,17 +39,8 @@ pub struct slabuf_view {
     capacity: usize,
 }
 
-/// Odd, and so are the halves of their differences: a change of one field, or of two by amounts that cancel out
-/// (a moved start and a length less by as much), changes the sum for certain; any other change all but certainly.
-const FACTORS: [usize; 4] = [
-    0x9e37_79b9_7f4a_7c15,
-    0xbf58_476d_1ce4_e5b7,
-    0x94d0_49bb_1331_11e9,
-    0xd6e8_feb8_6659_fd93,
-];
-/// Not 0, so that zeros are not a valid buffer.
-const START: usize = 0xa076_1d64_78bd_642f;
-
+/// Odd, so that products with different factors differ.
+const FACTORS: [usize; 2] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b7];
 impl slabuf_buffer {
     pub(crate) const NONE: Self = Self {
         data: ptr::null_mut(),
@@ -72,11 +63,19 @@ impl slabuf_buffer {
         this
     }
 
+    /// Computes the seal: the complement of a sum of two products, each of two fields that occupy different halves of
+    /// a word. The complement makes a struct of zeros invalid.
+    ///
+    /// A change of one field changes the sum for certain; so does a start that moved along the length by less than
+    /// 4 GiB, because the start then differs in the half that the length does not reach. Any other change goes
+    /// undetected once in 2^64 times.
     #[inline(always)]
     fn sum(&self) -> usize {
-        let fields = [self.data.addr(), self.len, self.capacity, self.owner];
-        let terms = fields.iter().zip(FACTORS).map(|(f, by)| f.wrapping_mul(by));
-        terms.fold(START, usize::wrapping_add)
+        let start = self.data.addr() ^ self.len.rotate_left(usize::BITS / 2);
+        let place = self.owner ^ self.capacity.rotate_left(usize::BITS / 2);
+        !start
+            .wrapping_mul(FACTORS[0])
+            .wrapping_add(place.wrapping_mul(FACTORS[1]))
     }
 
     /// Converts a buffer into its parts.
@@ -128,8 +127,8 @@ pub(crate) unsafe fn fill_in(
     if let Err(status) = check(to) {
         return status;
     }
-    let (buffer, status) = match guard(allocate) {
-        Ok(buffer) => (slabuf_buffer::of(buffer), slabuf_status::Ok),
+    let (buffer, status) = match guard(|| allocate().map(slabuf_buffer::of)) {
+        Ok(buffer) => (buffer, slabuf_status::Ok),
         Err(status) => (slabuf_buffer::NONE, status),
     };
     // SAFETY: `to` is neither null nor misaligned; the caller guarantees the rest.
