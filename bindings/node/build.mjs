@@ -2,7 +2,6 @@
 //
 //   node build.mjs            optimised
 //   node build.mjs --debug    not optimised, with checks
-//   node build.mjs --asan     with AddressSanitizer, by a nightly toolchain: for .ci/run
 
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, renameSync } from 'node:fs';
@@ -32,20 +31,17 @@ or run \`node build.mjs\` there before you pack it.`);
 }
 
 function build() {
-  const asan = process.argv.includes('--asan');
-  const flags = process.argv.includes('--debug') || asan ? [] : ['--release'];
-  const host = () => /^host: (.*)$/m.exec(spawnSync('rustc', ['-vV'], { encoding: 'utf8' }).stdout)[1];
+  const flags = process.argv.includes('--debug') ? [] : ['--release'];
   const { status, error, stdout } = spawnSync(
     'cargo',
-    [...(asan ? ['+nightly'] : []), 'build', '--package', 'slabuf-node', '--message-format=json-render-diagnostics',
-      ...flags, ...(asan ? ['--target', host()] : [])],
+    ['build', '--package', 'slabuf-node', '--message-format=json-render-diagnostics', ...flags],
     {
       cwd: here,
       encoding: 'utf8',
       maxBuffer: 1 << 28,
       stdio: ['ignore', 'pipe', 'inherit'],
       // build.rs looks for the headers of this Node.
-      env: { ...process.env, NODE: process.execPath, ...(asan ? { RUSTFLAGS: '-Zsanitizer=address' } : {}) },
+      env: { ...process.env, NODE: process.execPath },
     },
   );
   if (error?.code === 'ENOENT') {
