@@ -4,8 +4,8 @@
 #   bindings/c/install.sh [--prefix DIR] [--libdir DIR] [--includedir DIR] [--destdir DIR] [--debug]
 #   bindings/c/install.sh --uninstall [--prefix DIR] ...
 #
-# --prefix defaults to /usr/local, the others to lib and include below it. --destdir goes in front of all of them,
-# for packages. Reads CARGO_TARGET_DIR.
+# --prefix defaults to /usr/local, the others to lib and include below it. --destdir goes in front
+# of all of them, for packages. Reads CARGO_TARGET_DIR.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

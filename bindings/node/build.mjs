@@ -17,7 +17,10 @@ function fail(message) {
   process.exit(1);
 }
 
-/** A copy of the package, as `npm install --install-links` and `npm pack` make it, has no Rust sources. */
+/**
+ * A copy of the package, as `npm install --install-links` and `npm pack` make it, has no Rust
+ * sources.
+ */
 function useCopy() {
   try {
     createRequire(import.meta.url)('./index.js');

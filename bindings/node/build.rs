@@ -1,5 +1,5 @@
-//! Sets the linker arguments of a Node addon, and compiles `src/store.cc` if Node's headers and a C++
-//! compiler are installed.
+//! Sets the linker arguments of a Node addon, and compiles `src/store.cc` if Node's headers and a
+//! C++ compiler are installed.
 
 use std::env;
 use std::path::PathBuf;

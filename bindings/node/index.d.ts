@@ -2,21 +2,31 @@
 
 /** Settings of a pool. Numbers are bytes; an absent setting has its default. */
 export interface PoolOptions {
-  /** Most bytes that the pool may map, including its caches; at least four slabs. Default: no limit. */
+  /**
+   * Most bytes that the pool may map, including its caches; at least four slabs. Default: no limit.
+   */
   limit?: number;
-  /** Bytes in a slab: a power of two from 4096 to 1 MiB. Default: 8192. `allocUnsafe` shares up to half of it. */
+  /**
+   * Bytes in a slab: a power of two from 4096 to 1 MiB. Default: 8192. `allocUnsafe` shares up to
+   * half of it.
+   */
   slabSize?: number;
   /** Whether memory is wiped when it is freed. Default: false. */
   zeroOnFree?: boolean;
   /** Whether `allocUnsafe` and `allocUnsafeSlow` zero too. Default: false. */
   zeroFill?: boolean;
-  /** Bytes of freed memory that are kept for reuse, at most `limit`. Default: 64 MiB, or the limit if it is less. */
+  /**
+   * Bytes of freed memory that are kept for reuse, at most `limit`. Default: 64 MiB, or the limit
+   * if it is less.
+   */
   cacheLimit?: number;
 }
 
 /** Settings of a request that waits for memory. */
 export interface WaitOptions {
-  /** Rejects with `ERR_SLABUF_TIMEOUT` after so many milliseconds. Default: waits without a bound. */
+  /**
+   * Rejects with `ERR_SLABUF_TIMEOUT` after this many milliseconds. Default: waits without a bound.
+   */
   timeout?: number;
   /** Rejects with the signal's reason when it aborts. */
   signal?: AbortSignal;
@@ -56,7 +66,10 @@ export interface MemoryUsage {
   external: number;
   /** The part of `external` that buffers hold. */
   arrayBuffers: number;
-  /** The part of `arrayBuffers` whose workers ended before it could be freed safely. 0 where backing stores own the memory. */
+  /**
+   * The part of `arrayBuffers` whose workers ended before it could be freed safely. 0 where backing
+   * stores own the memory.
+   */
   leaked: number;
 }
 
@@ -65,10 +78,14 @@ export interface Allocator {
   /**
    * Allocates a Buffer of zeros, or filled with `fill`, with an ArrayBuffer of its own.
    *
-   * Errors have a `code`: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_SLABUF_LIMIT`, `ERR_SLABUF_OUT_OF_MEMORY`.
+   * Errors have a `code`: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_SLABUF_LIMIT`,
+   * `ERR_SLABUF_OUT_OF_MEMORY`.
    */
   alloc(length: number, fill?: string | Uint8Array | number, encoding?: BufferEncoding): Buffer;
-  /** Allocates a Buffer whose bytes may be left over from earlier buffers. Small ones share an ArrayBuffer. */
+  /**
+   * Allocates a Buffer whose bytes may be left over from earlier buffers. Small ones share an
+   * ArrayBuffer.
+   */
   allocUnsafe(length: number): Buffer;
   /** Allocates like `allocUnsafe`, with an ArrayBuffer of its own, for buffers that live long. */
   allocUnsafeSlow(length: number): Buffer;
@@ -95,7 +112,8 @@ export interface Allocator {
 /** An allocator with memory, counters and a limit of its own. */
 export interface Pool extends Allocator {
   /**
-   * Allocates a Buffer of zeros, and waits while the limit leaves no room. Requests are served in their order.
+   * Allocates a Buffer of zeros, and waits while the limit leaves no room. Requests are served in
+   * their order.
    *
    * Rejects at once with `ERR_SLABUF_LIMIT` if the length can never fit.
    */

@@ -1,6 +1,6 @@
 /*
- * Measures one allocation and one free in ns: the best of 25 rounds, in each of which all cases take turns. Each pair
- * writes the buffer's first byte. No test runs this.
+ * Measures one allocation and one free in ns: the best of 25 rounds, in each of which all cases
+ * take turns. Each pair writes the buffer's first byte. No test runs this.
  *
  *   bindings/c/bench/run.sh
  */

@@ -1,24 +1,26 @@
 /*
  * slabuf: byte buffers outside the heap, with counters and limits.
  *
- * Functions return a slabuf_status, except slabuf_status_message, slabuf_pool_global, slabuf_version and
- * slabuf_version_number. No argument may be null, except arrays with the capacity 0. If a function fails, it
- * sets its results to zero, except structs that are passed with their size, which stay unchanged.
+ * Functions return a slabuf_status, except slabuf_status_message, slabuf_pool_global,
+ * slabuf_version and slabuf_version_number. No argument may be null, except arrays with the
+ * capacity 0. If a function fails, it sets its results to zero, except structs that are passed with
+ * their size, which stay unchanged.
  *
- * Ownership: a buffer belongs to the slabuf_buffer that an allocation filled in. The program frees it once,
- * with slabuf_free or slabuf_pool_free. A copy of the struct refers to the same memory: free only one of them.
- * A pool belongs to the slabuf_pool * that slabuf_pool_create filled in. It may be destroyed before its
- * buffers, which stay valid and are freed as before.
+ * Ownership: a buffer belongs to the slabuf_buffer that an allocation filled in. The program frees
+ * it once, with slabuf_free or slabuf_pool_free. A copy of the struct refers to the same memory:
+ * free only one of them. A pool belongs to the slabuf_pool * that slabuf_pool_create filled in. It
+ * may be destroyed before its buffers, which stay valid and are freed as before.
  *
- * Threads: every function may be called on every thread at the same time, and a buffer may be freed on a
- * thread other than the one that allocated it. Two things may not happen at the same time: two calls on the
- * same slabuf_buffer, one of which changes it; slabuf_pool_destroy and another call on that pool.
+ * Threads: every function may be called on every thread at the same time, and a buffer may be freed
+ * on a thread other than the one that allocated it. Two things may not happen at the same time: two
+ * calls on the same slabuf_buffer, one of which changes it; slabuf_pool_destroy and another call on
+ * that pool.
  *
- * Signals, fork: no function may be called in a signal handler. The child of a process with several threads
- * may use the buffers it has, but must not call this library before exec.
+ * Signals, fork: no function may be called in a signal handler. The child of a process with several
+ * threads may use the buffers it has, but must not call this library before exec.
  *
- * Errors: no function aborts, throws or unwinds. The README beside this header's directory lists which mistake
- * returns which status, and the mistakes that cannot be detected.
+ * Errors: no function aborts, throws or unwinds. The README beside this header's directory lists
+ * which mistake returns which status, and the mistakes that cannot be detected.
  */
 
 #ifndef SLABUF_H
@@ -114,16 +116,17 @@ typedef enum slabuf_status {
     SLABUF_STATUS_INTERNAL = 16,
     // The time ended before the pool had room, or before it had drained.
     SLABUF_STATUS_TIMED_OUT = 17,
-    // The high-water mark is above the limit, or the low-water mark is not below the high-water mark.
+    // The high-water mark is above the limit, or the low-water mark is not below the high-water
+    // mark.
     SLABUF_STATUS_BAD_WATERMARK = 18,
 } slabuf_status;
 
 // A pool. The pointer is a number by which the library finds the pool; it points to nothing.
 typedef struct slabuf_pool slabuf_pool;
 
-// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library changes the
-// fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be read and written; those
-// beyond len are stale. A freed buffer is all zeros.
+// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library
+// changes the fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be
+// read and written; those beyond len are stale. A freed buffer is all zeros.
 typedef struct slabuf_buffer {
     // The first byte.
     uint8_t *data;
@@ -149,7 +152,8 @@ typedef struct slabuf_view {
 
 // Settings of a pool. Fill them in with slabuf_settings_init, then change some.
 typedef struct slabuf_settings {
-    // Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their own. Default: 8192.
+    // Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their
+    // own. Default: 8192.
     size_t slab_size;
     // Most bytes that the pool may map: at least four slabs. Default: SLABUF_NO_LIMIT.
     size_t limit;
@@ -159,12 +163,14 @@ typedef struct slabuf_settings {
     uint64_t decay_ms;
     // The sum of SLABUF_HUGE_PAGES and the other flags. Default: SLABUF_HUGE_PAGES.
     uint64_t flags;
-    // Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no mark.
+    // Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no
+    // mark.
     uint64_t high_water_mark;
-    // Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that it must be empty.
-    // Default: 0, half of high_water_mark.
+    // Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that
+    // it must be empty. Default: 0, half of high_water_mark.
     uint64_t low_water_mark;
-    // About one in so many allocations is sampled, see slabuf_pool_samples_get. Default: 0, none.
+    // One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
+    // 0, none.
     uint64_t sample_one_in;
 } slabuf_settings;
 
@@ -218,8 +224,8 @@ typedef struct slabuf_sample {
     uint64_t slab_slots;
     // The slots of its slab that are in use, including its own.
     uint64_t slab_slots_in_use;
-    // The function that allocated, with file and line if the program has debug information. Ends in a zero; cut to
-    // fit. Without symbols, "unknown".
+    // The function that allocated, with file and line if the program has debug information. Ends
+    // in a zero; cut to fit. Without symbols, "unknown".
     char site[SLABUF_SITE_SIZE];
 } slabuf_sample;
 
@@ -277,7 +283,8 @@ typedef struct slabuf_mapping_snapshot {
 extern "C" {
 #endif // __cplusplus
 
-// Returns the library's version as a text, for example "0.1.0". The text lives as long as the process.
+// Returns the library's version as a text, for example "0.1.0". The text lives as long as the
+// process.
 const char *slabuf_version(void);
 
 // Returns the library's version as a number to compare with SLABUF_VERSION_NUMBER, the header's.
@@ -297,48 +304,47 @@ enum slabuf_status slabuf_alloc(size_t len, struct slabuf_buffer *buffer);
 
 // Allocates len stale bytes from the global pool: the contents of an earlier buffer.
 //
-// The bytes are defined and may be read, but may be another part's secrets: write every byte before you pass the
-// buffer on.
+// The bytes are defined and may be read, but may be another part's secrets: write every byte
+// before you pass the buffer on.
 //
 // # Safety
 //
 // buffer can be written. Its contents are overwritten: a live buffer in it would be leaked.
-enum slabuf_status slabuf_alloc_unsafe(size_t len,
-                                       struct slabuf_buffer *buffer);
+enum slabuf_status slabuf_alloc_unsafe(size_t len, struct slabuf_buffer *buffer);
 
 // Frees a buffer of any pool and sets the struct to zeros, so that freeing it again returns
 // SLABUF_STATUS_NOT_A_BUFFER.
 //
 // # Safety
 //
-// buffer can be read and written, and is not a copy of a buffer that was freed or grown through another struct.
+// buffer can be read and written, and is not a copy of a buffer that was freed or grown through
+// another struct.
 enum slabuf_status slabuf_free(struct slabuf_buffer *buffer);
 
-// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing to free.
+// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing
+// to free.
 //
 // # Safety
 //
 // buffer can be read and view can be written.
-enum slabuf_status slabuf_buffer_view(const struct slabuf_buffer *buffer,
-                                      struct slabuf_view *view);
+enum slabuf_status slabuf_buffer_view(const struct slabuf_buffer *buffer, struct slabuf_view *view);
 
-// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the buffer stays
-// unchanged.
+// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the
+// buffer stays unchanged.
 //
 // # Safety
 //
 // As for slabuf_free.
-enum slabuf_status slabuf_set_len(struct slabuf_buffer *buffer,
-                                  size_t len);
+enum slabuf_status slabuf_set_len(struct slabuf_buffer *buffer, size_t len);
 
-// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which invalidates views
-// and copies. Large buffers grow without a copy. If the call fails, the buffer stays unchanged.
+// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which
+// invalidates views and copies. Large buffers grow without a copy. If the call fails, the buffer
+// stays unchanged.
 //
 // # Safety
 //
 // As for slabuf_free.
-enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer,
-                               size_t len);
+enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer, size_t len);
 
 // Fills in the default settings. size is sizeof *settings.
 //
@@ -347,7 +353,8 @@ enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer,
 // size bytes can be written at settings.
 enum slabuf_status slabuf_settings_init(struct slabuf_settings *settings, size_t size);
 
-// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be destroyed.
+// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be
+// destroyed.
 const struct slabuf_pool *slabuf_pool_global(void);
 
 // Creates a pool. size is sizeof *settings.
@@ -361,8 +368,8 @@ enum slabuf_status slabuf_pool_create(const struct slabuf_settings *settings,
 
 // Destroys a pool and sets *pool to null.
 //
-// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the pool again, also
-// through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
+// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the
+// pool again, also through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
 //
 // # Safety
 //
@@ -373,8 +380,8 @@ enum slabuf_status slabuf_pool_destroy(struct slabuf_pool **pool);
 //
 // # Safety
 //
-// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No thread destroys the
-// pool during the call.
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+// thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_alloc(const struct slabuf_pool *pool,
                                      size_t len,
                                      struct slabuf_buffer *buffer);
@@ -402,21 +409,24 @@ enum slabuf_status slabuf_pool_free(const struct slabuf_pool *pool, struct slabu
 // given_back can be written; no thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_trim(const struct slabuf_pool *pool, size_t *given_back);
 
-// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves no room.
+// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves
+// no room.
 //
-// Blocks the calling thread. Waiters are served first in, first out. Returns SLABUF_STATUS_LIMIT_EXCEEDED at once
-// if the length can never fit. Without a limit, the function never waits.
+// Blocks the calling thread. Waiters are served first in, first out. Returns
+// SLABUF_STATUS_LIMIT_EXCEEDED at once if the length can never fit. Without a limit, the function
+// never waits.
 //
 // # Safety
 //
-// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No thread destroys the
-// pool during the call.
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+// thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_alloc_timeout(const struct slabuf_pool *pool,
                                              size_t len,
                                              uint64_t timeout_ms,
                                              struct slabuf_buffer *buffer);
 
-// Allocates len stale bytes from a pool, like slabuf_pool_alloc_unsafe, and waits like slabuf_pool_alloc_timeout.
+// Allocates len stale bytes from a pool, like slabuf_pool_alloc_unsafe, and waits like
+// slabuf_pool_alloc_timeout.
 //
 // # Safety
 //
@@ -426,25 +436,25 @@ enum slabuf_status slabuf_pool_alloc_unsafe_timeout(const struct slabuf_pool *po
                                                     uint64_t timeout_ms,
                                                     struct slabuf_buffer *buffer);
 
-// Sets *over to 1 if the pool has reached its high-water mark and has not drained to its low-water mark since,
-// otherwise to 0. A pool without marks is never over.
+// Sets *over to 1 if the pool has reached its high-water mark and has not drained to its low-water
+// mark since, otherwise to 0. A pool without marks is never over.
 //
 // # Safety
 //
 // over can be written; no thread destroys the pool during the call.
-enum slabuf_status slabuf_pool_is_over_high_water(const struct slabuf_pool *pool,
-                                                  int *over);
+enum slabuf_status slabuf_pool_is_over_high_water(const struct slabuf_pool *pool, int *over);
 
-// Waits up to timeout_ms milliseconds while the pool is over its high-water mark: until its live buffers have
-// gone down to the low-water mark, or else returns SLABUF_STATUS_TIMED_OUT. Blocks the calling thread.
+// Waits up to timeout_ms milliseconds while the pool is over its high-water mark: until its live
+// buffers have gone down to the low-water mark, or else returns SLABUF_STATUS_TIMED_OUT. Blocks
+// the calling thread.
 //
 // # Safety
 //
 // No thread destroys the pool during the call.
-enum slabuf_status slabuf_pool_wait_drained(const struct slabuf_pool *pool,
-                                            uint64_t timeout_ms);
+enum slabuf_status slabuf_pool_wait_drained(const struct slabuf_pool *pool, uint64_t timeout_ms);
 
-// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the counters it knows.
+// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the
+// counters it knows.
 //
 // # Safety
 //
@@ -462,14 +472,15 @@ enum slabuf_status slabuf_memory_usage_get(struct slabuf_memory_usage *usage, si
 
 // Lists the sampled live buffers of a pool, oldest first.
 //
-// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_sample). Sets *count to the number of all
-// samples, which may be above capacity. samples may be null if capacity is 0. The first call in a process reads the
-// program's symbols from its file, which may take a tenth of a second.
+// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_sample). Sets *count to
+// the number of all samples, which may be above capacity. samples may be null if capacity is 0.
+// The first call in a process reads the program's symbols from its file, which may take a tenth of
+// a second.
 //
 // # Safety
 //
-// samples can be written for capacity elements of size bytes, and count can be written; no thread destroys the pool
-// during the call.
+// samples can be written for capacity elements of size bytes, and count can be written; no thread
+// destroys the pool during the call.
 enum slabuf_status slabuf_pool_samples_get(const struct slabuf_pool *pool,
                                            struct slabuf_sample *samples,
                                            size_t size,
@@ -478,14 +489,15 @@ enum slabuf_status slabuf_pool_samples_get(const struct slabuf_pool *pool,
 
 // Lists the size classes of a pool, smallest slots first.
 //
-// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_class_snapshot). Sets *count to the number
-// of all classes, which may be above capacity. classes may be null if capacity is 0. Other threads may use the pool
-// meanwhile: each element was correct at some moment.
+// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_class_snapshot). Sets
+// *count to the number of all classes, which may be above capacity. classes may be null if
+// capacity is 0. Other threads may use the pool during the call: each element was correct at some
+// moment.
 //
 // # Safety
 //
-// classes can be written for capacity elements of size bytes, and count can be written; no thread destroys the pool
-// during the call.
+// classes can be written for capacity elements of size bytes, and count can be written; no thread
+// destroys the pool during the call.
 enum slabuf_status slabuf_pool_classes_get(const struct slabuf_pool *pool,
                                            struct slabuf_class_snapshot *classes,
                                            size_t size,
@@ -503,7 +515,8 @@ enum slabuf_status slabuf_pool_regions_get(const struct slabuf_pool *pool,
                                            size_t capacity,
                                            size_t *count);
 
-// Lists the slabs of a pool, by region and address. The arguments are as for slabuf_pool_classes_get.
+// Lists the slabs of a pool, by region and address. The arguments are as for
+// slabuf_pool_classes_get.
 //
 // # Safety
 //
@@ -514,8 +527,8 @@ enum slabuf_status slabuf_pool_slabs_get(const struct slabuf_pool *pool,
                                          size_t capacity,
                                          size_t *count);
 
-// Lists the mappings of a pool's large buffers, live and cached, by address. The arguments are as for
-// slabuf_pool_classes_get.
+// Lists the mappings of a pool's large buffers, live and cached, by address. The arguments are as
+// for slabuf_pool_classes_get.
 //
 // # Safety
 //

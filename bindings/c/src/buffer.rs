@@ -2,17 +2,17 @@
 //!
 //! # Safety
 //!
-//! A struct whose seal fits holds what `sealed` put there, and is taken for a live buffer. A copy of a freed
-//! buffer has a valid seal too; the header forbids its use.
+//! A struct whose seal fits holds what `sealed` put there, and is taken for a live buffer. A copy
+//! of a freed buffer has a valid seal too; the header forbids its use.
 
 use crate::status::{check, guard, slabuf_status};
 use slabuf_rust::Buffer;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-/// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library changes the
-/// fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be read and written; those
-/// beyond len are stale. A freed buffer is all zeros.
+/// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library
+/// changes the fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be
+/// read and written; those beyond len are stale. A freed buffer is all zeros.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct slabuf_buffer {
@@ -63,12 +63,12 @@ impl slabuf_buffer {
         this
     }
 
-    /// Computes the seal: the complement of a sum of two products, each of two fields that occupy different halves of
-    /// a word. The complement makes a struct of zeros invalid.
+    /// Computes the seal: the complement of a sum of two products, each of two fields that occupy
+    /// different halves of a word. The complement makes a struct of zeros invalid.
     ///
-    /// A change of one field changes the sum for certain; so does a start that moved along the length by less than
-    /// 4 GiB, because the start then differs in the half that the length does not reach. Any other change goes
-    /// undetected once in 2^64 times.
+    /// A change of one field changes the sum for certain; so does a start that moved along the
+    /// length by less than 4 GiB, because the start then differs in the half that the length does
+    /// not reach. Any other change goes undetected once in 2^64 times.
     #[inline(always)]
     fn sum(&self) -> usize {
         let start = self.data.addr() ^ self.len.rotate_left(usize::BITS / 2);
@@ -109,7 +109,8 @@ impl slabuf_buffer {
     /// The seal fits, and no copy of the struct was freed or grown.
     #[inline(always)]
     unsafe fn buffer(self) -> Buffer {
-        // SAFETY: the seal fits, so the parts are those of one buffer, and `len` is within its capacity.
+        // SAFETY: the seal fits, so the parts are those of one buffer, and `len` is within its
+        // capacity.
         unsafe { Buffer::from_raw_parts(self.data, self.len, self.owner) }
     }
 }
@@ -175,8 +176,8 @@ pub unsafe extern "C" fn slabuf_alloc(len: usize, buffer: *mut slabuf_buffer) ->
 
 /// Allocates len stale bytes from the global pool: the contents of an earlier buffer.
 ///
-/// The bytes are defined and may be read, but may be another part's secrets: write every byte before you pass the
-/// buffer on.
+/// The bytes are defined and may be read, but may be another part's secrets: write every byte
+/// before you pass the buffer on.
 ///
 /// # Safety
 ///
@@ -195,14 +196,16 @@ pub unsafe extern "C" fn slabuf_alloc_unsafe(
 ///
 /// # Safety
 ///
-/// buffer can be read and written, and is not a copy of a buffer that was freed or grown through another struct.
+/// buffer can be read and written, and is not a copy of a buffer that was freed or grown through
+/// another struct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_free(buffer: *mut slabuf_buffer) -> slabuf_status {
     // SAFETY: the caller guarantees what `free_unless` requires.
     unsafe { free_unless(buffer, |_| Ok(())) }
 }
 
-/// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing to free.
+/// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing
+/// to free.
 ///
 /// # Safety
 ///
@@ -230,8 +233,8 @@ pub unsafe extern "C" fn slabuf_buffer_view(
     status
 }
 
-/// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the buffer stays
-/// unchanged.
+/// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the
+/// buffer stays unchanged.
 ///
 /// # Safety
 ///
@@ -253,8 +256,9 @@ pub unsafe extern "C" fn slabuf_set_len(buffer: *mut slabuf_buffer, len: usize) 
     slabuf_status::Ok
 }
 
-/// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which invalidates views
-/// and copies. Large buffers grow without a copy. If the call fails, the buffer stays unchanged.
+/// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which
+/// invalidates views and copies. Large buffers grow without a copy. If the call fails, the buffer
+/// stays unchanged.
 ///
 /// # Safety
 ///

@@ -1,5 +1,5 @@
-//! The table of the pools that C holds handles to. A handle is a number, which the library never follows as a
-//! pointer.
+//! The table of the pools that C holds handles to. A handle is a number, which the library never
+//! follows as a pointer.
 //!
 //! The bits of a handle:
 //!
@@ -14,8 +14,9 @@
 //!
 //! # Safety
 //!
-//! `insert` and `remove` write the pool of a place under the lock, while its `serial` is 0. `with` reads it after it
-//! has seen its own serial there. The header requires that no thread destroys a pool that another uses.
+//! `insert` and `remove` write the pool of a place under the lock, while its `serial` is 0. `with`
+//! reads it after it has seen its own serial there. The header requires that no thread destroys a
+//! pool that another uses.
 
 use crate::status::{guard, slabuf_status};
 use slabuf_rust::Pool;
@@ -43,7 +44,8 @@ struct Place {
     next_free: AtomicUsize,
 }
 
-// SAFETY: `pool` changes under the lock only, while no handle leads to it; a `Pool` is `Send` and `Sync`.
+// SAFETY: `pool` changes under the lock only, while no handle leads to it; a `Pool` is `Send` and
+// `Sync`.
 unsafe impl Sync for Place {}
 
 const NO_PLACE: usize = usize::MAX;
@@ -111,7 +113,8 @@ pub(crate) unsafe fn with<T>(
     if place.serial.load(Ordering::Acquire) != serial {
         return Err(slabuf_status::NotAPool);
     }
-    // SAFETY: the place has this serial, so its pool is complete, and the caller guarantees that it stays.
+    // SAFETY: the place has this serial, so its pool is complete, and the caller guarantees that it
+    // stays.
     let pool = unsafe { &*place.pool.get() };
     call(pool.as_ref().ok_or(slabuf_status::NotAPool)?)
 }
@@ -171,7 +174,8 @@ pub(crate) fn remove(pool: *const slabuf_pool) -> Result<Pool, slabuf_status> {
         return Err(slabuf_status::NotAPool);
     }
     place.serial.store(0, Ordering::Relaxed);
-    // SAFETY: this thread holds the lock, no handle leads here any more, and the header forbids concurrent use.
+    // SAFETY: this thread holds the lock, no handle leads here any more, and the header forbids
+    // concurrent use.
     let pool = unsafe { (*place.pool.get()).take() };
     place.next_free.store(table.free, Ordering::Relaxed);
     table.free = number;

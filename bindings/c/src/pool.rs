@@ -6,7 +6,8 @@ use crate::settings::slabuf_settings;
 use crate::status::{check, guard, slabuf_status};
 use crate::versioned_struct;
 
-/// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be destroyed.
+/// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be
+/// destroyed.
 #[unsafe(no_mangle)]
 pub extern "C" fn slabuf_pool_global() -> *const slabuf_pool {
     handle_table::global()
@@ -38,8 +39,8 @@ pub unsafe extern "C" fn slabuf_pool_create(
 
 /// Destroys a pool and sets *pool to null.
 ///
-/// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the pool again, also
-/// through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
+/// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the
+/// pool again, also through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
 ///
 /// # Safety
 ///
@@ -63,8 +64,8 @@ pub unsafe extern "C" fn slabuf_pool_destroy(pool: *mut *mut slabuf_pool) -> sla
 ///
 /// # Safety
 ///
-/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No thread destroys the
-/// pool during the call.
+/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+/// thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_alloc(
     pool: *const slabuf_pool,

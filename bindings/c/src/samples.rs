@@ -25,8 +25,8 @@ pub struct slabuf_sample {
     slab_slots: u64,
     /// The slots of its slab that are in use, including its own.
     slab_slots_in_use: u64,
-    /// The function that allocated, with file and line if the program has debug information. Ends in a zero; cut to
-    /// fit. Without symbols, "unknown".
+    /// The function that allocated, with file and line if the program has debug information. Ends
+    /// in a zero; cut to fit. Without symbols, "unknown".
     site: [c_char; SLABUF_SITE_SIZE],
 }
 
@@ -56,8 +56,8 @@ impl slabuf_sample {
     }
 }
 
-/// Returns the caller of this library's outermost C function in a call stack as the standard library prints it, with
-/// file and line if they are known.
+/// Returns the caller of this library's outermost C function in a call stack as the standard
+/// library prints it, with file and line if they are known.
 fn caller(stack: &str) -> Option<String> {
     let mut lines = stack.lines().map(str::trim);
     let mut exported = false;
@@ -85,14 +85,15 @@ fn caller(stack: &str) -> Option<String> {
 
 /// Lists the sampled live buffers of a pool, oldest first.
 ///
-/// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_sample). Sets *count to the number of all
-/// samples, which may be above capacity. samples may be null if capacity is 0. The first call in a process reads the
-/// program's symbols from its file, which may take a tenth of a second.
+/// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_sample). Sets *count to
+/// the number of all samples, which may be above capacity. samples may be null if capacity is 0.
+/// The first call in a process reads the program's symbols from its file, which may take a tenth of
+/// a second.
 ///
 /// # Safety
 ///
-/// samples can be written for capacity elements of size bytes, and count can be written; no thread destroys the pool
-/// during the call.
+/// samples can be written for capacity elements of size bytes, and count can be written; no thread
+/// destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_samples_get(
     pool: *const slabuf_pool,

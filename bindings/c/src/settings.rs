@@ -24,7 +24,8 @@ const FLAGS: u64 = SLABUF_HUGE_PAGES | SLABUF_GUARD_PAGES | SLABUF_ZERO_FILL | S
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct slabuf_settings {
-    /// Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their own. Default: 8192.
+    /// Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their
+    /// own. Default: 8192.
     slab_size: usize,
     /// Most bytes that the pool may map: at least four slabs. Default: SLABUF_NO_LIMIT.
     limit: usize,
@@ -34,12 +35,14 @@ pub struct slabuf_settings {
     decay_ms: u64,
     /// The sum of SLABUF_HUGE_PAGES and the other flags. Default: SLABUF_HUGE_PAGES.
     flags: u64,
-    /// Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no mark.
+    /// Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no
+    /// mark.
     high_water_mark: u64,
-    /// Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that it must be empty.
-    /// Default: 0, half of high_water_mark.
+    /// Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that
+    /// it must be empty. Default: 0, half of high_water_mark.
     low_water_mark: u64,
-    /// About one in so many allocations is sampled, see slabuf_pool_samples_get. Default: 0, none.
+    /// One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
+    /// 0, none.
     sample_one_in: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Snapshots: where a pool's memory is. Each function lists one kind of thing as an array of plain structs.
+//! Snapshots: where a pool's memory is. Each function lists one kind of thing as an array of plain
+//! structs.
 
 use crate::handle_table::{self, slabuf_pool};
 use crate::status::{guard, slabuf_status};
@@ -166,14 +167,15 @@ unsafe fn list<T: Plain>(
 
 /// Lists the size classes of a pool, smallest slots first.
 ///
-/// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_class_snapshot). Sets *count to the number
-/// of all classes, which may be above capacity. classes may be null if capacity is 0. Other threads may use the pool
-/// meanwhile: each element was correct at some moment.
+/// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_class_snapshot). Sets
+/// *count to the number of all classes, which may be above capacity. classes may be null if
+/// capacity is 0. Other threads may use the pool during the call: each element was correct at some
+/// moment.
 ///
 /// # Safety
 ///
-/// classes can be written for capacity elements of size bytes, and count can be written; no thread destroys the pool
-/// during the call.
+/// classes can be written for capacity elements of size bytes, and count can be written; no thread
+/// destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_classes_get(
     pool: *const slabuf_pool,
@@ -203,7 +205,8 @@ pub unsafe extern "C" fn slabuf_pool_regions_get(
     unsafe { list(pool, regions, size, capacity, count, self::regions) }
 }
 
-/// Lists the slabs of a pool, by region and address. The arguments are as for slabuf_pool_classes_get.
+/// Lists the slabs of a pool, by region and address. The arguments are as for
+/// slabuf_pool_classes_get.
 ///
 /// # Safety
 ///
@@ -220,8 +223,8 @@ pub unsafe extern "C" fn slabuf_pool_slabs_get(
     unsafe { list(pool, slabs, size, capacity, count, self::slabs) }
 }
 
-/// Lists the mappings of a pool's large buffers, live and cached, by address. The arguments are as for
-/// slabuf_pool_classes_get.
+/// Lists the mappings of a pool's large buffers, live and cached, by address. The arguments are as
+/// for slabuf_pool_classes_get.
 ///
 /// # Safety
 ///

@@ -44,7 +44,8 @@ pub enum slabuf_status {
     Internal = 16,
     /// The time ended before the pool had room, or before it had drained.
     TimedOut = 17,
-    /// The high-water mark is above the limit, or the low-water mark is not below the high-water mark.
+    /// The high-water mark is above the limit, or the low-water mark is not below the high-water
+    /// mark.
     BadWatermark = 18,
 }
 
@@ -115,7 +116,8 @@ pub extern "C" fn slabuf_status_message(status: c_int) -> *const c_char {
     message.unwrap_or(&c"not a status of slabuf").as_ptr()
 }
 
-/// Calls, and converts a panic into a status. A panic that crossed the border to C would abort the process.
+/// Calls, and converts a panic into a status. A panic that crossed the border to C would abort the
+/// process.
 #[inline(always)]
 pub(crate) fn guard<T>(
     call: impl FnOnce() -> Result<T, slabuf_status>,

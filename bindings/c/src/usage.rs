@@ -56,7 +56,8 @@ unsafe impl Plain for slabuf_memory_usage {
 }
 const _: () = assert!(size_of::<slabuf_memory_usage>() == 40);
 
-/// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the counters it knows.
+/// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the
+/// counters it knows.
 ///
 /// # Safety
 ///

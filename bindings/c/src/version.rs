@@ -19,7 +19,8 @@ const fn text() -> &'static CStr {
     }
 }
 
-/// Returns the library's version as a text, for example "0.1.0". The text lives as long as the process.
+/// Returns the library's version as a text, for example "0.1.0". The text lives as long as the
+/// process.
 #[unsafe(no_mangle)]
 pub extern "C" fn slabuf_version() -> *const c_char {
     const { text() }.as_ptr()

@@ -1,8 +1,9 @@
-//! Structs that get new fields in later versions. The caller passes the size that it was compiled with.
+//! Structs that get new fields in later versions. The caller passes the size that it was compiled
+//! with.
 //!
-//! A new field is added at the end, and its zero means the behaviour of the versions before. An old program
-//! therefore sees the beginning of the struct. A new program that runs with an old library reads zeros
-//! behind the beginning, and may write nothing but zeros there.
+//! A new field is added at the end, and its zero means the behaviour of the versions before. An old
+//! program therefore sees the beginning of the struct. A new program that runs with an old library
+//! reads zeros behind the beginning, and may write nothing but zeros there.
 
 use crate::status::{check, slabuf_status};
 
@@ -34,7 +35,8 @@ fn check_size<T: Plain>(at: *const T, size: usize) -> Result<(), slabuf_status> 
 /// If `from` is neither null nor misaligned, `size` bytes can be read there.
 pub(crate) unsafe fn read<T: Plain>(from: *const T, size: usize) -> Result<T, slabuf_status> {
     check_size(from, size)?;
-    // SAFETY: `from` is not null, and the caller guarantees `size` readable bytes; `u8` has no alignment.
+    // SAFETY: `from` is not null, and the caller guarantees `size` readable bytes; `u8` has no
+    // alignment.
     let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), size) };
     let (known, beyond) = bytes.split_at(size.min(size_of::<T>()));
     if beyond.iter().any(|byte| *byte != 0) {
@@ -67,13 +69,13 @@ pub(crate) unsafe fn write<T: Plain>(
     Ok(())
 }
 
-/// Writes the first `capacity` of `values` to an array whose elements have `size` bytes each, and the number
-/// of all of them to `count`.
+/// Writes the first `capacity` of `values` to an array whose elements have `size` bytes each, and
+/// the number of all of them to `count`.
 ///
 /// # Safety
 ///
-/// If `count` is neither null nor misaligned, it can be written; likewise `to`, if `capacity` is not 0, for
-/// `capacity * size` bytes.
+/// If `count` is neither null nor misaligned, it can be written; likewise `to`, if `capacity` is
+/// not 0, for `capacity * size` bytes.
 pub(crate) unsafe fn write_array<T: Plain>(
     to: *mut T,
     size: usize,
@@ -82,7 +84,8 @@ pub(crate) unsafe fn write_array<T: Plain>(
     values: impl FnOnce() -> Result<Vec<T>, slabuf_status>,
 ) -> Result<(), slabuf_status> {
     check(count)?;
-    // SAFETY: `count` is neither null nor misaligned, and the caller guarantees that it can be written.
+    // SAFETY: `count` is neither null nor misaligned, and the caller guarantees that it can be
+    // written.
     unsafe { count.write(0) };
     if capacity != 0 {
         check_size(to, size)?;
@@ -93,7 +96,8 @@ pub(crate) unsafe fn write_array<T: Plain>(
     let values = values()?;
     for (index, value) in values.iter().take(capacity).enumerate() {
         let at = to.cast::<u8>().wrapping_add(index * size);
-        // SAFETY: the element with this index is below `capacity`, so the caller guarantees its `size` bytes.
+        // SAFETY: the element with this index is below `capacity`, so the caller guarantees its
+        // `size` bytes.
         unsafe { write_bytes(at, size, value) };
     }
     // SAFETY: as above.

@@ -5,15 +5,17 @@ use crate::handle_table::{self, slabuf_pool};
 use crate::status::slabuf_status;
 use std::time::Duration;
 
-/// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves no room.
+/// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves
+/// no room.
 ///
-/// Blocks the calling thread. Waiters are served first in, first out. Returns SLABUF_STATUS_LIMIT_EXCEEDED at once
-/// if the length can never fit. Without a limit, the function never waits.
+/// Blocks the calling thread. Waiters are served first in, first out. Returns
+/// SLABUF_STATUS_LIMIT_EXCEEDED at once if the length can never fit. Without a limit, the function
+/// never waits.
 ///
 /// # Safety
 ///
-/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No thread destroys the
-/// pool during the call.
+/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+/// thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_alloc_timeout(
     pool: *const slabuf_pool,
@@ -29,7 +31,8 @@ pub unsafe extern "C" fn slabuf_pool_alloc_timeout(
     unsafe { fill_in(buffer, allocate) }
 }
 
-/// Allocates len stale bytes from a pool, like slabuf_pool_alloc_unsafe, and waits like slabuf_pool_alloc_timeout.
+/// Allocates len stale bytes from a pool, like slabuf_pool_alloc_unsafe, and waits like
+/// slabuf_pool_alloc_timeout.
 ///
 /// # Safety
 ///

@@ -5,8 +5,8 @@ use crate::status::{check, guard, slabuf_status};
 use std::ffi::c_int;
 use std::time::Duration;
 
-/// Sets *over to 1 if the pool has reached its high-water mark and has not drained to its low-water mark since,
-/// otherwise to 0. A pool without marks is never over.
+/// Sets *over to 1 if the pool has reached its high-water mark and has not drained to its low-water
+/// mark since, otherwise to 0. A pool without marks is never over.
 ///
 /// # Safety
 ///
@@ -22,13 +22,15 @@ pub unsafe extern "C" fn slabuf_pool_is_over_high_water(
     // SAFETY: the caller guarantees that no thread destroys the pool.
     let is_over =
         guard(|| unsafe { handle_table::with(pool, |pool| Ok(pool.is_over_high_water())) });
-    // SAFETY: `over` is neither null nor misaligned, and the caller guarantees that it can be written.
+    // SAFETY: `over` is neither null nor misaligned, and the caller guarantees that it can be
+    // written.
     unsafe { over.write(c_int::from(is_over.unwrap_or(false))) };
     slabuf_status::of(is_over)
 }
 
-/// Waits up to timeout_ms milliseconds while the pool is over its high-water mark: until its live buffers have
-/// gone down to the low-water mark, or else returns SLABUF_STATUS_TIMED_OUT. Blocks the calling thread.
+/// Waits up to timeout_ms milliseconds while the pool is over its high-water mark: until its live
+/// buffers have gone down to the low-water mark, or else returns SLABUF_STATUS_TIMED_OUT. Blocks
+/// the calling thread.
 ///
 /// # Safety
 ///

@@ -75,7 +75,8 @@ static void views_and_lengths(void) {
     CHECK(buffer.len == buffer.capacity);
     EXPECT(OK, slabuf_set_len(&buffer, 10));
 
-    /* A shorter length changes nothing. With a longer one the bytes stay, and added bytes are zero. */
+    /* A shorter length changes nothing. With a longer one the bytes stay, and added bytes are
+     * zero. */
     EXPECT(OK, slabuf_grow(&buffer, 5));
     CHECK(buffer.len == 10);
     size_t to[] = {11, 1000, 8192, 8193, 100000, 4000000};

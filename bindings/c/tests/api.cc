@@ -121,7 +121,7 @@ void exceptions() {
     CHECK(bad);
 }
 
-// Allocated on one thread, freed on another; and pools that come and go meanwhile.
+// Buffers that one thread allocates and another frees, while threads create and destroy pools.
 void threads() {
     constexpr std::size_t COUNT = 500;
     Pool pool;

@@ -1,4 +1,5 @@
-//! The header in the repository is what cbindgen writes from the sources, and the documentation covers all of it.
+//! The header in the repository is what cbindgen writes from the sources, and the documentation
+//! covers all of it.
 //!
 //! `SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header` updates it.
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the library into an empty directory and builds programs against it: through pkg-config, shared and static,
-# and through a CMake project.
+# Installs the library into an empty directory and builds programs against it: through pkg-config,
+# shared and static, and through a CMake project.
 #
 #   bindings/c/tests/install.sh [--release]
 set -euo pipefail
@@ -42,7 +42,8 @@ else
   echo "skipped: no pkg-config for the installed programs"
 fi
 
-# A package's root: nothing outside of it is touched, and the paths in the pkg-config file are the final ones.
+# A package's root: nothing outside of it is touched, and the paths in the pkg-config file are the
+# final ones.
 root=${prefix%/with/prefix}/root
 ./install.sh --prefix /opt/slabuf --destdir "$root" ${install_flags[@]+"${install_flags[@]}"}
 grep -q '^libdir=/opt/slabuf/lib$' "$root/opt/slabuf/lib/pkgconfig/slabuf.pc"

@@ -154,7 +154,8 @@ static void no_buffers(void) {
     EXPECT(OK, slabuf_free(&buffer));
     EXPECT(NOT_A_BUFFER, slabuf_free(&buffer));
 
-    /* A changed field of small and large buffers. The changed struct stays as it is; the original can be freed. */
+    /* A changed field of small and large buffers. The changed struct stays as it is; the
+     * original can be freed. */
     size_t lens[] = {100, 100000};
     for (size_t i = 0; i < 2; i++) {
         EXPECT(OK, slabuf_alloc(lens[i], &buffer));
@@ -204,7 +205,8 @@ static void no_pools(void) {
     EXPECT(GLOBAL_POOL, slabuf_pool_destroy(&global));
     CHECK(global == slabuf_pool_global());
 
-    /* Destroyed before its buffers, then used through a copy of the handle, also with another pool in its place. */
+    /* Destroyed before its buffers, then used through a copy of the handle, also with another
+     * pool in its place. */
     EXPECT(OK, slabuf_pool_destroy(&pool));
     CHECK(pool == NULL);
     for (int round = 0; round < 2; round++) {

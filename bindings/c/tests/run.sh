@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the C and C++ programs against the header and both libraries, and runs each: plain, under valgrind, and with
-# AddressSanitizer.
+# Builds the C and C++ programs against the header and both libraries, and runs each: plain, under
+# valgrind, and with AddressSanitizer.
 #
 #   bindings/c/tests/run.sh [--release]
 #
@@ -15,7 +15,8 @@ fi
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
 libraries=$target_dir/$profile
 out=$libraries/c-tests
-# What the static library needs: `cargo rustc -p slabuf-c --crate-type staticlib -- --print native-static-libs`.
+# What the static library needs: `cargo rustc -p slabuf-c --crate-type staticlib -- --print
+# native-static-libs`.
 system_libraries=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 warnings=(-Wall -Wextra -Wpedantic -Werror)
 
@@ -66,8 +67,9 @@ for program in "${programs[@]}"; do
   "$out/$program"
 done
 
-# valgrind checks malloc's blocks, which are the library's own structures. Buffers come from mmap: valgrind takes
-# their bytes for defined, and does not look for them at the end. The programs check the counters for that.
+# valgrind checks malloc's blocks, which are the library's own structures. Buffers come from mmap:
+# valgrind takes their bytes for defined, and does not look for them at the end. The programs check
+# the counters for that.
 if have valgrind; then
   for program in "${programs[@]}"; do
     echo "-- $program under valgrind"
@@ -78,8 +80,8 @@ else
   echo "skipped: no valgrind"
 fi
 
-# AddressSanitizer in the C code and, with a nightly toolchain of the same LLVM runtime, in the library: the C
-# compiler's runtime is linked, and the library is instrumented to call it.
+# AddressSanitizer in the C code and, with a nightly toolchain of the same LLVM runtime, in the
+# library: the C compiler's runtime is linked, and the library is instrumented to call it.
 with_asan() {
   local host source name
   host=$(rustc -vV | sed -n 's/^host: //p')

@@ -2,9 +2,9 @@
 //
 //   node examples/file_server.mjs [--port 8080] [--limit-mib 4] [DIRECTORY]
 //
-// Each response uses one buffer of a pool with a limit. When the pool is full, further responses wait for a
-// buffer of another, for at most five seconds, and are then refused with status 503. GET /.usage shows the
-// pool's counters.
+// Each response uses one buffer of a pool with a limit. When the pool is full, further responses
+// wait for a buffer of another, for at most five seconds, and are then refused with status 503. GET
+// /.usage shows the pool's counters.
 
 import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -24,7 +24,10 @@ const WAIT_MS = 5000;
 
 const pool = slabuf.pool({ limit: Number(values['limit-mib']) * 1024 * 1024 });
 
-/** Waits until everything that was written has left the process, so that its buffer may be filled again. */
+/**
+ * Waits until everything that was written has left the process, so that its buffer may be filled
+ * again.
+ */
 const written = (response, chunk) =>
   new Promise((done, failed) => response.write(chunk, (error) => (error ? failed(error) : done())));
 

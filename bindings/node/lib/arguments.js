@@ -51,7 +51,10 @@ function checkOptions(options) {
   return given;
 }
 
-/** Returns the timeout in milliseconds, Infinity if there is none, and the signal of a waiting request. */
+/**
+ * Returns the timeout in milliseconds, Infinity if there is none, and the signal of a waiting
+ * request.
+ */
 function checkWaiting(options = {}) {
   if (typeof options !== 'object' || options === null) {
     throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'the options of a waiting request must be an object');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Pools. Every ArrayBuffer belongs to one buffer, except that small buffers of allocUnsafe, from and concat
-// are split from shared slabs, as Node's are.
+// Pools. Every ArrayBuffer belongs to one buffer, except that small buffers of allocUnsafe, from
+// and concat are split from shared slabs, as Node's are.
 
 const { Buffer } = require('node:buffer');
 const { inspect, types: { isAnyArrayBuffer, isUint8Array } } = require('node:util');
@@ -15,14 +15,15 @@ const ALIGNMENT = 8;
 /** How much is allocated between two bytes of V8's own. See `allocated`. */
 const NUDGE_BYTES = 4 * 1024 * 1024;
 
-// The class that Buffer's functions construct: `new FastBuffer(arrayBuffer, offset, length)` is a Buffer.
+// The class that Buffer's functions construct: `new FastBuffer(arrayBuffer, offset, length)` is a
+// Buffer.
 const FastBuffer = Buffer[Symbol.species];
 // Node's own, in case the program replaces it with slabuf's.
 const { concat: nodeConcat, from: nodeFrom } = Buffer;
 const NOTHING = new Uint8Array(0);
 
-// The true properties of an array of bytes, which a program can hide behind others of the same name. A length
-// that is too large would leave stale bytes in a copy.
+// The true properties of an array of bytes, which a program can hide behind others of the same
+// name. A length that is too large would leave stale bytes in a copy.
 const getter = (name) => {
   const { get } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), name);
   return Function.prototype.call.bind(get);
@@ -31,9 +32,9 @@ const lengthOf = getter('length');
 const offsetOf = getter('byteOffset');
 const memoryOf = getter('buffer');
 
-// V8 collects Buffers that died young with a scavenge after 32 MiB of them, but checks this only when it
-// allocates the memory of an ArrayBuffer itself. In a program that uses slabuf alone, dead buffers would
-// wait for a full collection. So every few MiB this allocates one byte from V8.
+// V8 collects Buffers that died young with a scavenge after 32 MiB of them, but checks this only
+// when it allocates the memory of an ArrayBuffer itself. In a program that uses slabuf alone, dead
+// buffers would wait for a full collection. So every few MiB this allocates one byte from V8.
 let sinceNudge = 0;
 let nudge = null;
 
@@ -167,7 +168,8 @@ class Pool {
     if (this.#take === null) throw this.#closed();
     allocated(this.#slabSize);
     this.#slab = this.#take(this.#slabSize, false);
-    // As Node does with its own. Node-API does it by itself, and some versions abort if it is done twice.
+    // As Node does with its own. Node-API does it by itself, and some versions abort if it is done
+    // twice.
     if (backingStores) markAsUntransferable(this.#slab);
     this.#used = size + (ALIGNMENT - 1) & -ALIGNMENT;
     return new FastBuffer(this.#slab, 0, size);

@@ -66,7 +66,7 @@ class Waiting {
 
   #poll() {
     for (const [number, settle] of [...this.#requests]) {
-      // One that was settled meanwhile.
+      // The settling of an earlier one may have settled this one.
       if (!this.#requests.has(number)) continue;
       let arrayBuffer;
       try {

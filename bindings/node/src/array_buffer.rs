@@ -5,13 +5,14 @@
 //! After [`into_js`] one `ArrayBuffer` owns the memory. There are two owners:
 //!
 //! - *A backing store* (see [`store`](crate::store)). V8 returns the memory once, after the last
-//!   `ArrayBuffer` that uses the store is gone, on whichever thread that happens. The store may move
-//!   between `ArrayBuffer`s, threads and isolates before that; JavaScript cannot reach the memory later.
+//!   `ArrayBuffer` that uses the store is gone, on whichever thread that happens. The store may
+//!   move between `ArrayBuffer`s, threads and isolates before that; JavaScript cannot reach the
+//!   memory later.
 //! - *An environment*, through Node-API, if [`store`](crate::store) is not available. Node calls
-//!   [`finalize`] once: after V8 has freed the store, or when the environment ends. In the second case
-//!   the store may still be in use, because JavaScript can transfer it to another thread (a byte
-//!   stream does, `markAsUntransferable` notwithstanding). [`finalize`] then leaks the memory and adds
-//!   its length to [`leaked`].
+//!   [`finalize`] once: after V8 has freed the store, or when the environment ends. In the second
+//!   case the store may still be in use, because JavaScript can transfer it to another thread (a
+//!   byte stream does, `markAsUntransferable` notwithstanding). [`finalize`] then leaks the memory
+//!   and adds its length to [`leaked`].
 //!
 //! slabuf buffers may be freed on any thread, so both need no further synchronisation.
 
@@ -27,7 +28,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes of buffers that [`finalize`] leaked.
 static LEAKED: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the bytes of buffers whose environment ended before them, and which Node-API cannot free.
+/// Returns the bytes of buffers whose environment ended before them, and which Node-API cannot
+/// free.
 pub(crate) fn leaked() -> u64 {
     LEAKED.load(Ordering::Relaxed)
 }
@@ -53,9 +55,11 @@ impl Parts {
     ///
     /// # Safety
     ///
-    /// The parts came from [`Parts::of`], are used for this once, and nothing uses the memory any more.
+    /// The parts came from [`Parts::of`], are used for this once, and nothing uses the memory any
+    /// more.
     pub(crate) unsafe fn free(self) {
-        // SAFETY: the caller guarantees that the parts are those of one buffer which nothing else uses.
+        // SAFETY: the caller guarantees that the parts are those of one buffer which nothing else
+        // uses.
         drop(unsafe { Buffer::from_raw_parts(self.start.cast(), self.len, self.owner.addr()) });
     }
 }
@@ -84,7 +88,8 @@ pub(crate) fn into_js(env: &Env, buffer: Buffer) -> Result<sys::napi_value> {
 
 fn empty(env: &Env) -> Result<sys::napi_value> {
     let mut value = null_mut();
-    // SAFETY: `env` is that of the running call; Node-API takes a null data pointer as "not wanted".
+    // SAFETY: `env` is that of the running call; Node-API takes a null data pointer as "not
+    // wanted".
     let status = unsafe { sys::napi_create_arraybuffer(env.raw(), 0, null_mut(), &raw mut value) };
     match status {
         sys::Status::napi_ok => Ok(value),
@@ -92,13 +97,14 @@ fn empty(env: &Env) -> Result<sys::napi_value> {
     }
 }
 
-/// Makes an external `ArrayBuffer`, which the environment owns. The buffer's length travels in a box.
+/// Makes an external `ArrayBuffer`, which the environment owns. The buffer's length travels in a
+/// box.
 fn external(env: &Env, parts: Parts) -> Result<sys::napi_value> {
     let (start, len) = (parts.start, parts.len);
     let hint = Box::into_raw(Box::new(parts));
     let mut value = null_mut();
-    // SAFETY: `env` is that of the running call; `start` is good for `len` bytes, which nothing else uses,
-    // until `finalize`, which gets `hint`.
+    // SAFETY: `env` is that of the running call; `start` is good for `len` bytes, which nothing
+    // else uses, until `finalize`, which gets `hint`.
     let status = unsafe {
         sys::napi_create_external_arraybuffer(
             env.raw(),
@@ -112,8 +118,9 @@ fn external(env: &Env, parts: Parts) -> Result<sys::napi_value> {
     if status == sys::Status::napi_ok {
         return Ok(value);
     }
-    // With these, Node has refused before it looked at the memory: either the runtime forbids external
-    // memory, or a termination is pending. With any other, Node calls the finalizer itself.
+    // With these, Node has refused before it looked at the memory: either the runtime forbids
+    // external memory, or a termination is pending. With any other, Node calls the finalizer
+    // itself.
     if status == sys::Status::napi_no_external_buffers_allowed
         || (status == sys::Status::napi_pending_exception && value.is_null())
     {

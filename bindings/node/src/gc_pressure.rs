@@ -1,10 +1,10 @@
 //! Makes V8 collect garbage when a pool is full.
 //!
-//! V8 collects when its own heap or the sum of external memory has grown by tens of MiB. A small limit is
-//! reached long before: 64 dead buffers of 64 KiB fill a pool of 4 MiB, which is no reason for V8 to
-//! collect. A pool that refuses therefore raises the external memory that V8 counts above the step at
-//! which V8 starts incremental marking, and lowers it again at once. V8 collects over the next turns of
-//! the event loop, so a later attempt finds the memory.
+//! V8 collects when its own heap or the sum of external memory has grown by tens of MiB. A small
+//! limit is reached long before: 64 dead buffers of 64 KiB fill a pool of 4 MiB, which is no reason
+//! for V8 to collect. A pool that refuses therefore raises the external memory that V8 counts above
+//! the step at which V8 starts incremental marking, and lowers it again at once. V8 collects over
+//! the next turns of the event loop, so a later attempt finds the memory.
 
 use napi::Env;
 use std::cell::Cell;
@@ -29,8 +29,8 @@ impl GcPressure {
         self.allocated.set(self.allocated.get().saturating_add(len));
     }
 
-    /// Asks V8 to collect, if since the last request an eighth of `limit` was allocated or `INTERVAL` has
-    /// passed.
+    /// Asks V8 to collect, if since the last request an eighth of `limit` was allocated or
+    /// `INTERVAL` has passed.
     pub(crate) fn request(&self, env: &Env, limit: usize) {
         let now = Instant::now();
         let due = self.allocated.get() >= limit / 8;

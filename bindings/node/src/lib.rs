@@ -1,7 +1,7 @@
 //! The native half of slabuf's Node module: pools whose buffers are JavaScript `ArrayBuffer`s.
 //!
-//! `index.js` is the public interface. It checks arguments, wraps each `ArrayBuffer` in a `Buffer`, and
-//! splits the small buffers of `allocUnsafe` from shared slabs.
+//! `index.js` is the public interface. It checks arguments, wraps each `ArrayBuffer` in a `Buffer`,
+//! and splits the small buffers of `allocUnsafe` from shared slabs.
 
 #![deny(unsafe_code)]
 

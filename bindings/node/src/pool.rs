@@ -1,7 +1,7 @@
 //! Pools, as objects of functions that `index.js` wraps.
 //!
-//! They are functions that hold their pool, and not methods of a class: napi finds the receiver of a
-//! method in a table that all threads of the process lock, which costs more than an allocation.
+//! They are functions that hold their pool, and not methods of a class: napi finds the receiver of
+//! a method in a table that all threads of the process lock, which costs more than an allocation.
 
 use crate::array_buffer::{JsArrayBuffer, into_js};
 use crate::error::{is_limit, of_alloc, of_config};
@@ -122,8 +122,9 @@ impl NodePool {
 /// - `take(length, zeroed)` allocates an `ArrayBuffer`;
 /// - `usage()` and `trim()` are the crate's;
 /// - `close()` drops the pool's handle, and all waiting requests;
-/// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)` returns
-///   its `ArrayBuffer` or null, `cancel(number)` gives it up, `collect()` makes V8 collect garbage.
+/// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)`
+///   returns its `ArrayBuffer` or null, `cancel(number)` gives it up, `collect()` makes V8 collect
+///   garbage.
 fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> {
     let pool = Rc::new(NodePool {
         pool: RefCell::new(Some(pool)),

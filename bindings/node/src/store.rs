@@ -3,8 +3,8 @@
 //! # Safety
 //!
 //! V8's interface is C++, and binary compatible within one ABI version of Node. The functions that
-//! `store.cc` uses are declared alike in the headers of the versions in [`ALIKE`], so a build for one of
-//! them runs with all. With any other version, [`enable`] leaves the interface alone.
+//! `store.cc` uses are declared alike in the headers of the versions in [`ALIKE`], so a build for
+//! one of them runs with all. With any other version, [`enable`] leaves the interface alone.
 
 use crate::array_buffer::Parts;
 use napi::bindgen_prelude::{JsObjectValue, Object};
@@ -15,8 +15,8 @@ use std::sync::OnceLock;
 /// Whether `store.cc` may be called. Set when the first environment loads the addon.
 static ENABLED: OnceLock<bool> = OnceLock::new();
 
-/// Decides, for the whole process, whether backing stores own the memory, and exports the decision as
-/// `backingStores`. The environment variable `SLABUF_NODE_API` forbids it.
+/// Decides, for the whole process, whether backing stores own the memory, and exports the decision
+/// as `backingStores`. The environment variable `SLABUF_NODE_API` forbids it.
 #[napi(module_exports)]
 pub fn enable(mut exports: Object<'_>, env: Env) -> Result<()> {
     let process: Object<'_> = env.get_global()?.get_named_property("process")?;
@@ -28,7 +28,8 @@ pub fn enable(mut exports: Object<'_>, env: Env) -> Result<()> {
     exports.set("backingStores", enabled)
 }
 
-/// Makes an `ArrayBuffer` in the running call's isolate, or returns the parts if that is not available.
+/// Makes an `ArrayBuffer` in the running call's isolate, or returns the parts if that is not
+/// available.
 pub(crate) fn array_buffer(parts: Parts) -> std::result::Result<sys::napi_value, Parts> {
     match ENABLED.get() {
         Some(true) => shim::array_buffer(parts),
@@ -69,15 +70,17 @@ mod shim {
         if parts.len > unsafe { slabuf_store_max_len() } {
             return Err(parts);
         }
-        // SAFETY: `enable` has checked the ABI. Only callbacks of Node call this, so there is a current
-        // isolate with an open handle scope. The parts are those of one buffer; `free` gets them back.
+        // SAFETY: `enable` has checked the ABI. Only callbacks of Node call this, so there is a
+        // current isolate with an open handle scope. The parts are those of one buffer; `free` gets
+        // them back.
         Ok(unsafe { slabuf_store_array_buffer(parts.start, parts.len, free, parts.owner) })
     }
 
     /// V8's deleter of a backing store.
     unsafe extern "C" fn free(start: *mut c_void, len: usize, owner: *mut c_void) {
         let parts = Parts { start, len, owner };
-        // SAFETY: V8 passes what `array_buffer` gave it, once, when no `ArrayBuffer` uses the store.
+        // SAFETY: V8 passes what `array_buffer` gave it, once, when no `ArrayBuffer` uses the
+        // store.
         unsafe { parts.free() };
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! # Safety
 //!
-//! The function object holds one reference to its pool, as a pointer in Node-API's `data`. [`release`]
-//! drops it when V8 collects the function or the environment ends, after which Node makes no calls.
+//! The function object holds one reference to its pool, as a pointer in Node-API's `data`.
+//! [`release`] drops it when V8 collects the function or the environment ends, after which Node
+//! makes no calls.
 
 use crate::pool::NodePool;
 use napi::{Env, Result, Status, check_status, sys};
@@ -17,7 +18,8 @@ use std::rc::Rc;
 pub(crate) fn function(env: &Env, pool: &Rc<NodePool>) -> Result<sys::napi_value> {
     let data = Rc::into_raw(Rc::clone(pool)).cast_mut().cast::<c_void>();
     let mut function = null_mut();
-    // SAFETY: `env` is that of the running call; the name has four bytes; `data` is what `take` expects.
+    // SAFETY: `env` is that of the running call; the name has four bytes; `data` is what `take`
+    // expects.
     let status = unsafe {
         sys::napi_create_function(
             env.raw(),
@@ -42,7 +44,8 @@ pub(crate) fn function(env: &Env, pool: &Rc<NodePool>) -> Result<sys::napi_value
         })
     });
     if created.is_err() {
-        // SAFETY: from `into_raw` above; no finalizer has it, and JavaScript never sees the function.
+        // SAFETY: from `into_raw` above; no finalizer has it, and JavaScript never sees the
+        // function.
         drop(unsafe { Rc::from_raw(data.cast::<NodePool>()) });
     }
     created.map(|()| function)

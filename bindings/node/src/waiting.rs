@@ -1,8 +1,8 @@
 //! Requests that wait for memory of a full pool, without blocking the event loop.
 //!
-//! A request is the crate's `AllocFuture`, polled on the event loop's thread. Its waker is called on the
-//! thread that frees memory, often one of V8's own; it schedules the pool's callback in JavaScript, which
-//! polls the requests again.
+//! A request is the crate's `AllocFuture`, polled on the event loop's thread. Its waker is called
+//! on the thread that frees memory, often one of V8's own; it schedules the pool's callback in
+//! JavaScript, which polls the requests again.
 
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -85,8 +85,8 @@ impl Requests {
         Ok(number)
     }
 
-    /// Polls a request, and forgets it when it is ready. `None` while it waits, and for a number that
-    /// belongs to no request.
+    /// Polls a request, and forgets it when it is ready. `None` while it waits, and for a number
+    /// that belongs to no request.
     pub(crate) fn poll(&self, number: u32) -> Option<Result<Buffer, AllocError>> {
         let mut waiting = self.waiting.borrow_mut();
         let polled = waiting.get_mut(&number)?.poll();

@@ -32,7 +32,9 @@ test('npm install <path> builds, and a program finds the module', { skip: !has('
     assert.equal(stdout, 'xxx\n', stderr);
   }));
 
-/** Copies the package without Rust sources and without the addon, as npm packs it before a build. */
+/**
+ * Copies the package without Rust sources and without the addon, as npm packs it before a build.
+ */
 async function copy(to) {
   const { files } = createRequire(import.meta.url)('../package.json');
   for (const file of files.filter((name) => name !== 'slabuf.node')) await cp(join(HERE, file), join(to, file), { recursive: true });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KiB, MiB, backingStores, collect, run, slabuf } from './support.mjs';
 
-test('beyond the limit an allocation is an Error that names both figures', () => {
+test('beyond the limit an allocation is an Error that names both numbers', () => {
   const pool = slabuf.pool({ limit: 4 * MiB });
   for (const name of ['alloc', 'allocUnsafe', 'allocUnsafeSlow']) {
     assert.throws(() => pool[name](5 * MiB), (error) => {
@@ -18,7 +18,7 @@ test('beyond the limit an allocation is an Error that names both figures', () =>
   }
 });
 
-test('what V8 is told of a full pool is taken back', () => {
+test('the external memory that a full pool reports to V8 is taken back', () => {
   const before = process.memoryUsage().external;
   for (let i = 0; i < 10; i++) {
     assert.throws(() => slabuf.pool({ limit: MiB }).alloc(2 * MiB), { code: 'ERR_SLABUF_LIMIT' });

@@ -139,8 +139,8 @@ test('10,000 cycles leak nothing', async () => {
   const before = await cycles(10_000);
   const after = await cycles(10_000);
   // A hundred bytes for each would be 2 MB; the buffers themselves are some 700 MB.
-  for (const figure of ['heapUsed', 'inV8']) {
-    assert.ok(after[figure] - before[figure] < MiB, `${figure} grew by ${after[figure] - before[figure]}`);
+  for (const counter of ['heapUsed', 'inV8']) {
+    assert.ok(after[counter] - before[counter] < MiB, `${counter} grew by ${after[counter] - before[counter]}`);
   }
   assert.ok(after.rss - before.rss < 32 * MiB, `rss grew by ${after.rss - before.rss}`);
 });

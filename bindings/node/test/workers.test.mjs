@@ -57,16 +57,16 @@ const TERMINATE = (body, count) => `
     await new Promise((resolve) => setTimeout(resolve, 5));
     await worker.terminate();
   }
-  async function figures() {
+  async function counters() {
     for (let i = 0; i < 5; i++) { gc(); await new Promise(setImmediate); }
     slabuf.trim();
     return slabuf.memoryUsage();
   }
   (async () => {
     for (let i = 0; i < 5; i++) await one();
-    const before = await figures();
+    const before = await counters();
     for (let i = 0; i < ${count}; i++) await one();
-    const after = await figures();
+    const after = await counters();
     const grown = (name) => Math.round((after[name] - before[name]) / ${count});
     console.log(JSON.stringify({ heap: grown('heapUsed'), buffers: grown('arrayBuffers'), leaked: grown('leaked') }));
   })();`;

@@ -1,5 +1,5 @@
-// Compiled by `npm run types`, if TypeScript is installed; never run. Every function is used as it is meant to be,
-// and each @ts-expect-error marks a mistake that the types must refuse.
+// Compiled by `npm run types`, if TypeScript is installed; never run. Every function is used as it
+// is meant to be, and each @ts-expect-error marks a mistake that the types must refuse.
 
 import * as slabuf from '../..';
 
