@@ -48,7 +48,9 @@ function allocated(length) {
 
 class Pool {
   #native;
-  #take;
+  /** The native functions that allocate an ArrayBuffer; null after `close`. */
+  #takeZeroed;
+  #takeStale;
   #options;
   #slabSize;
   /** Most bytes of a buffer that shares a slab. */
@@ -60,7 +62,8 @@ class Pool {
 
   constructor(native, options, slabSize) {
     this.#native = native;
-    this.#take = native.take;
+    this.#takeZeroed = native.takeZeroed;
+    this.#takeStale = native.takeStale;
     this.#options = options;
     this.#slabSize = slabSize;
     this.#half = slabSize >>> 1;
@@ -69,8 +72,11 @@ class Pool {
 
   alloc(length, fill, encoding) {
     const size = checkLength(length);
-    if (fill === undefined || fill === 0 || size === 0) return this.#own(size, true);
-    return this.#own(size, false).fill(fill, 0, size, encoding);
+    if (fill !== undefined && fill !== 0 && size !== 0) return this.#stale(size).fill(fill, 0, size, encoding);
+    if (size === 0) return new FastBuffer();
+    if (this.#takeZeroed === null) throw this.#closed();
+    allocated(size);
+    return new FastBuffer(this.#takeZeroed(size));
   }
 
   allocUnsafe(length) {
@@ -83,7 +89,7 @@ class Pool {
   }
 
   allocUnsafeSlow(length) {
-    return this.#own(checkLength(length), false);
+    return this.#stale(checkLength(length));
   }
 
   from(value, encodingOrOffset, length) {
@@ -144,7 +150,8 @@ class Pool {
     if (this.#native === null) return;
     const native = this.#native;
     this.#native = null;
-    this.#take = null;
+    this.#takeZeroed = null;
+    this.#takeStale = null;
     this.#dropSlab();
     native.close();
     this.#waiting.cancelAll(() => this.#closed());
@@ -155,19 +162,19 @@ class Pool {
     return inspectPool(this.#options, this.#slabSize, this.usage(), this.#waiting.size, options, inspectFunction);
   }
 
-  /** Allocates an ArrayBuffer for one buffer. */
-  #own(size, zeroed) {
+  /** Allocates a buffer of stale bytes with an ArrayBuffer of its own. */
+  #stale(size) {
     if (size === 0) return new FastBuffer();
-    if (this.#take === null) throw this.#closed();
+    if (this.#takeStale === null) throw this.#closed();
     allocated(size);
-    return new FastBuffer(this.#take(size, zeroed));
+    return new FastBuffer(this.#takeStale(size));
   }
 
   /** Allocates a shared slab, and the first buffer from it. */
   #newSlab(size) {
-    if (this.#take === null) throw this.#closed();
+    if (this.#takeStale === null) throw this.#closed();
     allocated(this.#slabSize);
-    this.#slab = this.#take(this.#slabSize, false);
+    this.#slab = this.#takeStale(this.#slabSize);
     // As Node does with its own. Node-API does it by itself, and some versions abort if it is done
     // twice.
     if (backingStores) markAsUntransferable(this.#slab);

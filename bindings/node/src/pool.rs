@@ -119,7 +119,7 @@ impl NodePool {
 
 /// Makes the functions of a pool:
 ///
-/// - `take(length, zeroed)` allocates an `ArrayBuffer`;
+/// - `takeZeroed(length)` and `takeStale(length)` allocate an `ArrayBuffer`;
 /// - `usage()` and `trim()` are the crate's;
 /// - `close()` drops the pool's handle, and all waiting requests;
 /// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)`
@@ -133,7 +133,12 @@ fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> 
         requests: Requests::default(),
     });
     let mut object = Object::new(env)?;
-    object.set("take", JsArrayBuffer(take::function(env, &pool)?))?;
+    let (zeroed, stale) = (
+        take::function::<true>(env, &pool)?,
+        take::function::<false>(env, &pool)?,
+    );
+    object.set("takeZeroed", JsArrayBuffer(zeroed))?;
+    object.set("takeStale", JsArrayBuffer(stale))?;
     function(env, &mut object, "usage", &pool, |_, pool| {
         pool.with(|pool| Ok(usage::of(pool)))
     })?;

@@ -1,4 +1,5 @@
-//! `take(length, zeroed)`: the function behind every allocation, written against Node-API directly.
+//! `takeZeroed(length)` and `takeStale(length)`: the functions behind every allocation, written against
+//! Node-API directly.
 //!
 //! napi-rs' closures box their arguments and results, which costs more than the allocation.
 //!
@@ -14,8 +15,11 @@ use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 use std::rc::Rc;
 
-/// Makes the function `take` of a pool.
-pub(crate) fn function(env: &Env, pool: &Rc<NodePool>) -> Result<sys::napi_value> {
+/// Makes the function that allocates zeroed or stale `ArrayBuffer`s from a pool.
+pub(crate) fn function<const ZEROED: bool>(
+    env: &Env,
+    pool: &Rc<NodePool>,
+) -> Result<sys::napi_value> {
     let data = Rc::into_raw(Rc::clone(pool)).cast_mut().cast::<c_void>();
     let mut function = null_mut();
     // SAFETY: `env` is that of the running call; the name has four bytes; `data` is what `take`
@@ -25,7 +29,7 @@ pub(crate) fn function(env: &Env, pool: &Rc<NodePool>) -> Result<sys::napi_value
             env.raw(),
             c"take".as_ptr(),
             4,
-            Some(take),
+            Some(take::<ZEROED>),
             data,
             &raw mut function,
         )
@@ -57,17 +61,20 @@ unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut
 }
 
 /// Allocates. Returns null with an exception pending if that fails.
-unsafe extern "C" fn take(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let mut count = 2;
-    let mut arguments = [null_mut(); 2];
+unsafe extern "C" fn take<const ZEROED: bool>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> sys::napi_value {
+    let mut count = 1;
+    let mut argument = null_mut();
     let mut data = null_mut();
-    // SAFETY: Node passes a live `env` and `info`; there is room for `count` arguments.
+    // SAFETY: Node passes a live `env` and `info`; there is room for one argument.
     let status = unsafe {
         sys::napi_get_cb_info(
             env,
             info,
             &raw mut count,
-            arguments.as_mut_ptr(),
+            &raw mut argument,
             null_mut(),
             &raw mut data,
         )
@@ -76,20 +83,17 @@ unsafe extern "C" fn take(env: sys::napi_env, info: sys::napi_callback_info) -> 
         return null_mut();
     }
     let mut len = 0.0;
-    // SAFETY: absent arguments are `undefined`, so both are values.
-    let status = unsafe { sys::napi_get_value_double(env, arguments[0], &raw mut len) };
+    // SAFETY: an absent argument is `undefined`, which is a value.
+    let status = unsafe { sys::napi_get_value_double(env, argument, &raw mut len) };
     if status != sys::Status::napi_ok {
         // SAFETY: `env` as above; the text ends in a zero; no code.
         unsafe { sys::napi_throw_type_error(env, null(), c"a length is a number".as_ptr()) };
         return null_mut();
     }
-    let mut zeroed = false;
-    // SAFETY: as above. What is no boolean leaves `zeroed` as it is.
-    unsafe { sys::napi_get_value_bool(env, arguments[1], &raw mut zeroed) };
     // SAFETY: `data` is the pointer of a reference that the running function holds.
     let pool = unsafe { &*data.cast::<NodePool>() };
     let env = Env::from_raw(env);
-    match pool.take(&env, len as usize, zeroed) {
+    match pool.take(&env, len as usize, ZEROED) {
         Ok(value) => value,
         // `error` has thrown, but for failures inside napi, whose status says nothing of use.
         Err(error) => {
