@@ -89,7 +89,7 @@ pub(crate) unsafe fn write_array<T: Plain>(
     unsafe { count.write(0) };
     if capacity != 0 {
         check_size(to, size)?;
-        if size % align_of::<T>() != 0 {
+        if !size.is_multiple_of(align_of::<T>()) {
             return Err(slabuf_status::BadSize);
         }
     }
