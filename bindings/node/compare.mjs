@@ -1,8 +1,8 @@
-// slabuf's Buffers beside Node's own: speed in interleaved rounds, and rss after a peak, each
-// contestant and each row in a process of its own.
+// Compares slabuf's Buffers with Node's own: speed in interleaved rounds, and rss after a peak. Each
+// row has a process of its own.
 //
 //   node compare.mjs          the tables
-//   node compare.mjs quick    the same with less to do, to see that it runs
+//   node compare.mjs quick    fewer rounds, to check that it runs
 
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -30,8 +30,8 @@ const slabuf = createRequire(import.meta.url)('./index.js');
 const makers = { slabuf, 'slabs of 64 KiB': slabuf.pool({ slabSize: 64 * KiB }), Node: Buffer };
 
 /**
- * Nanoseconds for one buffer, the collector's and the finalizers' share included: processor time of
- * all the process's threads, which others on the machine change less than they change the clock's.
+ * Returns nanoseconds for one buffer, including its collection: processor time of all threads of the
+ * process, which other programs influence less than the time of the clock.
  */
 async function round(contestant, name, length, touch) {
   const maker = makers[contestant];
