@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +65,6 @@ test('without cargo, the build says so', () => {
 });
 
 test('the types name what the module exports, and nothing else', async () => {
-  const { readFile } = await import('node:fs/promises');
   const types = await readFile(join(HERE, 'index.d.ts'), 'utf8');
   const exported = [...types.matchAll(/^export (?:function|const) (\w+)/gm)].map(([, name]) => name);
   assert.deepEqual(exported.sort(), Object.keys(slabuf).sort());
@@ -74,4 +73,11 @@ test('the types name what the module exports, and nothing else', async () => {
   assert.deepEqual([...new Set([...members('Allocator'), ...members('Pool')])].sort(), methods.sort());
   assert.deepEqual(members('PoolUsage').sort(), Object.keys(slabuf.usage()).sort());
   assert.deepEqual(members('MemoryUsage').sort(), Object.keys(slabuf.memoryUsage()).sort());
+});
+
+test('the first program of the README runs as it is pasted', async () => {
+  const [, program] = /^```js\n([^]*?)^```/m.exec(await readFile(join(HERE, 'README.md'), 'utf8'));
+  const source = program.replace("require('slabuf')", `require(${JSON.stringify(HERE)})`);
+  const { status, stderr } = spawnSync(process.execPath, ['-e', source], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
 });
