@@ -1,8 +1,8 @@
-// slabuf's Buffers beside Node's own: speed in interleaved rounds, and rss after a peak, each contestant and each
-// row in a process of its own.
+// Compares slabuf's Buffers with Node's own: speed in interleaved rounds, and rss after a peak. Each
+// row has a process of its own.
 //
 //   node compare.mjs          the tables
-//   node compare.mjs quick    the same with less to do, to see that it runs
+//   node compare.mjs quick    fewer rounds, to check that it runs
 
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -15,7 +15,7 @@ const MiB = 1024 * KiB;
 const LENGTHS = [100, 4 * KiB, 64 * KiB, MiB];
 const CONTESTANTS = ['slabuf', 'slabs of 64 KiB', 'Node'];
 const IN_PEAKS = ['slabuf', 'Node'];
-/** Bytes and buffers between two turns of the event loop, without which nothing of slabuf's comes back. */
+/** Bytes and buffers between two turns of the event loop. */
 const BATCH_BYTES = 8 * MiB;
 const BATCH_COUNT = 1000;
 const PEAK = { length: 64 * KiB, count: 4096 };
@@ -30,12 +30,12 @@ const slabuf = createRequire(import.meta.url)('./index.js');
 const makers = { slabuf, 'slabs of 64 KiB': slabuf.pool({ slabSize: 64 * KiB }), Node: Buffer };
 
 /**
- * Nanoseconds for one buffer, the collector's and the finalizers' share included: processor time of all the process's
- * threads, which others on the machine change less than they change the clock's.
+ * Returns nanoseconds for one buffer, including its collection: processor time of all threads of the
+ * process, which other programs influence less than the time of the clock.
  */
 async function round(contestant, name, length, touch) {
   const maker = makers[contestant];
-  // What the one before has left is not this one's to collect.
+  // The garbage of the contestant before must not count here.
   globalThis.gc();
   await turn();
   const batch = Math.max(1, Math.min(BATCH_COUNT, Math.floor(BATCH_BYTES / length)));

@@ -1,81 +1,153 @@
 /// <reference types="node" />
 
-/** Settings of a pool. Numbers are bytes; what is absent has its default. */
+/** Settings of a pool. Numbers are bytes; an absent setting has its default. */
 export interface PoolOptions {
-  /** The most that the pool may map, caches included; at least four slabs. Default: none. */
+  /**
+   * Most bytes that the pool may map, including its caches; at least four slabs. Default: no limit.
+   */
   limit?: number;
-  /** A slab: a power of two from 4096 to 1 MiB. Default: 8192. Buffers up to half of it share slabs. */
+  /**
+   * Bytes in a slab: a power of two from 4096 to 1 MiB. Default: 8192. `allocUnsafe` shares up to
+   * half of it.
+   */
   slabSize?: number;
-  /** Whether memory is wiped when it is given back. Default: false. */
+  /** Whether memory is wiped when it is freed. Default: false. */
   zeroOnFree?: boolean;
   /** Whether `allocUnsafe` and `allocUnsafeSlow` zero too. Default: false. */
   zeroFill?: boolean;
-  /** How much freed memory is kept for reuse, at most `limit`. Default: 64 MiB, or the limit if that is less. */
+  /**
+   * Bytes of freed memory that are kept for reuse, at most `limit`. Default: 64 MiB, or the limit
+   * if it is less.
+   */
   cacheLimit?: number;
 }
 
-/** What one pool holds. Bytes, but for the slabs, which are counted. */
+/** Settings of a request that waits for memory. */
+export interface WaitOptions {
+  /**
+   * Rejects with `ERR_SLABUF_TIMEOUT` after this many milliseconds. Default: waits without a bound.
+   */
+  timeout?: number;
+  /** Rejects with the signal's reason when it aborts. */
+  signal?: AbortSignal;
+}
+
+/** Counters of one pool: bytes, and numbers of slabs. */
 export interface PoolUsage {
-  /** Mapped, caches and the pool's own headers included. */
+  /** Bytes mapped, including caches and the pool's own headers. */
   external: number;
-  /** Slabs that are not empty, plus the lengths of live large buffers. */
+  /** Bytes of slabs that are not empty, plus the lengths of live large buffers. */
   arrayBuffers: number;
-  /** Slots that are with live buffers or shared slabs, plus the lengths of live large buffers. */
+  /** Bytes of slots in live buffers and shared slabs, plus the lengths of live large buffers. */
   inUse: number;
-  /** Kept for reuse. */
+  /** Bytes kept for reuse. */
   cached: number;
+  /** Slabs with no slot in use. */
   slabsEmpty: number;
+  /** Slabs with some slots in use. */
   slabsPartial: number;
+  /** Slabs with all slots in use. */
   slabsFull: number;
   /** Lengths of live large buffers. */
   largeLive: number;
-  /** Freed mappings kept for reuse. */
+  /** Bytes of freed mappings kept for reuse. */
   largeCached: number;
 }
 
-/** What the process holds, all pools and all workers together, in bytes. */
+/** Counters of the process, over all pools and all workers, in bytes. */
 export interface MemoryUsage {
   /** Resident memory of the process. */
   rss: number;
-  /** What the process' `malloc` heap has from the system; not V8's heap. */
+  /** Bytes that the `malloc` heap has from the system; not V8's heap. */
   heapTotal: number;
-  /** In use in that heap. */
+  /** Bytes in use in that heap. */
   heapUsed: number;
-  /** Mapped by all pools. */
+  /** Bytes mapped by all pools. */
   external: number;
-  /** Of it, what buffers hold. */
+  /** The part of `external` that buffers hold. */
   arrayBuffers: number;
+  /**
+   * The part of `arrayBuffers` whose workers ended before it could be freed safely. 0 where backing
+   * stores own the memory.
+   */
+  leaked: number;
 }
 
-/** An allocator with memory, counters and a limit of its own. */
-export interface Pool {
+/** The functions that a pool has in common with the module, which has the global pool. */
+export interface Allocator {
   /**
-   * A Buffer of `length` zeros.
+   * Allocates a Buffer of zeros, or filled with `fill`, with an ArrayBuffer of its own.
    *
-   * Errors have a `code`: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_SLABUF_LIMIT`, `ERR_SLABUF_OUT_OF_MEMORY`.
+   * Errors have a `code`: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_SLABUF_LIMIT`,
+   * `ERR_SLABUF_OUT_OF_MEMORY`.
    */
-  alloc(length: number): Buffer;
-  /** A Buffer of `length` bytes that may be left over from earlier buffers: write them all. */
+  alloc(length: number, fill?: string | Uint8Array | number, encoding?: BufferEncoding): Buffer;
+  /**
+   * Allocates a Buffer whose bytes may be left over from earlier buffers. Small ones share an
+   * ArrayBuffer.
+   */
   allocUnsafe(length: number): Buffer;
-  /** The same, with an ArrayBuffer of its own however small: for what lives long. */
+  /** Allocates like `allocUnsafe`, with an ArrayBuffer of its own, for buffers that live long. */
   allocUnsafeSlow(length: number): Buffer;
-  /** The pool's figures. */
+  /** Encodes a string. */
+  from(string: string, encoding?: BufferEncoding): Buffer;
+  /** Returns a view of an ArrayBuffer's memory, which is not the pool's. */
+  from(arrayBuffer: ArrayBuffer | SharedArrayBuffer, byteOffset?: number, length?: number): Buffer;
+  /** Copies bytes. */
+  from(bytes: Uint8Array | readonly number[] | ArrayLike<number>): Buffer;
+  /** Copies what an object converts to, as `Buffer.from` does. */
+  from(
+    object: { valueOf(): string | object } | { [Symbol.toPrimitive](hint: 'string'): string },
+    encodingOrOffset?: BufferEncoding | number,
+    length?: number,
+  ): Buffer;
+  /** Copies the parts into one Buffer of `totalLength`: cut, or with zeros at the end. */
+  concat(list: readonly Uint8Array[], totalLength?: number): Buffer;
+  /** Returns the pool's counters. */
   usage(): PoolUsage;
-  /** Gives what no buffer uses back to the system, and returns how many bytes that was. */
+  /** Returns unused memory to the system, and the number of bytes that this was. */
   trim(): number;
 }
 
-/** A pool of its own. A bad setting is a RangeError with the code `ERR_SLABUF_CONFIG`. */
-export function pool(options?: PoolOptions): Pool;
-/** `Pool.alloc` on the global pool, which has no limit. */
-export function alloc(length: number): Buffer;
-/** `Pool.allocUnsafe` on the global pool. */
-export function allocUnsafe(length: number): Buffer;
-/** `Pool.allocUnsafeSlow` on the global pool. */
-export function allocUnsafeSlow(length: number): Buffer;
-/** `Pool.usage` of the global pool. */
-export function usage(): PoolUsage;
-/** `Pool.trim` on the global pool. */
-export function trim(): number;
-/** What the process holds. */
+/** An allocator with memory, counters and a limit of its own. */
+export interface Pool extends Allocator {
+  /**
+   * Allocates a Buffer of zeros, and waits while the limit leaves no room. Requests are served in
+   * their order.
+   *
+   * Rejects at once with `ERR_SLABUF_LIMIT` if the length can never fit.
+   */
+  allocAsync(length: number, options?: WaitOptions): Promise<Buffer>;
+  /** Allocates like `allocUnsafeSlow`, and waits like `allocAsync`. */
+  allocUnsafeAsync(length: number, options?: WaitOptions): Promise<Buffer>;
+  /** Waits for at most `timeout` milliseconds: `allocAsync(length, { timeout })`. */
+  allocTimeout(length: number, timeout: number): Promise<Buffer>;
+  /** Waits for at most `timeout` milliseconds: `allocUnsafeAsync(length, { timeout })`. */
+  allocUnsafeTimeout(length: number, timeout: number): Promise<Buffer>;
+  /**
+   * Closes the pool: later calls throw `ERR_SLABUF_CLOSED`, and waiting requests reject with it.
+   *
+   * Its buffers stay valid. Also `Symbol.dispose`, where Node has it.
+   */
+  close(): void;
+}
+
+/** Creates a pool. A bad setting is a RangeError with the code `ERR_SLABUF_CONFIG`. */
+export function pool(options?: PoolOptions): Pool & Disposable;
+
+/** `Allocator.alloc` of the global pool, which has no limit. */
+export const alloc: Allocator['alloc'];
+/** `Allocator.allocUnsafe` of the global pool. */
+export const allocUnsafe: Allocator['allocUnsafe'];
+/** `Allocator.allocUnsafeSlow` of the global pool. */
+export const allocUnsafeSlow: Allocator['allocUnsafeSlow'];
+/** `Allocator.from` of the global pool. */
+export const from: Allocator['from'];
+/** `Allocator.concat` of the global pool. */
+export const concat: Allocator['concat'];
+/** `Allocator.usage` of the global pool. */
+export const usage: Allocator['usage'];
+/** `Allocator.trim` of the global pool. */
+export const trim: Allocator['trim'];
+/** Returns the counters of the process. */
 export function memoryUsage(): MemoryUsage;

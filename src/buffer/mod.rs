@@ -134,8 +134,16 @@ impl Buffer {
     #[inline]
     fn expose(&self, len: usize) {
         if let Place::Large(large) = self.tag.place() {
-            LargeAlloc::of(large).expose(self.offset() + len);
+            Self::expose_large(self.memory(), large, len);
         }
+    }
+
+    /// Out of line, so that taking a slot apart needs no registers for it.
+    #[cold]
+    #[inline(never)]
+    fn expose_large(memory: RawBuffer, large: NonNull<LargeAlloc>, len: usize) {
+        let offset = memory.start.addr().get() - memory.extent().0.addr().get();
+        LargeAlloc::of(large).expose(offset + len);
     }
 
     /// Number of bytes.

@@ -1,6 +1,6 @@
 /*
- * Time for one allocation and one free, in ns: the best of 25 rounds, in each of which all take their turn. Every buffer's
- * first byte is written. Not run by any test.
+ * Measures one allocation and one free in ns: the best of 25 rounds, in each of which all cases
+ * take turns. Each pair writes the buffer's first byte. No test runs this.
  *
  *   bindings/c/bench/run.sh
  */
@@ -98,7 +98,7 @@ int main(void) {
     putchar('\n');
     for (size_t l = 0; l < sizeof LENGTHS / sizeof *LENGTHS; l++) {
         double best[CASE_COUNT];
-        /* Large zeroed ones take their time. */
+        /* Zeroing a large buffer takes long. */
         int pairs = LENGTHS[l] > 10000 ? PAIRS / 100 : PAIRS;
         for (int round = 0; round < ROUNDS; round++) {
             for (int c = 0; c < CASE_COUNT; c++) {

@@ -1,24 +1,26 @@
 /*
- * slabuf: byte buffers outside the heap, counted and bounded.
+ * slabuf: byte buffers outside the heap, with counters and limits.
  *
- * Every function returns a slabuf_status, but for slabuf_status_message and slabuf_pool_global.
- * No argument may be null. When a function fails, what it was to fill in
- * is zeros; but a struct that is given with its size stays as it was.
+ * Functions return a slabuf_status, except slabuf_status_message, slabuf_pool_global,
+ * slabuf_version and slabuf_version_number. No argument may be null, except arrays with the
+ * capacity 0. If a function fails, it sets its results to zero, except structs that are passed with
+ * their size, which stay unchanged.
  *
- * Ownership: a buffer belongs to the slabuf_buffer that an allocation filled in, and is given back once, by
- * slabuf_free or slabuf_pool_free. A copy of the struct is another view of the same memory, not a second
- * buffer: free one of them. A pool belongs to the slabuf_pool * that slabuf_pool_create filled in. It may be
- * destroyed before its buffers, which stay as they are and are freed as ever.
+ * Ownership: a buffer belongs to the slabuf_buffer that an allocation filled in. The program frees
+ * it once, with slabuf_free or slabuf_pool_free. A copy of the struct refers to the same memory:
+ * free only one of them. A pool belongs to the slabuf_pool * that slabuf_pool_create filled in. It
+ * may be destroyed before its buffers, which stay valid and are freed as before.
  *
- * Threads: every function may be called on every thread at the same time, and a buffer may be freed on
- * another thread than it was allocated on. Not at the same time: two calls on the same slabuf_buffer, one of
- * which changes it; slabuf_pool_destroy and anything else on that pool.
+ * Threads: every function may be called on every thread at the same time, and a buffer may be freed
+ * on a thread other than the one that allocated it. Two things may not happen at the same time: two
+ * calls on the same slabuf_buffer, one of which changes it; slabuf_pool_destroy and another call on
+ * that pool.
  *
- * Signals, fork: no function may be called in a signal handler. The child of a process with several threads
- * may use the buffers it has, and must not call this library before exec.
+ * Signals, fork: no function may be called in a signal handler. The child of a process with several
+ * threads may use the buffers it has, but must not call this library before exec.
  *
- * Errors: no function aborts, throws or unwinds. What is told from a mistake by looking at it comes back as a
- * status; README.md beside this header's directory has the table, and names what can't be told.
+ * Errors: no function aborts, throws or unwinds. The README beside this header's directory lists
+ * which mistake returns which status, and the mistakes that cannot be detected.
  */
 
 #ifndef SLABUF_H
@@ -29,41 +31,70 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// For limit: as much as the system has.
+/* The header's version as one number, to compare with slabuf_version_number(), and as a text. */
+#define SLABUF_VERSION_NUMBER \
+    (SLABUF_VERSION_MAJOR * 1000000 + SLABUF_VERSION_MINOR * 1000 + SLABUF_VERSION_PATCH)
+#define SLABUF_TEXT_(x) #x
+#define SLABUF_TEXT(x) SLABUF_TEXT_(x)
+#define SLABUF_VERSION \
+    SLABUF_TEXT(SLABUF_VERSION_MAJOR) "." SLABUF_TEXT(SLABUF_VERSION_MINOR) "." SLABUF_TEXT(SLABUF_VERSION_PATCH)
+
+// The header's major version. A new one may break programs.
+#define SLABUF_VERSION_MAJOR 0
+
+// The header's minor version. A new one has new functions, fields and statuses.
+#define SLABUF_VERSION_MINOR 1
+
+// The header's patch version.
+#define SLABUF_VERSION_PATCH 0
+
+// Value of limit: no limit.
 #define SLABUF_NO_LIMIT 18446744073709551615ull
 
-// For cache_limit: 64 MiB, or the limit if that is less.
+// Value of cache_limit: 64 MiB, or the limit if it is less.
 #define SLABUF_DEFAULT_CACHE_LIMIT 18446744073709551615ull
 
-// Huge pages for buffers of 2 MiB and more. Set unless you clear it.
+// Flag: huge pages for buffers of 2 MiB and more. Set by slabuf_settings_init.
 #define SLABUF_HUGE_PAGES 1
 
-// A page that faults on every access behind each large buffer.
+// Flag: a page behind each large buffer that faults on every access.
 #define SLABUF_GUARD_PAGES 2
 
-// Zeros from every allocation, slabuf_alloc_unsafe's too.
+// Flag: every allocation is zeroed, that of slabuf_pool_alloc_unsafe too.
 #define SLABUF_ZERO_FILL 4
 
-// A buffer's memory is zeroed when it is freed.
+// Flag: a buffer's memory is zeroed when it is freed.
 #define SLABUF_ZERO_ON_FREE 8
 
-// What became of a call. Names and values do not change; new ones come at the end.
+// Bytes of a sample's site, including the zero at its end.
+#define SLABUF_SITE_SIZE 256
+
+// No slot of the slab is in use.
+#define SLABUF_SLAB_EMPTY 0
+
+// Some slots of the slab are in use.
+#define SLABUF_SLAB_PARTIAL 1
+
+// All slots of the slab are in use.
+#define SLABUF_SLAB_FULL 2
+
+// The outcome of a call. Names and values do not change; new ones are added at the end.
 typedef enum slabuf_status {
-    // Done.
+    // Success.
     SLABUF_STATUS_OK = 0,
-    // An argument is null, or not aligned as its type has to be.
+    // An argument is null, or not aligned for its type.
     SLABUF_STATUS_BAD_POINTER = 1,
-    // The size given for a struct is not one that a version of it has.
+    // The given size of a struct is the size of none of its versions.
     SLABUF_STATUS_BAD_SIZE = 2,
-    // Freed already, never allocated, or changed by other than this library.
+    // The buffer was freed before or never allocated, or the program changed its fields.
     SLABUF_STATUS_NOT_A_BUFFER = 3,
-    // Destroyed already, or never created.
+    // The pool was destroyed before or never created.
     SLABUF_STATUS_NOT_A_POOL = 4,
-    // The buffer is another pool's.
+    // The buffer belongs to another pool.
     SLABUF_STATUS_FOREIGN_POOL = 5,
-    // The global pool lives as long as the process.
+    // The global pool cannot be destroyed.
     SLABUF_STATUS_GLOBAL_POOL = 6,
-    // No address space is that large.
+    // The length exceeds every address space.
     SLABUF_STATUS_TOO_LARGE = 7,
     // The pool would map more than its limit.
     SLABUF_STATUS_LIMIT_EXCEEDED = 8,
@@ -71,7 +102,7 @@ typedef enum slabuf_status {
     SLABUF_STATUS_OUT_OF_MEMORY = 9,
     // The length is above the buffer's capacity.
     SLABUF_STATUS_BAD_LENGTH = 10,
-    // The slab size is no power of two from 4096 to 1 MiB.
+    // The slab size is not a power of two from 4096 to 1 MiB.
     SLABUF_STATUS_BAD_SLAB_SIZE = 11,
     // The limit is below four slabs.
     SLABUF_STATUS_BAD_LIMIT = 12,
@@ -79,228 +110,434 @@ typedef enum slabuf_status {
     SLABUF_STATUS_BAD_CACHE_LIMIT = 13,
     // A flag is set that this version does not know.
     SLABUF_STATUS_BAD_FLAGS = 14,
-    // 65,536 pools are there at once, or 4,294,967,295 were created in this process.
+    // 65,536 pools exist at once, or 4,294,967,295 were created in this process.
     SLABUF_STATUS_TOO_MANY_POOLS = 15,
     // A defect of this library. Please report it.
     SLABUF_STATUS_INTERNAL = 16,
+    // The time ended before the pool had room, or before it had drained.
+    SLABUF_STATUS_TIMED_OUT = 17,
+    // The high-water mark is above the limit, or the low-water mark is not below the high-water
+    // mark.
+    SLABUF_STATUS_BAD_WATERMARK = 18,
 } slabuf_status;
 
-// A pool. Not to be followed: it is a number, by which the library knows its pools.
+// A pool. The pointer is a number by which the library finds the pool; it points to nothing.
 typedef struct slabuf_pool slabuf_pool;
 
-// A buffer. Read data, len and capacity as you like, which costs no call and no count, and write to the memory;
-// leave the struct's fields to this library. data is aligned to 16 bytes at least. All bytes up to the capacity may
-// be read and written; those beyond len are stale. All zeros is no buffer: that is what a freed one becomes.
+// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library
+// changes the fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be
+// read and written; those beyond len are stale. A freed buffer is all zeros.
 typedef struct slabuf_buffer {
     // The first byte.
     uint8_t *data;
-    // Bytes asked for.
+    // The requested length in bytes.
     size_t len;
-    // Bytes there are.
+    // Bytes that may be read and written.
     size_t capacity;
-    // Where the memory belongs.
+    // The pool and place that the memory belongs to.
     size_t owner;
-    // Tells a buffer from other bytes.
+    // A checksum of the other fields.
     size_t seal;
 } slabuf_buffer;
 
-// What slabuf_buffer_view shows: the memory of a buffer, as long as that is not freed, or moved by slabuf_grow.
+// The memory of a buffer, valid until the buffer is freed or slabuf_grow moves it.
 typedef struct slabuf_view {
     // The first byte.
     uint8_t *data;
-    // Bytes asked for.
+    // The requested length in bytes.
     size_t len;
-    // Bytes there are.
+    // Bytes that may be read and written.
     size_t capacity;
 } slabuf_view;
 
-// Settings of a pool. Let slabuf_settings_init fill them in, and change what you want otherwise.
+// Settings of a pool. Fill them in with slabuf_settings_init, then change some.
 typedef struct slabuf_settings {
-    // Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their own. 8192.
+    // Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their
+    // own. Default: 8192.
     size_t slab_size;
-    // Bytes the pool may map: at least four slabs, or SLABUF_NO_LIMIT. SLABUF_NO_LIMIT.
+    // Most bytes that the pool may map: at least four slabs. Default: SLABUF_NO_LIMIT.
     size_t limit;
-    // Bytes of freed memory kept for reuse. SLABUF_DEFAULT_CACHE_LIMIT.
+    // Most bytes of freed memory that are kept for reuse. Default: SLABUF_DEFAULT_CACHE_LIMIT.
     size_t cache_limit;
-    // How long they are kept, in milliseconds. 10,000.
+    // How long they are kept, in milliseconds. Default: 10,000.
     uint64_t decay_ms;
-    // SLABUF_HUGE_PAGES and the others, added up. SLABUF_HUGE_PAGES.
+    // The sum of SLABUF_HUGE_PAGES and the other flags. Default: SLABUF_HUGE_PAGES.
     uint64_t flags;
+    // Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no
+    // mark.
+    uint64_t high_water_mark;
+    // Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that
+    // it must be empty. Default: 0, half of high_water_mark.
+    uint64_t low_water_mark;
+    // One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
+    // 0, none.
+    uint64_t sample_one_in;
 } slabuf_settings;
 
-// What one pool holds.
+// Counters of one pool.
 typedef struct slabuf_pool_usage {
-    // Bytes mapped, caches and the pool's own headers included.
+    // Bytes mapped, including caches and the pool's own headers.
     uint64_t external;
-    // Bytes of slabs that are not empty, plus the lengths asked for of live large buffers.
+    // Bytes of slabs that are not empty, plus the requested lengths of live large buffers.
     uint64_t array_buffers;
-    // Bytes of slots that are with live buffers, plus the lengths asked for of live large buffers.
+    // Bytes of slots in live buffers, plus the requested lengths of live large buffers.
     uint64_t in_use;
     // Bytes kept for reuse.
     uint64_t cached;
-    // Slabs none of whose slots is out.
+    // Slabs with no slot in use.
     uint64_t slabs_empty;
-    // Slabs some of whose slots are out.
+    // Slabs with some slots in use.
     uint64_t slabs_partial;
-    // Slabs all of whose slots are out.
+    // Slabs with all slots in use.
     uint64_t slabs_full;
-    // Lengths asked for of live large buffers, in bytes.
+    // Requested lengths of live large buffers, in bytes.
     uint64_t large_live;
-    // Bytes mapped in freed mappings that are kept for reuse.
+    // Bytes of freed mappings kept for reuse.
     uint64_t large_cached;
 } slabuf_pool_usage;
 
-// What the whole process holds, all pools together: Node's process.memoryUsage().
+// Counters of the process, over all pools, like Node's process.memoryUsage().
 typedef struct slabuf_memory_usage {
-    // Physical memory of the process; 0 where the system does not tell.
+    // Resident memory of the process; 0 if the system does not report it.
     uint64_t rss;
-    // Bytes that malloc's heap has from the system; 0 where there is no such figure.
+    // Bytes that malloc's heap has from the system; 0 if unknown.
     uint64_t heap_total;
-    // Bytes in use in that heap; 0 where there is no such figure.
+    // Bytes in use in that heap; 0 if unknown.
     uint64_t heap_used;
     // Bytes mapped by all pools.
     uint64_t external;
-    // The sum of the pools' array_buffers; a part of external.
+    // The sum of the pools' array_buffers, a part of external.
     uint64_t array_buffers;
 } slabuf_memory_usage;
+
+// A live buffer whose allocation was sampled.
+typedef struct slabuf_sample {
+    // The address of the first byte of its slot or mapping.
+    uint64_t address;
+    // The requested length in bytes: at the allocation, or when the buffer last moved.
+    uint64_t len;
+    // Bytes of its slot or mapping.
+    uint64_t capacity;
+    // The time since the allocation, in milliseconds.
+    uint64_t age_ms;
+    // The slots of its slab; 0 if the buffer has a mapping of its own.
+    uint64_t slab_slots;
+    // The slots of its slab that are in use, including its own.
+    uint64_t slab_slots_in_use;
+    // The function that allocated, with file and line if the program has debug information. Ends
+    // in a zero; cut to fit. Without symbols, "unknown".
+    char site[SLABUF_SITE_SIZE];
+} slabuf_sample;
+
+// A size class: all slots of one size.
+typedef struct slabuf_class_snapshot {
+    // Bytes in a slot.
+    uint64_t slot_size;
+    // Slots in live buffers.
+    uint64_t in_buffers;
+    // Slots in magazines, of threads and of the pool. Their slabs count them as in use.
+    uint64_t in_magazines;
+} slabuf_class_snapshot;
+
+// A region: one mapping, divided into slabs.
+typedef struct slabuf_region_snapshot {
+    // The address of its first byte.
+    uint64_t address;
+    // Bytes mapped, including the headers of the slabs.
+    uint64_t bytes;
+    // The number of its slabs.
+    uint64_t slabs;
+} slabuf_region_snapshot;
+
+// A slab, or a span of four slabs.
+typedef struct slabuf_slab_snapshot {
+    // The address of its first byte.
+    uint64_t address;
+    // The address of its region.
+    uint64_t region;
+    // Bytes in a slot; 0 if the slab belongs to no class.
+    uint64_t slot_size;
+    // Slots in the slab; 0 if it belongs to no class.
+    uint64_t slots;
+    // Slots in buffers or magazines.
+    uint64_t slots_in_use;
+    // SLABUF_SLAB_EMPTY, SLABUF_SLAB_PARTIAL or SLABUF_SLAB_FULL.
+    uint64_t state;
+    // 1 if the slab is empty and takes no physical memory.
+    uint64_t clean;
+} slabuf_slab_snapshot;
+
+// The mapping of a large buffer.
+typedef struct slabuf_mapping_snapshot {
+    // The address of its first byte.
+    uint64_t address;
+    // Bytes mapped, including the guard page.
+    uint64_t bytes;
+    // 1 if a live buffer uses it, 0 if the pool keeps it for reuse.
+    uint64_t live;
+    // The requested length of the live buffer in bytes; 0 if there is none.
+    uint64_t live_len;
+} slabuf_mapping_snapshot;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// What a status means, in English, in one line without an end of line. The text lives as long as the process. A
-// number that is no status has a text too.
+// Returns the library's version as a text, for example "0.1.0". The text lives as long as the
+// process.
+const char *slabuf_version(void);
+
+// Returns the library's version as a number to compare with SLABUF_VERSION_NUMBER, the header's.
+uint32_t slabuf_version_number(void);
+
+// Describes a status in English, in one line without an end of line.
+//
+// The text lives as long as the process. A number that is not a status has a text too.
 const char *slabuf_status_message(int status);
 
 // Allocates len zeros from the global pool.
 //
 // # Safety
 //
-// buffer can be written. What it holds is overwritten: a live buffer in it would be lost.
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked.
 enum slabuf_status slabuf_alloc(size_t len, struct slabuf_buffer *buffer);
 
-// Allocates len stale bytes from the global pool: what an earlier buffer left there. They are defined and may be
-// read, but may be anyone's secrets: write every byte before anyone sees them.
+// Allocates len stale bytes from the global pool: the contents of an earlier buffer.
+//
+// The bytes are defined and may be read, but may be another part's secrets: write every byte
+// before you pass the buffer on.
 //
 // # Safety
 //
-// buffer can be written. What it holds is overwritten: a live buffer in it would be lost.
-enum slabuf_status slabuf_alloc_unsafe(size_t len,
-                                       struct slabuf_buffer *buffer);
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked.
+enum slabuf_status slabuf_alloc_unsafe(size_t len, struct slabuf_buffer *buffer);
 
-// Gives a buffer of any pool back, and leaves zeros in the struct, so that freeing that once more is
+// Frees a buffer of any pool and sets the struct to zeros, so that freeing it again returns
 // SLABUF_STATUS_NOT_A_BUFFER.
 //
 // # Safety
 //
-// buffer can be read and written, and is no copy of a buffer that was freed, or made longer, through another
-// struct.
+// buffer can be read and written, and is not a copy of a buffer that was freed or grown through
+// another struct.
 enum slabuf_status slabuf_free(struct slabuf_buffer *buffer);
 
-// Shows the memory of a buffer, after a look whether it is one. Takes no reference: there is nothing to give back.
+// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing
+// to free.
 //
 // # Safety
 //
 // buffer can be read and view can be written.
-enum slabuf_status slabuf_buffer_view(const struct slabuf_buffer *buffer,
-                                      struct slabuf_view *view);
+enum slabuf_status slabuf_buffer_view(const struct slabuf_buffer *buffer, struct slabuf_view *view);
 
-// Sets the length of a buffer, up to its capacity. Bytes that come into view are stale. When it fails the buffer is
-// as it was.
+// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the
+// buffer stays unchanged.
 //
 // # Safety
 //
-// As with slabuf_free.
-enum slabuf_status slabuf_set_len(struct slabuf_buffer *buffer,
-                                  size_t len);
+// As for slabuf_free.
+enum slabuf_status slabuf_set_len(struct slabuf_buffer *buffer, size_t len);
 
-// Makes a buffer len bytes long if it is shorter; new bytes are zero. Its memory may move: views of it end. Large
-// buffers grow without a copy. When it fails the buffer is as it was.
+// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which
+// invalidates views and copies. Large buffers grow without a copy. If the call fails, the buffer
+// stays unchanged.
 //
 // # Safety
 //
-// As with slabuf_free.
-enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer,
-                               size_t len);
+// As for slabuf_free.
+enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer, size_t len);
 
-// Fills in the settings a pool has unless told otherwise. size is sizeof *settings.
+// Fills in the default settings. size is sizeof *settings.
 //
 // # Safety
 //
-// settings leads to size bytes that can be written.
+// size bytes can be written at settings.
 enum slabuf_status slabuf_settings_init(struct slabuf_settings *settings, size_t size);
 
-// The pool that slabuf_alloc takes from, for the functions that want to know which. It can't be destroyed.
+// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be
+// destroyed.
 const struct slabuf_pool *slabuf_pool_global(void);
 
 // Creates a pool. size is sizeof *settings.
 //
 // # Safety
 //
-// settings leads to size bytes that can be read; pool can be written.
+// size bytes can be read at settings; pool can be written.
 enum slabuf_status slabuf_pool_create(const struct slabuf_settings *settings,
                                       size_t size,
                                       struct slabuf_pool **pool);
 
-// Destroys a pool and leaves null in *pool. What no buffer uses goes back to the system now, the rest as the
-// buffers are freed. A pool that is destroyed once more, also through a copy of the pointer, is
-// SLABUF_STATUS_NOT_A_POOL.
+// Destroys a pool and sets *pool to null.
+//
+// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the
+// pool again, also through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
 //
 // # Safety
 //
-// pool can be read and written, and no other call on *pool is under way.
+// pool can be read and written, and no other thread uses the pool.
 enum slabuf_status slabuf_pool_destroy(struct slabuf_pool **pool);
 
 // Allocates len zeros from a pool.
 //
 // # Safety
 //
-// buffer can be written. What it holds is overwritten: a live buffer in it would be lost. Nobody destroys the pool
-// meanwhile.
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+// thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_alloc(const struct slabuf_pool *pool,
                                      size_t len,
                                      struct slabuf_buffer *buffer);
 
-// Allocates len stale bytes from a pool, as slabuf_alloc_unsafe.
+// Allocates len stale bytes from a pool, like slabuf_alloc_unsafe.
 //
 // # Safety
 //
-// As with slabuf_pool_alloc.
+// As for slabuf_pool_alloc.
 enum slabuf_status slabuf_pool_alloc_unsafe(const struct slabuf_pool *pool,
                                             size_t len,
                                             struct slabuf_buffer *buffer);
 
-// Gives back a buffer of this pool, as slabuf_free. Another pool's stays as it is.
+// Frees a buffer of this pool, like slabuf_free. A buffer of another pool stays unchanged.
 //
 // # Safety
 //
-// As with slabuf_free; nobody destroys the pool meanwhile.
+// As for slabuf_free; no thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_free(const struct slabuf_pool *pool, struct slabuf_buffer *buffer);
 
-// Gives back to the system what no buffer of the pool uses, and tells how many bytes that was. What other threads
-// keep for themselves they give back when they next free a buffer of the pool.
+// Returns unused memory of the pool to the system, and sets *given_back to the number of bytes.
 //
 // # Safety
 //
-// given_back can be written; nobody destroys the pool meanwhile.
-enum slabuf_status slabuf_pool_trim(const struct slabuf_pool *pool,
-                                    size_t *given_back);
+// given_back can be written; no thread destroys the pool during the call.
+enum slabuf_status slabuf_pool_trim(const struct slabuf_pool *pool, size_t *given_back);
 
-// Tells what a pool holds. size is sizeof *usage: a program built with an older header gets the figures it knows.
+// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves
+// no room.
+//
+// Blocks the calling thread. Waiters are served first in, first out. Returns
+// SLABUF_STATUS_LIMIT_EXCEEDED at once if the length can never fit. Without a limit, the function
+// never waits.
 //
 // # Safety
 //
-// usage leads to size bytes that can be written; nobody destroys the pool meanwhile.
+// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+// thread destroys the pool during the call.
+enum slabuf_status slabuf_pool_alloc_timeout(const struct slabuf_pool *pool,
+                                             size_t len,
+                                             uint64_t timeout_ms,
+                                             struct slabuf_buffer *buffer);
+
+// Allocates len stale bytes from a pool, like slabuf_pool_alloc_unsafe, and waits like
+// slabuf_pool_alloc_timeout.
+//
+// # Safety
+//
+// As for slabuf_pool_alloc_timeout.
+enum slabuf_status slabuf_pool_alloc_unsafe_timeout(const struct slabuf_pool *pool,
+                                                    size_t len,
+                                                    uint64_t timeout_ms,
+                                                    struct slabuf_buffer *buffer);
+
+// Sets *over to 1 if the pool has reached its high-water mark and has not drained to its low-water
+// mark since, otherwise to 0. A pool without marks is never over.
+//
+// # Safety
+//
+// over can be written; no thread destroys the pool during the call.
+enum slabuf_status slabuf_pool_is_over_high_water(const struct slabuf_pool *pool, int *over);
+
+// Waits up to timeout_ms milliseconds while the pool is over its high-water mark: until its live
+// buffers have gone down to the low-water mark, or else returns SLABUF_STATUS_TIMED_OUT. Blocks
+// the calling thread.
+//
+// # Safety
+//
+// No thread destroys the pool during the call.
+enum slabuf_status slabuf_pool_wait_drained(const struct slabuf_pool *pool, uint64_t timeout_ms);
+
+// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the
+// counters it knows.
+//
+// # Safety
+//
+// size bytes can be written at usage; no thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_usage_get(const struct slabuf_pool *pool,
                                          struct slabuf_pool_usage *usage,
                                          size_t size);
 
-// Tells what the process holds. size is sizeof *usage. Makes system calls.
+// Reads the process's counters. size is sizeof *usage. Makes system calls.
 //
 // # Safety
 //
-// usage leads to size bytes that can be written.
+// size bytes can be written at usage.
 enum slabuf_status slabuf_memory_usage_get(struct slabuf_memory_usage *usage, size_t size);
+
+// Lists the sampled live buffers of a pool, oldest first.
+//
+// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_sample). Sets *count to
+// the number of all samples, which may be above capacity. samples may be null if capacity is 0.
+// The first call in a process reads the program's symbols from its file, which may take a tenth of
+// a second.
+//
+// # Safety
+//
+// samples can be written for capacity elements of size bytes, and count can be written; no thread
+// destroys the pool during the call.
+enum slabuf_status slabuf_pool_samples_get(const struct slabuf_pool *pool,
+                                           struct slabuf_sample *samples,
+                                           size_t size,
+                                           size_t capacity,
+                                           size_t *count);
+
+// Lists the size classes of a pool, smallest slots first.
+//
+// Fills in at most capacity elements, each of size bytes: sizeof(slabuf_class_snapshot). Sets
+// *count to the number of all classes, which may be above capacity. classes may be null if
+// capacity is 0. Other threads may use the pool during the call: each element was correct at some
+// moment.
+//
+// # Safety
+//
+// classes can be written for capacity elements of size bytes, and count can be written; no thread
+// destroys the pool during the call.
+enum slabuf_status slabuf_pool_classes_get(const struct slabuf_pool *pool,
+                                           struct slabuf_class_snapshot *classes,
+                                           size_t size,
+                                           size_t capacity,
+                                           size_t *count);
+
+// Lists the regions of a pool, by address. The arguments are as for slabuf_pool_classes_get.
+//
+// # Safety
+//
+// As for slabuf_pool_classes_get.
+enum slabuf_status slabuf_pool_regions_get(const struct slabuf_pool *pool,
+                                           struct slabuf_region_snapshot *regions,
+                                           size_t size,
+                                           size_t capacity,
+                                           size_t *count);
+
+// Lists the slabs of a pool, by region and address. The arguments are as for
+// slabuf_pool_classes_get.
+//
+// # Safety
+//
+// As for slabuf_pool_classes_get.
+enum slabuf_status slabuf_pool_slabs_get(const struct slabuf_pool *pool,
+                                         struct slabuf_slab_snapshot *slabs,
+                                         size_t size,
+                                         size_t capacity,
+                                         size_t *count);
+
+// Lists the mappings of a pool's large buffers, live and cached, by address. The arguments are as
+// for slabuf_pool_classes_get.
+//
+// # Safety
+//
+// As for slabuf_pool_classes_get.
+enum slabuf_status slabuf_pool_mappings_get(const struct slabuf_pool *pool,
+                                            struct slabuf_mapping_snapshot *mappings,
+                                            size_t size,
+                                            size_t capacity,
+                                            size_t *count);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,55 +1,46 @@
-//! Buffers by value: the parts of a Rust `Buffer`, and a seal over them.
+//! Buffers by value: the parts of a Rust `Buffer`, and a seal, which is a checksum of them.
 //!
 //! # Safety
 //!
-//! A struct whose seal fits holds what `seal` put there. It is taken for a live buffer: a copy of one that was
-//! freed meanwhile can't be told from it, and the header says so.
+//! A struct whose seal fits holds what `sealed` put there, and is taken for a live buffer. A copy
+//! of a freed buffer has a valid seal too; the header forbids its use.
 
 use crate::status::{check, guard, slabuf_status};
 use slabuf_rust::{Buffer, RawOwner};
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-/// A buffer. Read data, len and capacity as you like, which costs no call and no count, and write to the memory;
-/// leave the struct's fields to this library. data is aligned to 16 bytes at least. All bytes up to the capacity may
-/// be read and written; those beyond len are stale. All zeros is no buffer: that is what a freed one becomes.
+/// A buffer. Programs may read data, len and capacity, and write to the memory. Only this library
+/// changes the fields. data is aligned to 16 bytes at least. All bytes up to the capacity may be
+/// read and written; those beyond len are stale. A freed buffer is all zeros.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct slabuf_buffer {
     /// The first byte.
     data: *mut u8,
-    /// Bytes asked for.
+    /// The requested length in bytes.
     len: usize,
-    /// Bytes there are.
+    /// Bytes that may be read and written.
     capacity: usize,
-    /// Where the memory belongs.
+    /// The pool and place that the memory belongs to.
     owner: usize,
-    /// Tells a buffer from other bytes.
+    /// A checksum of the other fields.
     seal: usize,
 }
 
-/// What slabuf_buffer_view shows: the memory of a buffer, as long as that is not freed, or moved by slabuf_grow.
+/// The memory of a buffer, valid until the buffer is freed or slabuf_grow moves it.
 #[repr(C)]
 pub struct slabuf_view {
     /// The first byte.
     data: *mut u8,
-    /// Bytes asked for.
+    /// The requested length in bytes.
     len: usize,
-    /// Bytes there are.
+    /// Bytes that may be read and written.
     capacity: usize,
 }
 
-/// Odd, and so are the halves of their differences: a change of one field, or of two by amounts that cancel out
-/// (a moved start and a length less by as much), changes the sum for certain; any other change all but certainly.
-const FACTORS: [usize; 4] = [
-    0x9e37_79b9_7f4a_7c15,
-    0xbf58_476d_1ce4_e5b7,
-    0x94d0_49bb_1331_11e9,
-    0xd6e8_feb8_6659_fd93,
-];
-/// So that zeros are no buffer.
-const START: usize = 0xa076_1d64_78bd_642f;
-
+/// Odd, so that products with different factors differ.
+const FACTORS: [usize; 2] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b7];
 impl slabuf_buffer {
     pub(crate) const NONE: Self = Self {
         data: ptr::null_mut(),
@@ -60,7 +51,7 @@ impl slabuf_buffer {
     };
 
     #[inline(always)]
-    fn seal(data: *mut u8, len: usize, capacity: usize, owner: usize) -> Self {
+    fn sealed(data: *mut u8, len: usize, capacity: usize, owner: usize) -> Self {
         let mut this = Self {
             data,
             len,
@@ -72,19 +63,27 @@ impl slabuf_buffer {
         this
     }
 
+    /// Computes the seal: the complement of a sum of two products, each of two fields that occupy
+    /// different halves of a word. The complement makes a struct of zeros invalid.
+    ///
+    /// A change of one field changes the sum for certain; so does a start that moved along the
+    /// length by less than 4 GiB, because the start then differs in the half that the length does
+    /// not reach. Any other change goes undetected once in 2^64 times.
     #[inline(always)]
     fn sum(&self) -> usize {
-        let fields = [self.data.addr(), self.len, self.capacity, self.owner];
-        let terms = fields.iter().zip(FACTORS).map(|(f, by)| f.wrapping_mul(by));
-        terms.fold(START, usize::wrapping_add)
+        let start = self.data.addr() ^ self.len.rotate_left(usize::BITS / 2);
+        let place = self.owner ^ self.capacity.rotate_left(usize::BITS / 2);
+        !start
+            .wrapping_mul(FACTORS[0])
+            .wrapping_add(place.wrapping_mul(FACTORS[1]))
     }
 
-    /// Takes a buffer apart.
+    /// Converts a buffer into its parts.
     #[inline(always)]
     pub(crate) fn of(buffer: Buffer) -> Self {
         let capacity = buffer.capacity();
         let (data, len, owner) = buffer.into_raw_parts();
-        Self::seal(data, len, capacity, owner.into_ptr().expose_provenance())
+        Self::sealed(data, len, capacity, owner.into_ptr().expose_provenance())
     }
 
     /// Reads a struct and checks its seal.
@@ -95,7 +94,7 @@ impl slabuf_buffer {
     #[inline(always)]
     unsafe fn read(from: *const Self) -> Result<Self, slabuf_status> {
         check(from)?;
-        // SAFETY: checked as far as can be, the rest is the caller's word.
+        // SAFETY: `from` is neither null nor misaligned; the caller guarantees the rest.
         let this = unsafe { from.read() };
         match this.seal == this.sum() {
             true => Ok(this),
@@ -103,20 +102,21 @@ impl slabuf_buffer {
         }
     }
 
-    /// The buffer itself.
+    /// Converts the parts into the buffer.
     ///
     /// # Safety
     ///
-    /// As `Buffer::from_raw_parts`; the seal fits.
+    /// The seal fits, and no copy of the struct was freed or grown.
     #[inline(always)]
     unsafe fn buffer(self) -> Buffer {
         let owner = RawOwner::from_ptr(ptr::with_exposed_provenance_mut(self.owner));
-        // SAFETY: the seal fits, so the parts are those of one buffer and `len` is within its capacity.
+        // SAFETY: the seal fits, so the parts are those of one buffer, and `len` is within its
+        // capacity.
         unsafe { Buffer::from_raw_parts(self.data, self.len, owner) }
     }
 }
 
-/// Fills in what C gave room for: what an allocation returned, or zeros.
+/// Writes the allocated buffer, or zeros if the allocation fails.
 ///
 /// # Safety
 ///
@@ -129,35 +129,35 @@ pub(crate) unsafe fn fill_in(
     if let Err(status) = check(to) {
         return status;
     }
-    let (buffer, status) = match guard(allocate) {
-        Ok(buffer) => (slabuf_buffer::of(buffer), slabuf_status::Ok),
+    let (buffer, status) = match guard(|| allocate().map(slabuf_buffer::of)) {
+        Ok(buffer) => (buffer, slabuf_status::Ok),
         Err(status) => (slabuf_buffer::NONE, status),
     };
-    // SAFETY: checked as far as can be, the rest is the caller's word.
+    // SAFETY: `to` is neither null nor misaligned; the caller guarantees the rest.
     unsafe { to.write(buffer) };
     status
 }
 
-/// Frees a buffer unless `refuse` has a reason not to.
+/// Frees a buffer unless `refuse` returns an error.
 ///
 /// # Safety
 ///
-/// `at`, if not null and aligned, can be read and written, and is no copy of a buffer freed before.
+/// `at`, if not null and aligned, can be read and written, and is not a copy of a freed buffer.
 #[inline(always)]
-pub(crate) unsafe fn give(
+pub(crate) unsafe fn free_unless(
     at: *mut slabuf_buffer,
     refuse: impl FnOnce(&Buffer) -> Result<(), slabuf_status>,
 ) -> slabuf_status {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller guarantees that `at` can be read.
     let parts = match unsafe { slabuf_buffer::read(at) } {
         Ok(parts) => parts,
         Err(status) => return status,
     };
-    // SAFETY: the seal fits, and the caller's word that it was not freed under another name.
+    // SAFETY: the seal fits, and the caller guarantees that no copy was freed.
     let buffer = ManuallyDrop::new(unsafe { parts.buffer() });
     slabuf_status::of(guard(|| {
         refuse(&buffer)?;
-        // SAFETY: `read` checked it, and the caller's word that it can be written.
+        // SAFETY: `read` checked the pointer, and the caller guarantees that it can be written.
         unsafe { at.write(slabuf_buffer::NONE) };
         drop(ManuallyDrop::into_inner(buffer));
         Ok(())
@@ -168,42 +168,45 @@ pub(crate) unsafe fn give(
 ///
 /// # Safety
 ///
-/// buffer can be written. What it holds is overwritten: a live buffer in it would be lost.
+/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_alloc(len: usize, buffer: *mut slabuf_buffer) -> slabuf_status {
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `buffer` can be written.
     unsafe { fill_in(buffer, || Ok(Buffer::try_alloc(len)?)) }
 }
 
-/// Allocates len stale bytes from the global pool: what an earlier buffer left there. They are defined and may be
-/// read, but may be anyone's secrets: write every byte before anyone sees them.
+/// Allocates len stale bytes from the global pool: the contents of an earlier buffer.
+///
+/// The bytes are defined and may be read, but may be another part's secrets: write every byte
+/// before you pass the buffer on.
 ///
 /// # Safety
 ///
-/// buffer can be written. What it holds is overwritten: a live buffer in it would be lost.
+/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_alloc_unsafe(
     len: usize,
     buffer: *mut slabuf_buffer,
 ) -> slabuf_status {
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `buffer` can be written.
     unsafe { fill_in(buffer, || Ok(Buffer::try_alloc_unsafe(len)?)) }
 }
 
-/// Gives a buffer of any pool back, and leaves zeros in the struct, so that freeing that once more is
+/// Frees a buffer of any pool and sets the struct to zeros, so that freeing it again returns
 /// SLABUF_STATUS_NOT_A_BUFFER.
 ///
 /// # Safety
 ///
-/// buffer can be read and written, and is no copy of a buffer that was freed, or made longer, through another
-/// struct.
+/// buffer can be read and written, and is not a copy of a buffer that was freed or grown through
+/// another struct.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_free(buffer: *mut slabuf_buffer) -> slabuf_status {
-    // SAFETY: as above.
-    unsafe { give(buffer, |_| Ok(())) }
+    // SAFETY: the caller guarantees what `free_unless` requires.
+    unsafe { free_unless(buffer, |_| Ok(())) }
 }
 
-/// Shows the memory of a buffer, after a look whether it is one. Takes no reference: there is nothing to give back.
+/// Checks a buffer and sets *view to its memory. The view holds no reference, so there is nothing
+/// to free.
 ///
 /// # Safety
 ///
@@ -216,7 +219,7 @@ pub unsafe extern "C" fn slabuf_buffer_view(
     if let Err(status) = check(view) {
         return status;
     }
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `buffer` can be read.
     let (parts, status) = match unsafe { slabuf_buffer::read(buffer) } {
         Ok(parts) => (parts, slabuf_status::Ok),
         Err(status) => (slabuf_buffer::NONE, status),
@@ -226,20 +229,20 @@ pub unsafe extern "C" fn slabuf_buffer_view(
         len: parts.len,
         capacity: parts.capacity,
     };
-    // SAFETY: checked as far as can be, the rest is the caller's word.
+    // SAFETY: `view` is neither null nor misaligned; the caller guarantees the rest.
     unsafe { view.write(shown) };
     status
 }
 
-/// Sets the length of a buffer, up to its capacity. Bytes that come into view are stale. When it fails the buffer is
-/// as it was.
+/// Sets the length of a buffer, up to its capacity. Added bytes are stale. If the call fails, the
+/// buffer stays unchanged.
 ///
 /// # Safety
 ///
-/// As with slabuf_free.
+/// As for slabuf_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_set_len(buffer: *mut slabuf_buffer, len: usize) -> slabuf_status {
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `buffer` can be read.
     let parts = match unsafe { slabuf_buffer::read(buffer) } {
         Ok(parts) => parts,
         Err(status) => return status,
@@ -247,37 +250,38 @@ pub unsafe extern "C" fn slabuf_set_len(buffer: *mut slabuf_buffer, len: usize) 
     if len > parts.capacity {
         return slabuf_status::BadLength;
     }
-    // All of the capacity counts as written since the buffer was taken apart: nothing else to note.
-    let parts = slabuf_buffer::seal(parts.data, len, parts.capacity, parts.owner);
-    // SAFETY: `read` checked it, and the caller's word that it can be written.
+    // `into_raw_parts` has marked the whole capacity as written.
+    let parts = slabuf_buffer::sealed(parts.data, len, parts.capacity, parts.owner);
+    // SAFETY: `read` checked the pointer, and the caller guarantees that it can be written.
     unsafe { buffer.write(parts) };
     slabuf_status::Ok
 }
 
-/// Makes a buffer len bytes long if it is shorter; new bytes are zero. Its memory may move: views of it end. Large
-/// buffers grow without a copy. When it fails the buffer is as it was.
+/// Grows a buffer to len bytes if it is shorter. Added bytes are zero. The memory may move, which
+/// invalidates views and copies. Large buffers grow without a copy. If the call fails, the buffer
+/// stays unchanged.
 ///
 /// # Safety
 ///
-/// As with slabuf_free.
+/// As for slabuf_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_grow(buffer: *mut slabuf_buffer, len: usize) -> slabuf_status {
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `buffer` can be read.
     let parts = match unsafe { slabuf_buffer::read(buffer) } {
         Ok(parts) => parts,
         Err(status) => return status,
     };
-    // SAFETY: the seal fits, and the caller's word that it was not freed under another name.
+    // SAFETY: the seal fits, and the caller guarantees that no copy was freed.
     let mut grown = ManuallyDrop::new(unsafe { parts.buffer() });
     let (parts, done) = match guard(|| Ok(grown.try_grow(len))) {
         Ok(done) => (
             slabuf_buffer::of(ManuallyDrop::into_inner(grown)),
             done.map_err(slabuf_status::from),
         ),
-        // What a panic left behind is nobody's any more.
+        // The panic has leaked the buffer.
         Err(panicked) => (slabuf_buffer::NONE, Err(panicked)),
     };
-    // SAFETY: `read` checked it, and the caller's word that it can be written.
+    // SAFETY: `read` checked the pointer, and the caller guarantees that it can be written.
     unsafe { buffer.write(parts) };
     slabuf_status::of(done)
 }
@@ -291,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_any_field_is_seen() {
+    fn a_change_of_any_field_breaks_the_seal() {
         let whole = slabuf_buffer::of(Buffer::try_alloc(100).expect("memory"));
         assert!(fits(whole) && !fits(slabuf_buffer::NONE));
         for bit in 0..usize::BITS {
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_moved_along_the_length_is_seen() {
+    fn a_start_moved_along_the_length_breaks_the_seal() {
         let whole = slabuf_buffer::of(Buffer::try_alloc(10_000).expect("memory"));
         for by in 1..=10_000 {
             let mut moved = whole;

@@ -1,18 +1,27 @@
-//! The C interface of `slabuf`. `include/slabuf.h` is written from these sources by cbindgen.
+//! The C interface of `slabuf`. cbindgen writes `include/slabuf.h` from these sources.
 //!
 //! # Safety
 //!
-//! The functions are called from C. A pointer that is not null and is aligned is taken to point to what its type
-//! says; who calls sees to it. What the pointee holds is checked as far as that is possible: a buffer by its
-//! seal (see `buffer`), a pool by its number (see `pools`), a struct of settings or figures by its size (see
-//! `sized`). No panic passes (see `status::guard`).
+//! C calls the functions. A pointer that is neither null nor misaligned must point to what its type
+//! says; the caller guarantees it. The contents of the pointee are checked as far as possible: a
+//! buffer by its seal (see `buffer`), a pool by its number (see `handle_table`), a versioned struct
+//! by its size (see `versioned_struct`). No panic crosses the border (see `status::guard`).
+//!
+//! `status` converts the crate's errors, `buffer` converts its buffers, `settings` its settings;
+//! the other modules use these. A budget that pools share would be one more handle, and one more
+//! setting.
 
 #![allow(non_camel_case_types)]
 
 pub mod buffer;
+pub mod handle_table;
 pub mod pool;
-pub mod pools;
+pub mod samples;
 pub mod settings;
-mod sized;
+pub mod snapshot;
 pub mod status;
 pub mod usage;
+pub mod version;
+mod versioned_struct;
+pub mod waiting;
+pub mod watermarks;

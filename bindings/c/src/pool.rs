@@ -1,22 +1,23 @@
-//! Pools, and buffers of theirs.
+//! Pools, and the allocation of buffers from them.
 
-use crate::buffer::{fill_in, give, slabuf_buffer};
-use crate::pools::{self, slabuf_pool};
+use crate::buffer::{fill_in, free_unless, slabuf_buffer};
+use crate::handle_table::{self, slabuf_pool};
 use crate::settings::slabuf_settings;
-use crate::sized;
 use crate::status::{check, guard, slabuf_status};
+use crate::versioned_struct;
 
-/// The pool that slabuf_alloc takes from, for the functions that want to know which. It can't be destroyed.
+/// Returns the pool that slabuf_alloc uses, for the functions that take a pool. It cannot be
+/// destroyed.
 #[unsafe(no_mangle)]
 pub extern "C" fn slabuf_pool_global() -> *const slabuf_pool {
-    pools::global()
+    handle_table::global()
 }
 
 /// Creates a pool. size is sizeof *settings.
 ///
 /// # Safety
 ///
-/// settings leads to size bytes that can be read; pool can be written.
+/// size bytes can be read at settings; pool can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_create(
     settings: *const slabuf_settings,
@@ -27,32 +28,33 @@ pub unsafe extern "C" fn slabuf_pool_create(
         return status;
     }
     let created = guard(|| {
-        // SAFETY: as above.
-        let settings = unsafe { sized::read(settings, size) }?;
-        pools::insert(settings.builder()?.build()?)
+        // SAFETY: the caller guarantees that `size` bytes can be read.
+        let settings = unsafe { versioned_struct::read(settings, size) }?;
+        handle_table::insert(settings.builder()?.build()?)
     });
-    // SAFETY: checked as far as can be, the rest is the caller's word.
+    // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
     unsafe { pool.write(created.unwrap_or(std::ptr::null_mut())) };
     slabuf_status::of(created)
 }
 
-/// Destroys a pool and leaves null in *pool. What no buffer uses goes back to the system now, the rest as the
-/// buffers are freed. A pool that is destroyed once more, also through a copy of the pointer, is
-/// SLABUF_STATUS_NOT_A_POOL.
+/// Destroys a pool and sets *pool to null.
+///
+/// Unused memory returns to the system now, the rest when the buffers are freed. Destroying the
+/// pool again, also through a copy of the pointer, returns SLABUF_STATUS_NOT_A_POOL.
 ///
 /// # Safety
 ///
-/// pool can be read and written, and no other call on *pool is under way.
+/// pool can be read and written, and no other thread uses the pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_destroy(pool: *mut *mut slabuf_pool) -> slabuf_status {
     if let Err(status) = check(pool) {
         return status;
     }
-    // SAFETY: checked as far as can be, the rest is the caller's word.
-    let number = unsafe { pool.read() };
-    let destroyed = guard(|| pools::remove(number).map(drop));
+    // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
+    let handle = unsafe { pool.read() };
+    let destroyed = guard(|| handle_table::remove(handle).map(drop));
     if destroyed.is_ok() {
-        // SAFETY: as above.
+        // SAFETY: read above; the caller guarantees that it can be written.
         unsafe { pool.write(std::ptr::null_mut()) };
     }
     slabuf_status::of(destroyed)
@@ -62,42 +64,42 @@ pub unsafe extern "C" fn slabuf_pool_destroy(pool: *mut *mut slabuf_pool) -> sla
 ///
 /// # Safety
 ///
-/// buffer can be written. What it holds is overwritten: a live buffer in it would be lost. Nobody destroys the pool
-/// meanwhile.
+/// buffer can be written. Its contents are overwritten: a live buffer in it would be leaked. No
+/// thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_alloc(
     pool: *const slabuf_pool,
     len: usize,
     buffer: *mut slabuf_buffer,
 ) -> slabuf_status {
-    // SAFETY: nobody destroys it meanwhile.
-    let allocate = || unsafe { pools::with(pool, |pool| Ok(pool.try_alloc(len)?)) };
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that no thread destroys the pool.
+    let allocate = || unsafe { handle_table::with(pool, |pool| Ok(pool.try_alloc(len)?)) };
+    // SAFETY: the caller guarantees that `buffer` can be written.
     unsafe { fill_in(buffer, allocate) }
 }
 
-/// Allocates len stale bytes from a pool, as slabuf_alloc_unsafe.
+/// Allocates len stale bytes from a pool, like slabuf_alloc_unsafe.
 ///
 /// # Safety
 ///
-/// As with slabuf_pool_alloc.
+/// As for slabuf_pool_alloc.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_alloc_unsafe(
     pool: *const slabuf_pool,
     len: usize,
     buffer: *mut slabuf_buffer,
 ) -> slabuf_status {
-    // SAFETY: nobody destroys it meanwhile.
-    let allocate = || unsafe { pools::with(pool, |pool| Ok(pool.try_alloc_unsafe(len)?)) };
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that no thread destroys the pool.
+    let allocate = || unsafe { handle_table::with(pool, |pool| Ok(pool.try_alloc_unsafe(len)?)) };
+    // SAFETY: the caller guarantees that `buffer` can be written.
     unsafe { fill_in(buffer, allocate) }
 }
 
-/// Gives back a buffer of this pool, as slabuf_free. Another pool's stays as it is.
+/// Frees a buffer of this pool, like slabuf_free. A buffer of another pool stays unchanged.
 ///
 /// # Safety
 ///
-/// As with slabuf_free; nobody destroys the pool meanwhile.
+/// As for slabuf_free; no thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_free(
     pool: *const slabuf_pool,
@@ -108,19 +110,18 @@ pub unsafe extern "C" fn slabuf_pool_free(
             true => Ok(()),
             false => Err(slabuf_status::ForeignPool),
         };
-        // SAFETY: nobody destroys it meanwhile.
-        unsafe { pools::with(pool, owns) }
+        // SAFETY: the caller guarantees that no thread destroys the pool.
+        unsafe { handle_table::with(pool, owns) }
     };
-    // SAFETY: as above.
-    unsafe { give(buffer, refuse) }
+    // SAFETY: the caller guarantees that `buffer` can be written and is no copy of a freed one.
+    unsafe { free_unless(buffer, refuse) }
 }
 
-/// Gives back to the system what no buffer of the pool uses, and tells how many bytes that was. What other threads
-/// keep for themselves they give back when they next free a buffer of the pool.
+/// Returns unused memory of the pool to the system, and sets *given_back to the number of bytes.
 ///
 /// # Safety
 ///
-/// given_back can be written; nobody destroys the pool meanwhile.
+/// given_back can be written; no thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_trim(
     pool: *const slabuf_pool,
@@ -129,9 +130,9 @@ pub unsafe extern "C" fn slabuf_pool_trim(
     if let Err(status) = check(given_back) {
         return status;
     }
-    // SAFETY: nobody destroys it meanwhile.
-    let trimmed = guard(|| unsafe { pools::with(pool, |pool| Ok(pool.trim())) });
-    // SAFETY: checked as far as can be, the rest is the caller's word.
+    // SAFETY: the caller guarantees that no thread destroys the pool.
+    let trimmed = guard(|| unsafe { handle_table::with(pool, |pool| Ok(pool.trim())) });
+    // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
     unsafe { given_back.write(trimmed.unwrap_or(0)) };
     slabuf_status::of(trimmed)
 }

@@ -1,46 +1,56 @@
-//! Settings of a new pool.
+//! Settings of a new pool, and their conversion into the crate's builder.
 
-use crate::sized::{self, Plain};
 use crate::status::{guard, slabuf_status};
+use crate::versioned_struct::{self, Plain};
 use slabuf_rust::{Pool, PoolBuilder};
 use std::time::Duration;
 
-/// For limit: as much as the system has.
+/// Value of limit: no limit.
 pub const SLABUF_NO_LIMIT: usize = 0xffff_ffff_ffff_ffff;
-/// For cache_limit: 64 MiB, or the limit if that is less.
+/// Value of cache_limit: 64 MiB, or the limit if it is less.
 pub const SLABUF_DEFAULT_CACHE_LIMIT: usize = 0xffff_ffff_ffff_ffff;
-/// Huge pages for buffers of 2 MiB and more. Set unless you clear it.
+/// Flag: huge pages for buffers of 2 MiB and more. Set by slabuf_settings_init.
 pub const SLABUF_HUGE_PAGES: u64 = 1;
-/// A page that faults on every access behind each large buffer.
+/// Flag: a page behind each large buffer that faults on every access.
 pub const SLABUF_GUARD_PAGES: u64 = 2;
-/// Zeros from every allocation, slabuf_alloc_unsafe's too.
+/// Flag: every allocation is zeroed, that of slabuf_pool_alloc_unsafe too.
 pub const SLABUF_ZERO_FILL: u64 = 4;
-/// A buffer's memory is zeroed when it is freed.
+/// Flag: a buffer's memory is zeroed when it is freed.
 pub const SLABUF_ZERO_ON_FREE: u64 = 8;
 
 const FLAGS: u64 = SLABUF_HUGE_PAGES | SLABUF_GUARD_PAGES | SLABUF_ZERO_FILL | SLABUF_ZERO_ON_FREE;
 
-/// Settings of a pool. Let slabuf_settings_init fill them in, and change what you want otherwise.
+/// Settings of a pool. Fill them in with slabuf_settings_init, then change some.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct slabuf_settings {
-    /// Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their own. 8192.
+    /// Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their
+    /// own. Default: 8192.
     slab_size: usize,
-    /// Bytes the pool may map: at least four slabs, or SLABUF_NO_LIMIT. SLABUF_NO_LIMIT.
+    /// Most bytes that the pool may map: at least four slabs. Default: SLABUF_NO_LIMIT.
     limit: usize,
-    /// Bytes of freed memory kept for reuse. SLABUF_DEFAULT_CACHE_LIMIT.
+    /// Most bytes of freed memory that are kept for reuse. Default: SLABUF_DEFAULT_CACHE_LIMIT.
     cache_limit: usize,
-    /// How long they are kept, in milliseconds. 10,000.
+    /// How long they are kept, in milliseconds. Default: 10,000.
     decay_ms: u64,
-    /// SLABUF_HUGE_PAGES and the others, added up. SLABUF_HUGE_PAGES.
+    /// The sum of SLABUF_HUGE_PAGES and the other flags. Default: SLABUF_HUGE_PAGES.
     flags: u64,
+    /// Bytes of live buffers from which the pool is over its mark: at most limit. Default: 0, no
+    /// mark.
+    high_water_mark: u64,
+    /// Bytes of live buffers down to which the pool must drain: below high_water_mark. 1 means that
+    /// it must be empty. Default: 0, half of high_water_mark.
+    low_water_mark: u64,
+    /// One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
+    /// 0, none.
+    sample_one_in: u64,
 }
 
-// SAFETY: five integers of eight bytes.
+// SAFETY: eight integers of eight bytes.
 unsafe impl Plain for slabuf_settings {
     const FIRST: usize = 40;
 }
-const _: () = assert!(size_of::<slabuf_settings>() == 40);
+const _: () = assert!(size_of::<slabuf_settings>() == 64);
 
 impl slabuf_settings {
     const DEFAULT: Self = Self {
@@ -49,6 +59,9 @@ impl slabuf_settings {
         cache_limit: SLABUF_DEFAULT_CACHE_LIMIT,
         decay_ms: 10_000,
         flags: SLABUF_HUGE_PAGES,
+        high_water_mark: 0,
+        low_water_mark: 0,
+        sample_one_in: 0,
     };
 
     pub(crate) fn builder(&self) -> Result<PoolBuilder, slabuf_status> {
@@ -69,23 +82,33 @@ impl slabuf_settings {
         if self.cache_limit != SLABUF_DEFAULT_CACHE_LIMIT {
             builder = builder.cache_limit(self.cache_limit);
         }
+        // The library is for 64-bit systems, so these fit.
+        if self.high_water_mark != 0 {
+            builder = builder.high_water_mark(self.high_water_mark as usize);
+        }
+        if self.low_water_mark != 0 {
+            builder = builder.low_water_mark(self.low_water_mark as usize);
+        }
+        if self.sample_one_in != 0 {
+            builder = builder.sample(self.sample_one_in as usize);
+        }
         Ok(builder)
     }
 }
 
-/// Fills in the settings a pool has unless told otherwise. size is sizeof *settings.
+/// Fills in the default settings. size is sizeof *settings.
 ///
 /// # Safety
 ///
-/// settings leads to size bytes that can be written.
+/// size bytes can be written at settings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_settings_init(
     settings: *mut slabuf_settings,
     size: usize,
 ) -> slabuf_status {
-    // SAFETY: as above.
+    // SAFETY: the caller guarantees that `size` bytes can be written.
     slabuf_status::of(guard(|| unsafe {
-        sized::write(settings, size, slabuf_settings::DEFAULT)
+        versioned_struct::write(settings, size, slabuf_settings::DEFAULT)
     }))
 }
 
@@ -102,7 +125,7 @@ mod tests {
     #[test]
     fn each_field_is_one_setting() {
         type Case = (fn(&mut slabuf_settings), fn(PoolBuilder) -> PoolBuilder);
-        let cases: [Case; 8] = [
+        let cases: [Case; 11] = [
             (|s| s.slab_size = 4096, |b| b.slab_size(4096)),
             (|s| s.limit = 1 << 20, |b| b.limit(1 << 20)),
             (|s| s.cache_limit = 5, |b| b.cache_limit(5)),
@@ -111,6 +134,9 @@ mod tests {
             (|s| s.flags |= SLABUF_GUARD_PAGES, |b| b.guard_pages(true)),
             (|s| s.flags |= SLABUF_ZERO_FILL, |b| b.zero_fill(true)),
             (|s| s.flags |= SLABUF_ZERO_ON_FREE, |b| b.zero_on_free(true)),
+            (|s| s.high_water_mark = 5, |b| b.high_water_mark(5)),
+            (|s| s.low_water_mark = 4, |b| b.low_water_mark(4)),
+            (|s| s.sample_one_in = 3, |b| b.sample(3)),
         ];
         for (change, same) in cases {
             let mut settings = slabuf_settings::DEFAULT;

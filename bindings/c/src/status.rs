@@ -1,28 +1,28 @@
-//! What comes back.
+//! The status that functions return, and the conversion of the crate's errors into it.
 
 use slabuf_rust::{AllocError, ConfigError};
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What became of a call. Names and values do not change; new ones come at the end.
+/// The outcome of a call. Names and values do not change; new ones are added at the end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum slabuf_status {
-    /// Done.
+    /// Success.
     Ok = 0,
-    /// An argument is null, or not aligned as its type has to be.
+    /// An argument is null, or not aligned for its type.
     BadPointer = 1,
-    /// The size given for a struct is not one that a version of it has.
+    /// The given size of a struct is the size of none of its versions.
     BadSize = 2,
-    /// Freed already, never allocated, or changed by other than this library.
+    /// The buffer was freed before or never allocated, or the program changed its fields.
     NotABuffer = 3,
-    /// Destroyed already, or never created.
+    /// The pool was destroyed before or never created.
     NotAPool = 4,
-    /// The buffer is another pool's.
+    /// The buffer belongs to another pool.
     ForeignPool = 5,
-    /// The global pool lives as long as the process.
+    /// The global pool cannot be destroyed.
     GlobalPool = 6,
-    /// No address space is that large.
+    /// The length exceeds every address space.
     TooLarge = 7,
     /// The pool would map more than its limit.
     LimitExceeded = 8,
@@ -30,7 +30,7 @@ pub enum slabuf_status {
     OutOfMemory = 9,
     /// The length is above the buffer's capacity.
     BadLength = 10,
-    /// The slab size is no power of two from 4096 to 1 MiB.
+    /// The slab size is not a power of two from 4096 to 1 MiB.
     BadSlabSize = 11,
     /// The limit is below four slabs.
     BadLimit = 12,
@@ -38,10 +38,15 @@ pub enum slabuf_status {
     BadCacheLimit = 13,
     /// A flag is set that this version does not know.
     BadFlags = 14,
-    /// 65,536 pools are there at once, or 4,294,967,295 were created in this process.
+    /// 65,536 pools exist at once, or 4,294,967,295 were created in this process.
     TooManyPools = 15,
     /// A defect of this library. Please report it.
     Internal = 16,
+    /// The time ended before the pool had room, or before it had drained.
+    TimedOut = 17,
+    /// The high-water mark is above the limit, or the low-water mark is not below the high-water
+    /// mark.
+    BadWatermark = 18,
 }
 
 impl slabuf_status {
@@ -56,7 +61,7 @@ impl From<AllocError> for slabuf_status {
             AllocError::LimitExceeded { .. } => Self::LimitExceeded,
             AllocError::TooLarge { .. } => Self::TooLarge,
             AllocError::OutOfMemory { .. } => Self::OutOfMemory,
-            // No function here can get another.
+            AllocError::TimedOut { .. } => Self::TimedOut,
             _ => Self::Internal,
         }
     }
@@ -68,6 +73,9 @@ impl From<ConfigError> for slabuf_status {
             ConfigError::SlabSize { .. } => Self::BadSlabSize,
             ConfigError::Limit { .. } => Self::BadLimit,
             ConfigError::CacheLimit { .. } => Self::BadCacheLimit,
+            ConfigError::HighWaterMark { .. } | ConfigError::LowWaterMark { .. } => {
+                Self::BadWatermark
+            }
             ConfigError::OutOfMemory => Self::OutOfMemory,
             ConfigError::TooManyPools { .. } => Self::TooManyPools,
             _ => Self::Internal,
@@ -75,46 +83,50 @@ impl From<ConfigError> for slabuf_status {
     }
 }
 
-const MESSAGES: [&CStr; 17] = [
-    c"done",
-    c"an argument is null, or not aligned as its type has to be",
-    c"the size given for a struct is not one that a version of it has",
-    c"not a buffer: freed already, never allocated, or changed by other than the library",
-    c"not a pool: destroyed already, or never created",
-    c"the buffer is another pool's",
-    c"the global pool lives as long as the process",
-    c"too large: no address space is that large",
+const MESSAGES: [&CStr; 19] = [
+    c"success",
+    c"an argument is null, or not aligned for its type",
+    c"the given size of a struct is the size of none of its versions",
+    c"not a buffer: freed before, never allocated, or changed by the program",
+    c"not a pool: destroyed before, or never created",
+    c"the buffer belongs to another pool",
+    c"the global pool cannot be destroyed",
+    c"the length exceeds every address space",
     c"the pool's limit has no room for the request",
     c"out of memory: the operating system refused",
     c"the length is above the buffer's capacity",
-    c"the slab size is no power of two from 4096 to 1048576 bytes",
+    c"the slab size is not a power of two from 4096 to 1048576 bytes",
     c"the limit is below four slabs",
     c"the cache limit is above the limit",
     c"a flag is set that this version does not know",
     c"too many pools",
     c"internal error: a defect of slabuf, please report it",
+    c"timed out",
+    c"the high-water mark is above the limit, or the low-water mark not below it",
 ];
 
-const _: () = assert!(MESSAGES.len() == slabuf_status::Internal as usize + 1);
+const _: () = assert!(MESSAGES.len() == slabuf_status::BadWatermark as usize + 1);
 
-/// What a status means, in English, in one line without an end of line. The text lives as long as the process. A
-/// number that is no status has a text too.
+/// Describes a status in English, in one line without an end of line.
+///
+/// The text lives as long as the process. A number that is not a status has a text too.
 #[unsafe(no_mangle)]
 pub extern "C" fn slabuf_status_message(status: c_int) -> *const c_char {
     let message = usize::try_from(status).ok().and_then(|n| MESSAGES.get(n));
-    message.unwrap_or(&c"no status of slabuf").as_ptr()
+    message.unwrap_or(&c"not a status of slabuf").as_ptr()
 }
 
-/// Calls, and turns a panic into a status. None is known; one would abort the process at the border to C.
+/// Calls, and converts a panic into a status. A panic that crossed the border to C would abort the
+/// process.
 #[inline(always)]
 pub(crate) fn guard<T>(
     call: impl FnOnce() -> Result<T, slabuf_status>,
 ) -> Result<T, slabuf_status> {
-    // Who broke off in the middle has left a buffer or a pool that nobody can reach any more.
+    // A panic leaks at most a buffer or a pool, which no call can reach any more.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(slabuf_status::Internal))
 }
 
-/// Whether a pointer from C may be followed, as far as can be seen.
+/// Checks that a pointer from C is neither null nor misaligned.
 #[inline(always)]
 pub(crate) fn check<T>(pointer: *const T) -> Result<(), slabuf_status> {
     match !pointer.is_null() && pointer.is_aligned() {

@@ -1,30 +1,30 @@
-//! Figures, in bytes unless they are named otherwise.
+//! Counters of pools and of the process.
 
-use crate::pools::{self, slabuf_pool};
-use crate::sized::{self, Plain};
+use crate::handle_table::{self, slabuf_pool};
 use crate::status::{guard, slabuf_status};
+use crate::versioned_struct::{self, Plain};
 
-/// What one pool holds.
+/// Counters of one pool.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct slabuf_pool_usage {
-    /// Bytes mapped, caches and the pool's own headers included.
+    /// Bytes mapped, including caches and the pool's own headers.
     external: u64,
-    /// Bytes of slabs that are not empty, plus the lengths asked for of live large buffers.
+    /// Bytes of slabs that are not empty, plus the requested lengths of live large buffers.
     array_buffers: u64,
-    /// Bytes of slots that are with live buffers, plus the lengths asked for of live large buffers.
+    /// Bytes of slots in live buffers, plus the requested lengths of live large buffers.
     in_use: u64,
     /// Bytes kept for reuse.
     cached: u64,
-    /// Slabs none of whose slots is out.
+    /// Slabs with no slot in use.
     slabs_empty: u64,
-    /// Slabs some of whose slots are out.
+    /// Slabs with some slots in use.
     slabs_partial: u64,
-    /// Slabs all of whose slots are out.
+    /// Slabs with all slots in use.
     slabs_full: u64,
-    /// Lengths asked for of live large buffers, in bytes.
+    /// Requested lengths of live large buffers, in bytes.
     large_live: u64,
-    /// Bytes mapped in freed mappings that are kept for reuse.
+    /// Bytes of freed mappings kept for reuse.
     large_cached: u64,
 }
 
@@ -34,19 +34,19 @@ unsafe impl Plain for slabuf_pool_usage {
 }
 const _: () = assert!(size_of::<slabuf_pool_usage>() == 72);
 
-/// What the whole process holds, all pools together: Node's process.memoryUsage().
+/// Counters of the process, over all pools, like Node's process.memoryUsage().
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct slabuf_memory_usage {
-    /// Physical memory of the process; 0 where the system does not tell.
+    /// Resident memory of the process; 0 if the system does not report it.
     rss: u64,
-    /// Bytes that malloc's heap has from the system; 0 where there is no such figure.
+    /// Bytes that malloc's heap has from the system; 0 if unknown.
     heap_total: u64,
-    /// Bytes in use in that heap; 0 where there is no such figure.
+    /// Bytes in use in that heap; 0 if unknown.
     heap_used: u64,
     /// Bytes mapped by all pools.
     external: u64,
-    /// The sum of the pools' array_buffers; a part of external.
+    /// The sum of the pools' array_buffers, a part of external.
     array_buffers: u64,
 }
 
@@ -56,18 +56,19 @@ unsafe impl Plain for slabuf_memory_usage {
 }
 const _: () = assert!(size_of::<slabuf_memory_usage>() == 40);
 
-/// Tells what a pool holds. size is sizeof *usage: a program built with an older header gets the figures it knows.
+/// Reads a pool's counters. size is sizeof *usage: a program built with an older header gets the
+/// counters it knows.
 ///
 /// # Safety
 ///
-/// usage leads to size bytes that can be written; nobody destroys the pool meanwhile.
+/// size bytes can be written at usage; no thread destroys the pool during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_usage_get(
     pool: *const slabuf_pool,
     usage: *mut slabuf_pool_usage,
     size: usize,
 ) -> slabuf_status {
-    let figures = |pool: &slabuf_rust::Pool| {
+    let counters = |pool: &slabuf_rust::Pool| {
         let usage = pool.usage();
         Ok(slabuf_pool_usage {
             external: usage.external,
@@ -82,33 +83,33 @@ pub unsafe extern "C" fn slabuf_pool_usage_get(
         })
     };
     slabuf_status::of(guard(|| {
-        // SAFETY: nobody destroys it meanwhile.
-        let figures = unsafe { pools::with(pool, figures) }?;
-        // SAFETY: as above.
-        unsafe { sized::write(usage, size, figures) }
+        // SAFETY: the caller guarantees that no thread destroys the pool.
+        let counters = unsafe { handle_table::with(pool, counters) }?;
+        // SAFETY: the caller guarantees that `size` bytes can be written.
+        unsafe { versioned_struct::write(usage, size, counters) }
     }))
 }
 
-/// Tells what the process holds. size is sizeof *usage. Makes system calls.
+/// Reads the process's counters. size is sizeof *usage. Makes system calls.
 ///
 /// # Safety
 ///
-/// usage leads to size bytes that can be written.
+/// size bytes can be written at usage.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_memory_usage_get(
     usage: *mut slabuf_memory_usage,
     size: usize,
 ) -> slabuf_status {
     slabuf_status::of(guard(|| {
-        let figures = slabuf_rust::memory_usage();
-        let figures = slabuf_memory_usage {
-            rss: figures.rss,
-            heap_total: figures.heap_total,
-            heap_used: figures.heap_used,
-            external: figures.external,
-            array_buffers: figures.array_buffers,
+        let counters = slabuf_rust::memory_usage();
+        let counters = slabuf_memory_usage {
+            rss: counters.rss,
+            heap_total: counters.heap_total,
+            heap_used: counters.heap_used,
+            external: counters.external,
+            array_buffers: counters.array_buffers,
         };
-        // SAFETY: as above.
-        unsafe { sized::write(usage, size, figures) }
+        // SAFETY: the caller guarantees that `size` bytes can be written.
+        unsafe { versioned_struct::write(usage, size, counters) }
     }))
 }

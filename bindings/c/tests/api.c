@@ -1,4 +1,4 @@
-/* Every function of slabuf.h, called as it is meant to be. What is not is in misuse.c. */
+/* Correct use of buffers, pools, settings and counters. misuse.c has the mistakes. */
 
 #include "check.h"
 #include "helpers.h"
@@ -33,7 +33,7 @@ static void zeroed_after_stale(const slabuf_pool *pool) {
     }
 }
 
-/* The two functions without a pool, and that they are the global pool's. */
+/* The functions without a pool argument use the global pool. */
 static void the_global_pool(void) {
     const slabuf_pool *global = slabuf_pool_global();
     uint64_t before = usage_of(global).in_use;
@@ -75,7 +75,8 @@ static void views_and_lengths(void) {
     CHECK(buffer.len == buffer.capacity);
     EXPECT(OK, slabuf_set_len(&buffer, 10));
 
-    /* Shorter: nothing. Longer: the bytes stay, those that come are zero, also where others were. */
+    /* A shorter length changes nothing. With a longer one the bytes stay, and added bytes are
+     * zero. */
     EXPECT(OK, slabuf_grow(&buffer, 5));
     CHECK(buffer.len == 10);
     size_t to[] = {11, 1000, 8192, 8193, 100000, 4000000};
@@ -117,7 +118,7 @@ static void limits(void) {
     EXPECT(LIMIT_EXCEEDED, slabuf_grow(&held[0], 300000));
     CHECK(memcmp(&before, &held[0], sizeof before) == 0 && is_zero(held[0].data, 10000));
 
-    /* One goes, and there is room again. */
+    /* One free makes room again. */
     EXPECT(OK, slabuf_free(&held[--count]));
     EXPECT(OK, slabuf_pool_alloc(pool, 10000, &held[count++]));
     while (count > 0) {
@@ -154,7 +155,7 @@ static void settings_reach_the_pool(void) {
     CHECK(usage_of(pool).large_cached == 0);
     EXPECT(OK, slabuf_pool_destroy(&pool));
 
-    /* What was freed is wiped, seen through the next buffer of the same memory. */
+    /* Freed memory is wiped: the next buffer of the same memory shows it. */
     settings = defaults();
     settings.flags = SLABUF_ZERO_ON_FREE;
     pool = pool_of(settings);
@@ -168,13 +169,13 @@ static void settings_reach_the_pool(void) {
     EXPECT(OK, slabuf_pool_destroy(&pool));
 }
 
-/* Each figure where no other has its value. */
-static void figures(void) {
+/* Each counter, where no other has its value. */
+static void counters(void) {
     slabuf_pool *pool = pool_of(defaults());
     slabuf_pool_usage usage = usage_of(pool);
     CHECK(is_zero(&usage, sizeof usage));
     slabuf_buffer small, kilobyte, large, freed;
-    /* The thread takes up to 126 slots at once: of the 512 in a slab some, of the 8 in a slab all. */
+    /* The thread caches up to 126 slots: some of the 512 in one slab, all of the 8 in the other. */
     EXPECT(OK, slabuf_pool_alloc(pool, 16, &small));
     usage = usage_of(pool);
     CHECK(usage.slabs_partial == 1 && usage.slabs_full == 0 && usage.in_use == 16);
@@ -197,7 +198,7 @@ static void figures(void) {
     EXPECT(OK, slabuf_pool_destroy(&pool));
 }
 
-/* More pools than a block of places holds, gone in another order than they came. */
+/* More pools than a block of the handle table holds, destroyed in another order. */
 static void many_pools(void) {
     enum { COUNT = 600 };
     static slabuf_pool *pools[COUNT];
@@ -222,7 +223,7 @@ static void many_pools(void) {
 }
 
 static void messages(void) {
-    for (int status = 0; status <= SLABUF_STATUS_INTERNAL; status++) {
+    for (int status = 0; status <= SLABUF_STATUS_BAD_WATERMARK; status++) {
         const char *message = slabuf_status_message(status);
         CHECK(message != NULL && strlen(message) > 3 && strchr(message, '\n') == NULL);
         for (int other = -1; other < status; other++) {
@@ -230,7 +231,7 @@ static void messages(void) {
         }
     }
     const char *unknown = slabuf_status_message(-1);
-    CHECK(strcmp(unknown, slabuf_status_message(SLABUF_STATUS_INTERNAL + 1)) == 0);
+    CHECK(strcmp(unknown, slabuf_status_message(SLABUF_STATUS_BAD_WATERMARK + 1)) == 0);
     CHECK(strcmp(unknown, slabuf_status_message(2147483647)) == 0);
 }
 
@@ -244,7 +245,7 @@ int main(void) {
     views_and_lengths();
     limits();
     settings_reach_the_pool();
-    figures();
+    counters();
     many_pools();
     messages();
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 static_assert(std::is_trivially_copyable<slabuf_buffer>::value, "a buffer is given by value");
-static_assert(sizeof(slabuf_buffer) == 40 && sizeof(slabuf_settings) == 40, "layout");
+static_assert(sizeof(slabuf_buffer) == 40 && sizeof(slabuf_settings) == 64, "layout");
 static_assert(sizeof(slabuf_pool_usage) == 72 && sizeof(slabuf_memory_usage) == 40, "layout");
 
 namespace {
@@ -58,7 +58,7 @@ public:
         std::swap(buffer_, other.buffer_);
         return *this;
     }
-    // One that was moved from is zeros: no buffer, and no harm.
+    // A moved-from buffer is all zeros, which slabuf_free refuses without harm.
     ~Buffer() {
         bool live = buffer_.data != nullptr;
         CHECK(slabuf_free(&buffer_) == (live ? SLABUF_STATUS_OK : SLABUF_STATUS_NOT_A_BUFFER));
@@ -121,7 +121,7 @@ void exceptions() {
     CHECK(bad);
 }
 
-// Allocated on one thread, freed on another; and pools that come and go meanwhile.
+// Buffers that one thread allocates and another frees, while threads create and destroy pools.
 void threads() {
     constexpr std::size_t COUNT = 500;
     Pool pool;

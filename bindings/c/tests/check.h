@@ -1,4 +1,4 @@
-/* CHECK, which stays whatever NDEBUG says. */
+/* Assertions that NDEBUG does not remove. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -8,12 +8,12 @@
 #define CHECK(what)                                                           \
     do {                                                                      \
         if (!(what)) {                                                        \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what); \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #what); \
             exit(1);                                                          \
         }                                                                     \
     } while (0)
 
-/* That a call returns this status. */
+/* Checks that a call returns a status. */
 #define EXPECT(status, call)                                                     \
     do {                                                                         \
         slabuf_status got = (call);                                              \

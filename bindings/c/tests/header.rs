@@ -1,11 +1,24 @@
-//! The header in the repository is the one that cbindgen writes from the sources, and the README tells of all of it.
+//! The header in the repository is what cbindgen writes from the sources, and the documentation
+//! covers all of it.
 //!
-//! `SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header` writes it anew.
+//! `SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header` updates it.
 
 use std::path::Path;
 
 /// In the order in which the header has them.
-const SOURCES: [&str; 6] = ["status", "buffer", "pools", "settings", "pool", "usage"];
+const SOURCES: [&str; 11] = [
+    "version",
+    "status",
+    "buffer",
+    "handle_table",
+    "settings",
+    "pool",
+    "waiting",
+    "watermarks",
+    "usage",
+    "samples",
+    "snapshot",
+];
 
 fn fresh(crate_dir: &Path) -> String {
     let config = cbindgen::Config::from_file(crate_dir.join("cbindgen.toml")).expect("settings");
@@ -29,7 +42,7 @@ fn the_header_is_that_of_the_sources() {
     let kept = std::fs::read_to_string(&path).expect("include/slabuf.h");
     assert!(
         kept == fresh,
-        "include/slabuf.h is not that of the sources; write it anew with \
+        "include/slabuf.h differs from the sources; update it with \
          SLABUF_WRITE_HEADER=1 cargo test -p slabuf-c --test header"
     );
 }
@@ -70,27 +83,39 @@ fn names(prefix: &str, ends: &[char]) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_has_every_function_and_status() {
-    let readme = include_str!("../README.md");
+fn the_documentation_has_every_function_and_status() {
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a page");
+    let readme = read(&crate_dir.join("README.md"));
+    let mut pages = String::new();
+    for entry in std::fs::read_dir(crate_dir.join("docs")).expect("docs") {
+        let page = entry.expect("an entry").path();
+        let name = page.file_name().and_then(|name| name.to_str());
+        let link = format!("(docs/{})", name.expect("a name"));
+        assert!(readme.contains(&link), "the README has no link {link}");
+        pages += &read(&page);
+    }
     let functions = names("slabuf_", &['(']);
     let statuses = names("SLABUF_STATUS_", &['=']);
-    assert!(functions.len() >= 17 && statuses.len() >= 17);
+    assert!(functions.len() >= 28 && statuses.len() >= 19);
     let rows: Vec<&str> = readme
         .lines()
         .filter(|line| line.starts_with('|'))
         .collect();
     for name in functions.iter().map(|name| format!("`{name}(")) {
+        let in_row = rows.iter().any(|row| row.contains(&name));
+        assert!(in_row, "the README has no row of {name}");
         assert!(
-            rows.iter().any(|row| row.contains(&name)),
-            "no row of {name}"
+            pages.contains(&format!("\n## {name}")),
+            "no page describes {name}"
         );
     }
     for name in statuses.iter().map(|name| format!("`{name}` |")) {
-        // That of success is in no table of mistakes.
+        // The table of mistakes has no success.
         let is_ok = name == "`SLABUF_STATUS_OK` |";
         assert!(
             is_ok || rows.iter().any(|row| row.contains(&name)),
-            "no row of {name}"
+            "the README has no row of {name}"
         );
     }
 }

@@ -1,4 +1,4 @@
-/* What the C programs share. */
+/* Functions that the C programs share. */
 #ifndef HELPERS_H
 #define HELPERS_H
 
@@ -39,7 +39,7 @@ static inline slabuf_pool *pool_of(slabuf_settings settings) {
     return pool;
 }
 
-/* No buffer of the global pool, and no other pool. */
+/* Checks that no buffer of the global pool and no other pool exists. */
 static inline void nothing_is_left(void) {
     size_t given_back;
     EXPECT(OK, slabuf_pool_trim(slabuf_pool_global(), &given_back));

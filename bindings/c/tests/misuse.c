@@ -1,4 +1,4 @@
-/* The mistakes of the README's table, each answered with its status, and what it leaves as it was. */
+/* The mistakes in the README's table: each returns its status and changes nothing else. */
 
 #include "check.h"
 #include "helpers.h"
@@ -11,7 +11,7 @@ static void bad_settings(void) {
     struct {
         slabuf_status back;
         slabuf_settings settings;
-    } rows[9];
+    } rows[13];
     size_t count = 0;
 #define ROW(status, field, value)                             \
     rows[count].back = SLABUF_STATUS_##status;                \
@@ -24,6 +24,11 @@ static void bad_settings(void) {
     ROW(BAD_LIMIT, limit, 32767);
     ROW(BAD_CACHE_LIMIT, limit, 1 << 20);
     rows[count - 1].settings.cache_limit = 2 << 20;
+    ROW(BAD_WATERMARK, low_water_mark, 5);
+    ROW(BAD_WATERMARK, high_water_mark, 5);
+    rows[count - 1].settings.low_water_mark = 5;
+    ROW(BAD_WATERMARK, high_water_mark, (1 << 20) + 1);
+    rows[count - 1].settings.limit = 1 << 20;
     ROW(BAD_FLAGS, flags, 16);
     ROW(BAD_FLAGS, flags, UINT64_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -47,7 +52,11 @@ static void sizes(void) {
     EXPECT(OK, slabuf_pool_destroy(&pool));
     newer.beyond[1] = 1;
     EXPECT(BAD_SIZE, slabuf_pool_create(&newer.known, sizeof newer, &pool));
-    EXPECT(BAD_SIZE, slabuf_pool_create(&newer.known, sizeof newer.known - 1, &pool));
+    /* Older: the fields behind the first version count as zeros. */
+    newer.known.high_water_mark = UINT64_MAX;
+    EXPECT(OK, slabuf_pool_create(&newer.known, 40, &pool));
+    EXPECT(OK, slabuf_pool_destroy(&pool));
+    EXPECT(BAD_SIZE, slabuf_pool_create(&newer.known, 39, &pool));
     EXPECT(BAD_SIZE, slabuf_pool_create(&newer.known, 0, &pool));
     EXPECT(BAD_SIZE, slabuf_pool_create(&newer.known, SIZE_MAX, &pool));
     EXPECT(BAD_SIZE, slabuf_settings_init(&newer.known, 8));
@@ -95,6 +104,19 @@ static void null_pointers(void) {
     EXPECT(BAD_POINTER, slabuf_pool_alloc(global, 1, NULL));
     EXPECT(BAD_POINTER, slabuf_pool_alloc_unsafe(NULL, 1, &buffer));
     EXPECT(BAD_POINTER, slabuf_pool_alloc_unsafe(global, 1, NULL));
+    EXPECT(BAD_POINTER, slabuf_pool_alloc_timeout(NULL, 1, 0, &buffer));
+    EXPECT(BAD_POINTER, slabuf_pool_alloc_timeout(global, 1, 0, NULL));
+    EXPECT(BAD_POINTER, slabuf_pool_alloc_unsafe_timeout(NULL, 1, 0, &buffer));
+    EXPECT(BAD_POINTER, slabuf_pool_alloc_unsafe_timeout(global, 1, 0, NULL));
+    int over = 77;
+    EXPECT(BAD_POINTER, slabuf_pool_is_over_high_water(global, NULL));
+    EXPECT(BAD_POINTER, slabuf_pool_is_over_high_water(NULL, &over));
+    CHECK(over == 0);
+    EXPECT(BAD_POINTER, slabuf_pool_wait_drained(NULL, 0));
+    EXPECT(BAD_POINTER, slabuf_pool_samples_get(global, NULL, sizeof(slabuf_sample), 1, &given_back));
+    EXPECT(BAD_POINTER, slabuf_pool_regions_get(global, NULL, sizeof(slabuf_region_snapshot), 1, &given_back));
+    EXPECT(BAD_POINTER, slabuf_pool_slabs_get(global, NULL, sizeof(slabuf_slab_snapshot), 1, &given_back));
+    EXPECT(BAD_POINTER, slabuf_pool_mappings_get(global, NULL, sizeof(slabuf_mapping_snapshot), 1, &given_back));
     EXPECT(BAD_POINTER, slabuf_pool_free(global, NULL));
     EXPECT(BAD_POINTER, slabuf_pool_trim(NULL, &given_back));
     EXPECT(BAD_POINTER, slabuf_pool_trim(global, NULL));
@@ -132,7 +154,8 @@ static void no_buffers(void) {
     EXPECT(OK, slabuf_free(&buffer));
     EXPECT(NOT_A_BUFFER, slabuf_free(&buffer));
 
-    /* A changed field, of small and large ones. What was changed is left alone, and free after the repair. */
+    /* A changed field of small and large buffers. The changed struct stays as it is; the
+     * original can be freed. */
     size_t lens[] = {100, 100000};
     for (size_t i = 0; i < 2; i++) {
         EXPECT(OK, slabuf_alloc(lens[i], &buffer));
@@ -159,7 +182,7 @@ static void no_buffers(void) {
     EXPECT(TOO_LARGE, slabuf_alloc(SIZE_MAX, &buffer));
     CHECK(is_zero(&buffer, sizeof buffer));
     EXPECT(TOO_LARGE, slabuf_alloc_unsafe((size_t)1 << 47, &buffer));
-    /* As much as there are addresses, of which this program has some already. */
+    /* Almost the whole address space, of which this program has a part already. */
     EXPECT(OUT_OF_MEMORY, slabuf_alloc(((size_t)1 << 47) - (2 << 20), &buffer));
     EXPECT(NOT_A_BUFFER, slabuf_free(&buffer));
 }
@@ -182,7 +205,8 @@ static void no_pools(void) {
     EXPECT(GLOBAL_POOL, slabuf_pool_destroy(&global));
     CHECK(global == slabuf_pool_global());
 
-    /* Destroyed before its buffers; then used through a copy of the pointer, and with another in its place. */
+    /* Destroyed before its buffers, then used through a copy of the handle, also with another
+     * pool in its place. */
     EXPECT(OK, slabuf_pool_destroy(&pool));
     CHECK(pool == NULL);
     for (int round = 0; round < 2; round++) {
@@ -195,6 +219,16 @@ static void no_pools(void) {
         EXPECT(NOT_A_POOL, slabuf_pool_trim(copy, &given_back));
         CHECK(given_back == 0);
         EXPECT(NOT_A_POOL, slabuf_pool_usage_get(copy, &usage, sizeof usage));
+        int over;
+        EXPECT(NOT_A_POOL, slabuf_pool_alloc_timeout(copy, 1, 0, &fresh));
+        EXPECT(NOT_A_POOL, slabuf_pool_alloc_unsafe_timeout(copy, 1, 0, &fresh));
+        EXPECT(NOT_A_POOL, slabuf_pool_is_over_high_water(copy, &over));
+        EXPECT(NOT_A_POOL, slabuf_pool_wait_drained(copy, 0));
+        EXPECT(NOT_A_POOL, slabuf_pool_samples_get(copy, NULL, 0, 0, &given_back));
+        EXPECT(NOT_A_POOL, slabuf_pool_classes_get(copy, NULL, 0, 0, &given_back));
+        EXPECT(NOT_A_POOL, slabuf_pool_regions_get(copy, NULL, 0, 0, &given_back));
+        EXPECT(NOT_A_POOL, slabuf_pool_slabs_get(copy, NULL, 0, 0, &given_back));
+        EXPECT(NOT_A_POOL, slabuf_pool_mappings_get(copy, NULL, 0, 0, &given_back));
         slabuf_pool *again = copy;
         EXPECT(NOT_A_POOL, slabuf_pool_destroy(&again));
         CHECK(again == copy);
@@ -209,7 +243,7 @@ static void no_pools(void) {
     EXPECT(OK, slabuf_free(&small));
     EXPECT(OK, slabuf_free(&large));
 
-    /* What is no number of a pool at all: an address, and numbers nobody gave out. */
+    /* Values that were never handles: an address, and other numbers. */
     uintptr_t words[] = {(uintptr_t)&fresh, 3, 2, (uintptr_t)other + 2, (uintptr_t)other ^ 1,
                          (uintptr_t)other + ((uintptr_t)1 << 40), UINTPTR_MAX};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

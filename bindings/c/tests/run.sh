@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds the C programs and the C++ one against the header and both libraries, and runs each, plain and under valgrind.
+# Builds the C and C++ programs against the header and both libraries, and runs each: plain, under
+# valgrind, and with AddressSanitizer.
 #
 #   bindings/c/tests/run.sh [--release]
 #
-# CC, CXX and CARGO_TARGET_DIR are heeded. What is left out for want of a C++ compiler or of valgrind is named.
+# Reads CC, CXX and CARGO_TARGET_DIR. Names each check that it leaves out because a tool is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,12 +15,17 @@ fi
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
 libraries=$target_dir/$profile
 out=$libraries/c-tests
-# What the static library needs: `cargo rustc -p slabuf-c --crate-type staticlib -- --print native-static-libs`.
+# What the static library needs: `cargo rustc -p slabuf-c --crate-type staticlib -- --print
+# native-static-libs`.
 system_libraries=(-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc)
 warnings=(-Wall -Wextra -Wpedantic -Werror)
 
 cargo build --quiet -p slabuf-c ${cargo_flags[@]+"${cargo_flags[@]}"}
 mkdir -p "$out"
+# Programs load the library by its SONAME.
+ln -sf "$libraries/libslabuf.so" "$out/libslabuf.so.0"
+
+have() { command -v "$1" >/dev/null 2>&1; }
 
 programs=()
 
@@ -28,40 +34,75 @@ build() {
   local name=$1
   shift
   "$@" "${warnings[@]}" -g -O1 -Iinclude -o "$out/$name-static" "$libraries/libslabuf.a" "${system_libraries[@]}"
-  "$@" "${warnings[@]}" -g -O1 -Iinclude -o "$out/$name-shared" -L"$libraries" -lslabuf -lpthread \
-    -Wl,-rpath,"$libraries"
+  "$@" "${warnings[@]}" -g -O1 -Iinclude -o "$out/$name-shared" -L"$libraries" -lslabuf -lpthread -Wl,-rpath,"$out"
   programs+=("$name-static" "$name-shared")
 }
 
-build c "${CC:-cc}" -std=c11 tests/api.c
+# The first block of C in each page, as programs named after the pages.
+build_examples() {
+  local page name
+  for page in README.md docs/*.md; do
+    name=example-$(basename "$page" .md)
+    awk '/^```c$/ { code = 1; next } /^```$/ { if (code) exit } code' "$page" >"$out/$name.c"
+    [ ! -s "$out/$name.c" ] || build "$name" "${CC:-cc}" -std=c11 "$out/$name.c"
+  done
+}
+
+build api "${CC:-cc}" -std=c11 tests/api.c
 build misuse "${CC:-cc}" -std=c11 tests/misuse.c
-if command -v "${CXX:-c++}" >/dev/null 2>&1; then
+build inspect "${CC:-cc}" -std=c11 tests/inspect.c
+build waiting "${CC:-cc}" -std=c11 tests/waiting.c
+if have "${CXX:-c++}"; then
   build cc "${CXX:-c++}" -std=c++17 tests/api.cc
 else
-  echo "no C++ compiler: the C programs alone"
+  echo "skipped: no C++ compiler for tests/api.cc"
 fi
-
 "${CC:-cc}" -std=c11 "${warnings[@]}" -g -O1 -Iinclude -DLIBRARY="\"$libraries/libslabuf.so\"" \
   -o "$out/unload" tests/unload.c -ldl -lpthread
 programs+=(unload)
-
-# The first block of C in the README.
-awk '/^```c$/ { code = 1; next } /^```$/ { if (code) exit } code' README.md >"$out/example.c"
-build example "${CC:-cc}" -std=c11 "$out/example.c"
+build_examples
 
 for program in "${programs[@]}"; do
   echo "-- $program"
   "$out/$program"
 done
 
-if ! command -v valgrind >/dev/null 2>&1; then
-  echo "no valgrind: plain runs alone"
-  exit 0
+# valgrind checks malloc's blocks, which are the library's own structures. Buffers come from mmap:
+# valgrind takes their bytes for defined, and does not look for them at the end. The programs check
+# the counters for that.
+if have valgrind; then
+  for program in "${programs[@]}"; do
+    echo "-- $program under valgrind"
+    valgrind --quiet --suppressions=tests/valgrind.supp --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
+      "$out/$program"
+  done
+else
+  echo "skipped: no valgrind"
 fi
-# valgrind knows malloc's blocks: those are the library's own structures. Buffers come from mmap, whose memory it
-# takes for defined and does not look for at the end; the programs see by the counters that all came home.
-for program in "${programs[@]}"; do
-  echo "-- $program under valgrind"
-  valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
-    "$out/$program"
-done
+
+# AddressSanitizer in the C code and, with a nightly toolchain of the same LLVM runtime, in the
+# library: the C compiler's runtime is linked, and the library is instrumented to call it.
+with_asan() {
+  local host source name
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "skipped: AddressSanitizer needs a nightly toolchain (rustup toolchain install nightly)"
+    return
+  fi
+  RUSTFLAGS="-Zsanitizer=address -Zexternal-clangrt" CARGO_TARGET_DIR="$target_dir/asan" \
+    cargo +nightly build --quiet -p slabuf-c --target "$host"
+  for source in api misuse inspect waiting; do
+    name=$source-asan
+    if ! "${CC:-cc}" -std=c11 -fsanitize=address "${warnings[@]}" -g -O1 -Iinclude -o "$out/$name" "tests/$source.c" \
+      "$target_dir/asan/$host/debug/libslabuf.a" "${system_libraries[@]}"; then
+      echo "skipped: the C compiler has no AddressSanitizer that fits Rust's"
+      return
+    fi
+    echo "-- $name"
+    # The mistakes in misuse.c include requests for more memory than there is.
+    ASAN_OPTIONS=allocator_may_return_null=1 "$out/$name"
+  done
+}
+with_asan
+
+tests/install.sh ${cargo_flags[@]+"${cargo_flags[@]}"}

@@ -1,4 +1,4 @@
-/* A program that lets go of the shared library while a thread still has its caches there. */
+/* A program that unloads the shared library while a thread still has its caches there. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -43,7 +43,7 @@ int main(void) {
     pthread_barrier_wait(&unloaded);
     CHECK(pthread_join(id, NULL) == 0);
 
-    /* It is there still, now that no thread needs it any more. */
+    /* The library stays loaded although no thread uses it any more. */
     library = dlopen(LIBRARY, RTLD_NOW | RTLD_NOLOAD);
     CHECK(library != NULL);
     CHECK(dlclose(library) == 0);

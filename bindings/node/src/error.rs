@@ -1,4 +1,4 @@
-//! What goes wrong, as JavaScript errors with a `code`.
+//! Converts errors of the crate into JavaScript errors with a `code`.
 
 use napi::{Env, Error, Status};
 use slabuf::{AllocError, ConfigError};
@@ -9,7 +9,9 @@ enum Class {
     RangeError,
 }
 
-/// Throws, and returns the error that tells napi so. napi's own errors have its status as their code.
+/// Throws in JavaScript, and returns the error that reports a pending exception to napi.
+///
+/// napi would use its own status as the `code` of the errors that it throws itself.
 fn throw(env: &Env, class: Class, code: &str, message: &str) -> Error {
     let thrown = match class {
         Class::Error => env.throw_error(message, Some(code)),
@@ -21,6 +23,7 @@ fn throw(env: &Env, class: Class, code: &str, message: &str) -> Error {
     }
 }
 
+/// Throws a refused allocation.
 pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
     let (class, code) = match error {
         AllocError::LimitExceeded { .. } => (Class::Error, "ERR_SLABUF_LIMIT"),
@@ -31,6 +34,12 @@ pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
     throw(env, class, code, &error.to_string())
 }
 
+/// Returns whether a pool refused because of its limit, so that memory freed later may help.
+pub(crate) fn is_limit(error: &AllocError) -> bool {
+    matches!(error, AllocError::LimitExceeded { .. })
+}
+
+/// Throws a refused setting.
 pub(crate) fn of_config(env: &Env, error: &ConfigError) -> Error {
     let (class, code) = match error {
         ConfigError::OutOfMemory => (Class::Error, "ERR_SLABUF_OUT_OF_MEMORY"),
@@ -40,11 +49,11 @@ pub(crate) fn of_config(env: &Env, error: &ConfigError) -> Error {
     throw(env, class, code, &error.to_string())
 }
 
-/// Node would not make a `Buffer` of the memory. It has thrown, or there is nothing but its status.
+/// Throws Node's refusal to make an `ArrayBuffer`, unless Node has thrown already.
 pub(crate) fn of_refusal(env: &Env, len: usize, status: Status) -> Error {
     if status == Status::PendingException {
         return Error::new(status, String::new());
     }
-    let message = format!("cannot make a Buffer of {len} bytes: Node says {status}");
+    let message = format!("cannot make an ArrayBuffer of {len} bytes: Node reports {status}");
     throw(env, Class::Error, "ERR_SLABUF_REFUSED", &message)
 }

@@ -1,26 +1,29 @@
 //! Pools, as objects of functions that `index.js` wraps.
 //!
-//! Functions that have their pool with them, and no class: napi finds the receiver of a method in a table
-//! that all threads of the process lock, and a call took 275 ns before it did anything.
+//! They are functions that hold their pool, and not methods of a class: napi finds the receiver of
+//! a method in a table that all threads of the process lock, which costs more than an allocation.
 
-use crate::buffer::{NodeBuffer, into_node};
-use crate::error::{of_alloc, of_config};
-use crate::pressure::Pressure;
+use crate::array_buffer::{JsArrayBuffer, into_js};
+use crate::error::{is_limit, of_alloc, of_config};
+use crate::gc_pressure::GcPressure;
+use crate::take;
 use crate::usage;
-use napi::bindgen_prelude::{FunctionCallContext, Object, ToNapiValue};
-use napi::{Env, Result};
+use crate::waiting::Requests;
+use napi::bindgen_prelude::{Function, FunctionCallContext, Object, ToNapiValue};
+use napi::{Env, Error, Result, sys};
 use napi_derive::napi;
 use slabuf::{AllocError, Buffer, Pool};
+use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Settings, in bytes where they are numbers. What is absent has slabuf's default.
+/// Settings, in bytes where they are numbers. An absent setting has slabuf's default.
 #[napi(object, object_to_js = false)]
 pub struct PoolOptions {
-    /// The most that the pool may map.
+    /// Most bytes that the pool may map.
     pub limit: Option<f64>,
     /// Bytes in a slab.
     pub slab_size: Option<f64>,
-    /// Whether memory is wiped when it is given back.
+    /// Whether memory is wiped when it is freed.
     pub zero_on_free: Option<bool>,
     /// Whether `allocUnsafe` zeroes too.
     pub zero_fill: Option<bool>,
@@ -28,12 +31,13 @@ pub struct PoolOptions {
     pub cache_limit: Option<f64>,
 }
 
-/// A pool of its own.
+/// Creates a pool.
 #[napi]
 pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> {
+    let limit = options.limit.map(|bytes| bytes as usize);
     let mut builder = Pool::builder();
-    if let Some(bytes) = options.limit {
-        builder = builder.limit(bytes as usize);
+    if let Some(bytes) = limit {
+        builder = builder.limit(bytes);
     }
     if let Some(bytes) = options.slab_size {
         builder = builder.slab_size(bytes as usize);
@@ -48,72 +52,132 @@ pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> 
         builder = builder.cache_limit(bytes as usize);
     }
     match builder.build() {
-        Ok(pool) => functions(env, pool),
+        Ok(pool) => functions(env, pool, limit),
         Err(error) => Err(of_config(env, &error)),
     }
 }
 
-/// The global pool.
+/// Returns the global pool.
 #[napi]
 pub fn global_pool(env: &Env) -> Result<Object<'_>> {
-    functions(env, Pool::global().clone())
+    functions(env, Pool::global().clone(), None)
 }
 
 /// One environment's handle to a pool.
-struct NodePool {
-    pool: Pool,
-    pressure: Pressure,
+pub(crate) struct NodePool {
+    /// `None` after `close`.
+    pool: RefCell<Option<Pool>>,
+    limit: Option<usize>,
+    pressure: GcPressure,
+    requests: Requests,
 }
 
 impl NodePool {
+    fn with<T>(&self, call: impl FnOnce(&Pool) -> Result<T>) -> Result<T> {
+        match &*self.pool.borrow() {
+            Some(pool) => call(pool),
+            None => Err(Error::from_reason("the pool is closed")),
+        }
+    }
+
+    /// Allocates an `ArrayBuffer`.
+    pub(crate) fn take(&self, env: &Env, len: usize, zeroed: bool) -> Result<sys::napi_value> {
+        let allocated = self.with(|pool| {
+            Ok(match zeroed {
+                true => pool.try_alloc(len),
+                false => pool.try_alloc_unsafe(len),
+            })
+        })?;
+        self.finish(env, allocated)
+    }
+
     fn finish(
         &self,
         env: &Env,
-        taken: std::result::Result<Buffer, AllocError>,
-    ) -> Result<NodeBuffer> {
-        match taken {
+        allocated: std::result::Result<Buffer, AllocError>,
+    ) -> Result<sys::napi_value> {
+        match allocated {
             Ok(buffer) => {
-                self.pressure.took(buffer.len());
-                into_node(env, buffer)
+                self.pressure.allocated(buffer.len());
+                into_js(env, buffer)
             }
             Err(error) => {
-                if let AllocError::LimitExceeded {
-                    limit: Some(limit), ..
-                } = error
-                {
-                    self.pressure.full(env, limit);
+                if is_limit(&error) {
+                    self.collect(env);
                 }
                 Err(of_alloc(env, &error))
             }
         }
     }
+
+    fn collect(&self, env: &Env) {
+        if let Some(limit) = self.limit {
+            self.pressure.request(env, limit);
+        }
+    }
 }
 
-/// `alloc(length)`, `allocUnsafe(length)`, `usage()` and `trim()`. A length of 0 gives a Buffer without memory.
-fn functions(env: &Env, pool: Pool) -> Result<Object<'_>> {
+/// Makes the functions of a pool:
+///
+/// - `takeZeroed(length)` and `takeStale(length)` allocate an `ArrayBuffer`;
+/// - `usage()` and `trim()` are the crate's;
+/// - `close()` drops the pool's handle, and all waiting requests;
+/// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)`
+///   returns its `ArrayBuffer` or null, `cancel(number)` gives it up, `collect()` makes V8 collect
+///   garbage.
+fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> {
     let pool = Rc::new(NodePool {
-        pool,
-        pressure: Pressure::default(),
+        pool: RefCell::new(Some(pool)),
+        limit,
+        pressure: GcPressure::default(),
+        requests: Requests::default(),
     });
     let mut object = Object::new(env)?;
-    function(env, &mut object, "alloc", &pool, |context, pool| {
-        let len: f64 = context.get(0)?;
-        pool.finish(context.env, pool.pool.try_alloc(len as usize))
-    })?;
-    function(env, &mut object, "allocUnsafe", &pool, |context, pool| {
-        let len: f64 = context.get(0)?;
-        pool.finish(context.env, pool.pool.try_alloc_unsafe(len as usize))
-    })?;
+    let (zeroed, stale) = (
+        take::function::<true>(env, &pool)?,
+        take::function::<false>(env, &pool)?,
+    );
+    object.set("takeZeroed", JsArrayBuffer(zeroed))?;
+    object.set("takeStale", JsArrayBuffer(stale))?;
     function(env, &mut object, "usage", &pool, |_, pool| {
-        Ok(usage::of(&pool.pool))
+        pool.with(|pool| Ok(usage::of(pool)))
     })?;
     function(env, &mut object, "trim", &pool, |_, pool| {
-        Ok(pool.pool.trim() as f64)
+        pool.with(|pool| Ok(pool.trim() as f64))
+    })?;
+    function(env, &mut object, "close", &pool, |_, pool| {
+        pool.requests.cancel_all();
+        let closed = pool.pool.take();
+        drop(closed);
+        Ok(())
+    })?;
+    function(env, &mut object, "wait", &pool, |context, pool| {
+        let len: f64 = context.get(0)?;
+        let zeroed: bool = context.get(1)?;
+        let woken: Function<'_, (), ()> = context.get(2)?;
+        let callback = || woken.build_threadsafe_function().weak::<true>().build();
+        pool.with(|handle| pool.requests.add(handle, len as usize, zeroed, callback))
+    })?;
+    function(env, &mut object, "poll", &pool, |context, pool| {
+        let number: u32 = context.get(0)?;
+        let Some(result) = pool.requests.poll(number) else {
+            return Ok(None);
+        };
+        let value = pool.finish(context.env, result)?;
+        Ok(Some(JsArrayBuffer(value)))
+    })?;
+    function(env, &mut object, "cancel", &pool, |context, pool| {
+        pool.requests.cancel(context.get(0)?);
+        Ok(())
+    })?;
+    function(env, &mut object, "collect", &pool, |context, pool| {
+        pool.collect(context.env);
+        Ok(())
     })?;
     Ok(object)
 }
 
-/// A property that is a function, whose pool lives as long as it does.
+/// Sets a property to a function, which holds a reference to its pool.
 fn function<Return: ToNapiValue + 'static>(
     env: &Env,
     object: &mut Object<'_>,

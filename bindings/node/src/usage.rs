@@ -1,24 +1,25 @@
-//! Figures as JavaScript objects. Bytes are numbers: exact up to 2^53.
+//! Counters as JavaScript objects. Bytes are numbers, exact up to 2^53.
 
+use crate::array_buffer;
 use napi_derive::napi;
 use slabuf::Pool;
 
-/// What one pool holds, in bytes but for the slabs, which are counted.
+/// Counters of one pool: bytes, and numbers of slabs.
 #[napi(object, object_from_js = false)]
 pub struct PoolUsage {
-    /// Bytes mapped, caches and the pool's own headers included.
+    /// Bytes mapped, including caches and the pool's own headers.
     pub external: f64,
     /// Bytes of slabs that are not empty, plus the lengths of live large buffers.
     pub array_buffers: f64,
-    /// Bytes of slots that are with live buffers, plus the lengths of live large buffers.
+    /// Bytes of slots in live buffers, plus the lengths of live large buffers.
     pub in_use: f64,
     /// Bytes kept for reuse.
     pub cached: f64,
-    /// Slabs none of whose slots is out.
+    /// Slabs with no slot in use.
     pub slabs_empty: f64,
-    /// Slabs some of whose slots are out.
+    /// Slabs with some slots in use.
     pub slabs_partial: f64,
-    /// Slabs all of whose slots are out.
+    /// Slabs with all slots in use.
     pub slabs_full: f64,
     /// Lengths of live large buffers.
     pub large_live: f64,
@@ -41,7 +42,7 @@ pub(crate) fn of(pool: &Pool) -> PoolUsage {
     }
 }
 
-/// What the process holds, all pools and all workers together, in bytes.
+/// Counters of the process, over all pools and all workers, in bytes.
 #[napi(object, object_from_js = false)]
 pub struct MemoryUsage {
     /// Resident memory of the process.
@@ -52,11 +53,13 @@ pub struct MemoryUsage {
     pub heap_used: f64,
     /// Bytes mapped by all pools.
     pub external: f64,
-    /// Of them, what buffers hold.
+    /// The part of `external` that buffers hold.
     pub array_buffers: f64,
+    /// The part of `array_buffers` whose workers ended before it could be freed safely.
+    pub leaked: f64,
 }
 
-/// What the process holds.
+/// Returns the counters of the process.
 #[napi]
 pub fn memory_usage() -> MemoryUsage {
     let usage = slabuf::memory_usage();
@@ -66,5 +69,6 @@ pub fn memory_usage() -> MemoryUsage {
         heap_used: usage.heap_used as f64,
         external: usage.external as f64,
         array_buffers: usage.array_buffers as f64,
+        leaked: array_buffer::leaked() as f64,
     }
 }

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KiB, MiB, collect, slabuf, turn } from './support.mjs';
+import { KiB, MiB, backingStores, collect, run, slabuf } from './support.mjs';
 
-test('beyond the limit an allocation is an Error that names both figures', () => {
+test('beyond the limit an allocation is an Error that names both numbers', () => {
   const pool = slabuf.pool({ limit: 4 * MiB });
   for (const name of ['alloc', 'allocUnsafe', 'allocUnsafeSlow']) {
     assert.throws(() => pool[name](5 * MiB), (error) => {
@@ -18,7 +18,7 @@ test('beyond the limit an allocation is an Error that names both figures', () =>
   }
 });
 
-test('what V8 is told of a full pool is taken back', () => {
+test('the external memory that a full pool reports to V8 is taken back', () => {
   const before = process.memoryUsage().external;
   for (let i = 0; i < 10; i++) {
     assert.throws(() => slabuf.pool({ limit: MiB }).alloc(2 * MiB), { code: 'ERR_SLABUF_LIMIT' });
@@ -42,13 +42,15 @@ test('the pool works on, and other pools are not concerned', async () => {
 });
 
 test('small buffers reach the limit too', () => {
-  const pool = slabuf.pool({ limit: 256 * KiB });
-  const held = [];
-  assert.throws(() => {
-    for (;;) held.push(pool.alloc(1000).fill(held.length));
-  }, { code: 'ERR_SLABUF_LIMIT' });
-  assert.ok(held.length >= 8 * 20);
-  held.forEach((buffer, number) => assert.equal(buffer[999], number & 0xff));
+  for (const name of ['alloc', 'allocUnsafe', 'allocUnsafeSlow']) {
+    const pool = slabuf.pool({ limit: 256 * KiB });
+    const held = [];
+    assert.throws(() => {
+      for (;;) held.push(pool[name](1000).fill(held.length));
+    }, { code: 'ERR_SLABUF_LIMIT' });
+    assert.ok(held.length >= 8 * 20, `${held.length} with ${name}`);
+    held.forEach((buffer, number) => assert.equal(buffer[999], number & 0xff));
+  }
 });
 
 test('a pool full of garbage is free again a little later, without gc()', async () => {
@@ -67,15 +69,38 @@ test('a pool full of garbage is free again a little later, without gc()', async 
   assert.ok(refused > 0, '1000 buffers of 64 KiB never fitted');
 });
 
-test('within one turn of the event loop nothing comes back', async () => {
+test('memory returns within one turn of the event loop', { skip: !backingStores }, () => {
   const pool = slabuf.pool({ limit: 4 * MiB });
-  assert.throws(() => {
-    for (let i = 0; i < 1000; i++) {
-      pool.alloc(64 * KiB);
-      if (i % 10 === 0) globalThis.gc();
+  for (let i = 0; i < 1000; i++) {
+    // V8 may still be sweeping the buffers of the last collection on another thread.
+    for (let attempt = 0; ; attempt++) {
+      try {
+        pool.alloc(64 * KiB);
+        break;
+      } catch (error) {
+        if (error.code !== 'ERR_SLABUF_LIMIT' || attempt === 1000) throw error;
+        globalThis.gc();
+      }
     }
-  }, { code: 'ERR_SLABUF_LIMIT' });
-  await collect(() => pool.usage().inUse === 0);
-  await turn();
-  assert.equal(pool.usage().inUse, 0);
+  }
+});
+
+test('with Node-API, memory returns in a later turn of the event loop', () => {
+  const { stdout, stderr } = run(`
+    const pool = slabuf.pool({ limit: 4 << 20 });
+    try {
+      for (let i = 0; i < 1000; i++) {
+        pool.alloc(65536);
+        if (i % 10 === 0) gc();
+      }
+    } catch (error) {
+      console.log(error.code);
+    }
+    let turns = 0;
+    setImmediate(function again() {
+      gc();
+      if (pool.usage().inUse > 0 && ++turns < 100) return setImmediate(again);
+      console.log(pool.usage().inUse);
+    });`, { owner: 'Node-API', flags: ['--expose-gc'] });
+  assert.equal(stdout, 'ERR_SLABUF_LIMIT\n0\n', stderr);
 });

@@ -4,9 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { KiB, MiB, collect, isAll, neverTransfers, slabuf } from './support.mjs';
-
-const INDEX = JSON.stringify(new URL('../index.js', import.meta.url).pathname);
+import { INDEX, KiB, MiB, backingStores, collect, isAll, run, slabuf } from './support.mjs';
 
 function worker(body) {
   const head = `const { parentPort } = require('node:worker_threads'); const slabuf = require(${INDEX});`;
@@ -30,9 +28,8 @@ test('eight workers at once, each checks every byte of what it holds', async () 
   assert.deepEqual(codes, Array(8).fill(0));
 });
 
-test('what a worker holds comes back when it ends, and when it is ended', async () => {
+test('what a worker holds is freed when it ends, and when it is terminated', { skip: !backingStores }, async () => {
   await collect(undefined, 5);
-  slabuf.pool().trim();
   const before = slabuf.memoryUsage().arrayBuffers;
   const hold = 'globalThis.held = Array.from({ length: 64 }, () => slabuf.alloc(1 << 20).fill(1));';
   const ends = worker(`${hold} parentPort.postMessage(slabuf.memoryUsage().arrayBuffers);`);
@@ -46,14 +43,65 @@ test('what a worker holds comes back when it ends, and when it is ended', async 
   assert.ok(slabuf.memoryUsage().arrayBuffers - before >= 64 * MiB);
   await ended.terminate();
   assert.ok(slabuf.memoryUsage().arrayBuffers - before < MiB);
+  assert.equal(slabuf.memoryUsage().leaked, 0);
 });
 
-test('a buffer goes to a worker as a copy, never by transfer', async () => {
+/** Terminates workers in the middle of `body`, and prints what each left behind. */
+const TERMINATE = (body, count) => `
+  const { Worker } = require('worker_threads');
+  const { once } = require('events');
+  async function one() {
+    const head = "const slabuf = require(${INDEX.replaceAll('"', "'")}); require('worker_threads').parentPort.postMessage(1);";
+    const worker = new Worker(head + ${JSON.stringify(body)}, { eval: true });
+    await once(worker, 'message');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await worker.terminate();
+  }
+  async function counters() {
+    for (let i = 0; i < 5; i++) { gc(); await new Promise(setImmediate); }
+    slabuf.trim();
+    return slabuf.memoryUsage();
+  }
+  (async () => {
+    for (let i = 0; i < 5; i++) await one();
+    const before = await counters();
+    for (let i = 0; i < ${count}; i++) await one();
+    const after = await counters();
+    const grown = (name) => Math.round((after[name] - before[name]) / ${count});
+    console.log(JSON.stringify({ heap: grown('heapUsed'), buffers: grown('arrayBuffers'), leaked: grown('leaked') }));
+  })();`;
+
+const BODIES = {
+  'that allocates large buffers': 'for (;;) slabuf.alloc(100_000);',
+  'that allocates small buffers': 'for (;;) slabuf.alloc(100);',
+  'with a pool of its own': 'const pool = slabuf.pool(); for (;;) pool.alloc(100_000);',
+  'that waits for memory': `
+    const pool = slabuf.pool({ limit: 1 << 20 });
+    globalThis.held = pool.alloc(900_000);
+    for (let i = 0; i < 10; i++) pool.allocAsync(500_000).catch(() => {});`,
+};
+for (const [name, body] of Object.entries(BODIES)) {
+  test(`a terminated worker ${name} leaks next to nothing`, { skip: !backingStores }, () => {
+    const { stdout, stderr } = run(TERMINATE(body, 25), { flags: ['--expose-gc'] });
+    assert.notEqual(stdout, '', stderr);
+    const { heap, buffers, leaked } = JSON.parse(stdout);
+    assert.ok(heap < 16 * KiB && buffers < 16 * KiB && leaked === 0, stdout);
+  });
+}
+
+test('with Node-API, a terminated worker leaks at most what it held, and counts it', () => {
+  const body = 'globalThis.held = slabuf.alloc(1 << 20); setInterval(() => {}, 1000);';
+  const { stdout, stderr } = run(TERMINATE(body, 10), { owner: 'Node-API', flags: ['--expose-gc'] });
+  assert.notEqual(stdout, '', stderr);
+  const { heap, buffers, leaked } = JSON.parse(stdout);
+  // A worker may be terminated before it has allocated.
+  assert.ok(leaked > 0 && leaked <= MiB && Math.abs(buffers - leaked) < 64 * KiB && heap < 64 * KiB, stdout);
+});
+
+test('a posted buffer is a copy', async () => {
   for (const length of [100, 100_000]) {
     const buffer = slabuf.alloc(length).fill(5);
     const echo = worker("parentPort.once('message', (bytes) => parentPort.postMessage(bytes.fill(6)));");
-    neverTransfers(() => echo.postMessage(buffer, [buffer.buffer]));
-    assert.ok(isAll(buffer, 5));
     echo.postMessage(buffer);
     const [back] = await once(echo, 'message');
     await echo.exited;
@@ -62,7 +110,7 @@ test('a buffer goes to a worker as a copy, never by transfer', async () => {
   }
 });
 
-test('a pool of a worker is closed with it', async () => {
+test('a pool of a worker is closed with it', { skip: !backingStores }, async () => {
   await collect(undefined, 5);
   const before = slabuf.memoryUsage().external;
   const body = `const pool = slabuf.pool({ limit: 8 << 20 }); globalThis.held = [pool.alloc(100), pool.alloc(${64 * KiB})];`;

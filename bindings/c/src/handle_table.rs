@@ -1,20 +1,22 @@
-//! The pools that C knows, by number: what C holds as a pointer is never followed.
+//! The table of the pools that C holds handles to. A handle is a number, which the library never
+//! follows as a pointer.
 //!
-//! A number is made of bits:
+//! The bits of a handle:
 //!
 //! | bits | meaning |
 //! |---|---|
-//! | 0 | 1: no address of anything that C aligns |
-//! | 1..17 | the place |
-//! | 17..64 | which pool, in the order of creation; 0 is the global pool, at place 0 |
+//! | 0 | 1, which no address of an aligned object has |
+//! | 1..17 | the place in the table |
+//! | 17..64 | the serial number of the pool, in the order of creation; 0 is the global pool, at place 0 |
 //!
-//! A place serves many pools, one after the other; a pool's number is never used again. So a pool that was
-//! destroyed is told from the one that has its place now.
+//! A place serves many pools, one after the other. A serial number is used once, so the handle of a
+//! destroyed pool differs from the handle of the pool that has its place now.
 //!
 //! # Safety
 //!
-//! The pool of a place is written under the lock, while `serial` is 0, and read by who saw its own serial there. Who
-//! destroys a pool while another uses it breaks the header's word.
+//! `insert` and `remove` write the pool of a place under the lock, while its `serial` is 0. `with`
+//! reads it after it has seen its own serial there. The header requires that no thread destroys a
+//! pool that another uses.
 
 use crate::status::{guard, slabuf_status};
 use slabuf_rust::Pool;
@@ -22,33 +24,34 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A pool. Not to be followed: it is a number, by which the library knows its pools.
+/// A pool. The pointer is a number by which the library finds the pool; it points to nothing.
 pub struct slabuf_pool {
     _private: [u8; 0],
 }
 
 const PLACES_IN_BLOCK: usize = 256;
-/// Few in the test that fills them all.
+/// The test that fills all blocks has fewer.
 const BLOCKS: usize = if cfg!(test) { 2 } else { 256 };
 const PLACE_SHIFT: u32 = 1;
 const SERIAL_SHIFT: u32 = 17;
 const GLOBAL: usize = 1;
 
 struct Place {
-    /// Of the pool that is there; 0 is none.
+    /// The serial number of the pool in this place, or 0.
     serial: AtomicU64,
     pool: UnsafeCell<Option<Pool>>,
-    /// The next free place, used under the lock; `NO_PLACE` is none.
+    /// The next free place or `NO_PLACE`, used under the lock.
     next_free: AtomicUsize,
 }
 
-// SAFETY: `pool` changes under the lock alone, while no number leads to it; a `Pool` is `Send` and `Sync`.
+// SAFETY: `pool` changes under the lock only, while no handle leads to it; a `Pool` is `Send` and
+// `Sync`.
 unsafe impl Sync for Place {}
 
 const NO_PLACE: usize = usize::MAX;
 
 struct Table {
-    /// Places from this one on were never used.
+    /// The first place that was never used.
     fresh: usize,
     free: usize,
     next_serial: u64,
@@ -70,7 +73,7 @@ fn place(number: usize) -> Option<&'static Place> {
     block.get(number % PLACES_IN_BLOCK)
 }
 
-/// Place and serial, if the pointer can be a number at all.
+/// Splits a handle into place and serial number.
 #[inline(always)]
 fn parts(pool: *const slabuf_pool) -> Result<(usize, u64), slabuf_status> {
     if pool.is_null() {
@@ -89,18 +92,18 @@ pub(crate) fn global() -> *const slabuf_pool {
     std::ptr::without_provenance(GLOBAL)
 }
 
-/// Calls with the pool of this number.
+/// Calls with the pool of a handle.
 ///
 /// # Safety
 ///
-/// Nobody destroys the pool meanwhile.
+/// No thread destroys the pool during the call.
 #[inline(always)]
 pub(crate) unsafe fn with<T>(
     pool: *const slabuf_pool,
     call: impl FnOnce(&Pool) -> Result<T, slabuf_status>,
 ) -> Result<T, slabuf_status> {
     if pool.addr() == GLOBAL {
-        // It panics, at its first use, where there is no memory for its own structures.
+        // The first use panics if there is no memory for the pool's own structures.
         let pool = guard(|| Ok(Pool::global()));
         return call(pool.map_err(|_| slabuf_status::OutOfMemory)?);
     }
@@ -110,12 +113,13 @@ pub(crate) unsafe fn with<T>(
     if place.serial.load(Ordering::Acquire) != serial {
         return Err(slabuf_status::NotAPool);
     }
-    // SAFETY: the serial is there, so the pool is, and it stays for the time of the call.
+    // SAFETY: the place has this serial, so its pool is complete, and the caller guarantees that it
+    // stays.
     let pool = unsafe { &*place.pool.get() };
     call(pool.as_ref().ok_or(slabuf_status::NotAPool)?)
 }
 
-/// Numbers a new pool.
+/// Adds a pool, and returns its handle.
 pub(crate) fn insert(pool: Pool) -> Result<*mut slabuf_pool, slabuf_status> {
     let mut table = lock();
     let number = match table.free {
@@ -128,7 +132,7 @@ pub(crate) fn insert(pool: Pool) -> Result<*mut slabuf_pool, slabuf_status> {
     }
     let serial = table.next_serial;
     table.next_serial += 1;
-    // SAFETY: free, and under the lock: no number leads to the place yet.
+    // SAFETY: the place is free, so no handle leads to it, and this thread holds the lock.
     unsafe { *place.pool.get() = Some(pool) };
     // Release: pairs with the Acquire in `with`.
     place.serial.store(serial, Ordering::Release);
@@ -136,7 +140,7 @@ pub(crate) fn insert(pool: Pool) -> Result<*mut slabuf_pool, slabuf_status> {
     Ok(std::ptr::without_provenance_mut(bits))
 }
 
-/// A place that was never used.
+/// Returns a place that was never used.
 fn fresh(table: &mut Table) -> Result<usize, slabuf_status> {
     let number = table.fresh;
     let block = BLOCKS_OF_PLACES.get(number / PLACES_IN_BLOCK);
@@ -150,14 +154,14 @@ fn fresh(table: &mut Table) -> Result<usize, slabuf_status> {
             pool: UnsafeCell::new(None),
             next_free: AtomicUsize::new(NO_PLACE),
         }));
-        // Under the lock: nobody was faster.
+        // This thread holds the lock, so no other thread has set it.
         let _ = block.set(places);
     }
     table.fresh += 1;
     Ok(number)
 }
 
-/// Takes a pool out; its number leads nowhere from now on.
+/// Removes a pool. Its handle is invalid from now on.
 pub(crate) fn remove(pool: *const slabuf_pool) -> Result<Pool, slabuf_status> {
     if pool.addr() == GLOBAL {
         return Err(slabuf_status::GlobalPool);
@@ -170,7 +174,8 @@ pub(crate) fn remove(pool: *const slabuf_pool) -> Result<Pool, slabuf_status> {
         return Err(slabuf_status::NotAPool);
     }
     place.serial.store(0, Ordering::Relaxed);
-    // SAFETY: under the lock, no number leads here any more, and nobody uses the pool: the caller's word.
+    // SAFETY: this thread holds the lock, no handle leads here any more, and the header forbids
+    // concurrent use.
     let pool = unsafe { (*place.pool.get()).take() };
     place.next_free.store(table.free, Ordering::Relaxed);
     table.free = number;
@@ -186,7 +191,7 @@ mod tests {
     }
 
     fn is_there(pool: *const slabuf_pool) -> bool {
-        // SAFETY: the test alone has it.
+        // SAFETY: only this test has the pool.
         unsafe { with(pool, |_| Ok(())) }.is_ok()
     }
 
@@ -199,7 +204,7 @@ mod tests {
         for at in [5, 300, 511] {
             let gone = pools[at];
             assert!(remove(gone).is_ok() && !is_there(gone));
-            pools[at] = create().expect("the place that came free");
+            pools[at] = create().expect("the freed place");
             assert_eq!(create(), Err(slabuf_status::TooManyPools));
             assert!(is_there(pools[at]) && !is_there(gone));
         }
