@@ -173,13 +173,18 @@ impl PoolInner {
     /// Counts the calling thread as one that carries memory, until what is returned is dropped. Not counted: in a pool
     /// without a limit, where no request depends on it; a thread in its turn, which no other request looks past.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.config.limit != usize::MAX && !Deferred::is_active();
+        let counted = self.is_limited() && !Deferred::is_active();
         if counted {
             // AcqRel: before the memory leaves its structure.
             CARRIES.set(CARRIES.get() + 1);
             self.transit.carrying.fetch_add(1, AcqRel);
         }
         Carry(counted.then_some(&self.transit))
+    }
+
+    /// Whether the pool has a limit: then waiters may exist, and threads that carry memory are counted.
+    pub(super) fn is_limited(&self) -> bool {
+        self.config.limit != usize::MAX
     }
 
     /// Makes an attempt, and if it is refused, further ones after the caches of all threads and of the pool were
@@ -209,7 +214,7 @@ impl PoolInner {
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
             result = attempt().or_else(|failure| {
-                if self.transit.is_fruitless() {
+                if self.is_limited() && self.transit.is_fruitless() {
                     return Err(failure);
                 }
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
