@@ -159,7 +159,7 @@ impl<W, S: Signal> Shared<W, S> {
     }
 }
 
-const LEAKED: &str = "the writer went with a future that was leaked";
+const LEAKED: &str = "the writer is in a future that was leaked";
 
 impl<W, S: Signal> fmt::Debug for Shared<W, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +184,7 @@ pub(super) struct Turn<'a, W, S: Signal> {
 
 impl<W, S: Signal> Turn<'_, W, S> {
     pub(super) fn sink(&mut self) -> &mut Sink<W> {
-        self.sink.as_mut().expect("it goes when the turn ends")
+        self.sink.as_mut().expect("present until the turn ends")
     }
 
     /// Counts bytes that the writer has accepted, and takes the queued pieces. Returns whether

@@ -88,7 +88,7 @@ pub(super) fn check(taken: io::Result<usize>, offered: usize) -> io::Result<usiz
     match taken {
         Ok(0) => Err(io::Error::new(
             ErrorKind::WriteZero,
-            "the writer takes no more bytes",
+            "the writer accepts no more bytes",
         )),
         Ok(count) if count > offered => Err(io::Error::other(format!(
             "the writer says that it wrote {count} of {offered} bytes"
