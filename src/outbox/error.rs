@@ -16,7 +16,10 @@ use std::time::Duration;
 /// outbox.write("seven b")?;
 /// let error = outbox.write("four").unwrap_err();
 /// assert!(matches!(error, OutboxError::TooManyBytes { queued: 7, limit: 10, .. }));
-/// assert_eq!(error.to_string(), "cannot queue a piece of 4 bytes: 7 bytes are queued, and the limit is 10 bytes");
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot queue a piece of 4 bytes: 7 bytes are queued, and the limit is 10 bytes"
+/// );
 /// assert_eq!(error.into_piece()[..], b"four"[..]);
 /// # Ok::<(), OutboxError>(())
 /// ```
