@@ -51,7 +51,7 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// That of `alloc` if there is room. Otherwise it blocks the thread, and each attempt releases
+    /// That of `alloc` if there is room. Otherwise it blocks the thread, and an attempt may release
     /// the pool's caches, with system calls.
     pub fn alloc_timeout(&self, len: usize, timeout: Duration) -> Result<Buffer, AllocError> {
         wait(self, len, Fill::Zero, timeout)
