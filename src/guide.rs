@@ -39,6 +39,8 @@ pub mod observability {}
 #[doc = include_str!("../docs/features.md")]
 pub mod features {}
 
+#[doc = "[limits]: crate::guide::limits"]
+#[doc = ""]
 #[doc = include_str!("../docs/platforms.md")]
 pub mod platforms {}
 
