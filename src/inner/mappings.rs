@@ -35,6 +35,10 @@ impl PoolInner {
     /// Allocates a mapping of at least `len` bytes: a cached one, or a new one. Reclaims before it fails. May make
     /// system calls and run wakers.
     pub(crate) fn alloc_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+        if !self.can_ever_fit(len) {
+            // No release would help.
+            return self.alloc_large_once(len);
+        }
         self.with_reclaim(|| self.alloc_large_once(len))
     }
 

@@ -31,7 +31,6 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
     fence, lock, settle_stores,
 };
-use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// Why freed slots bypass magazines: a request was refused lately, or waits.
@@ -92,19 +91,17 @@ impl Transit {
     }
 }
 
-thread_local! {
-    // How often the thread carries memory. Without a destructor, so that it is there to the thread's very end.
-    static CARRIES: Cell<u32> = const { Cell::new(0) };
+/// A thread that carries memory from one structure to another. Waiters are woken when it ends.
+pub(crate) struct Carry<'a> {
+    transit: Option<&'a Transit>,
+    /// Dropped last: that runs wakers.
+    _deferred: Option<Deferred<'a>>,
 }
-
-/// A thread that carries memory from one structure to another.
-pub(crate) struct Carry<'a>(Option<&'a Transit>);
 
 impl Carry<'_> {
     /// Ends it without an arrival: there was nothing to carry.
     pub(super) fn end_without(mut self) {
-        if let Some(transit) = self.0.take() {
-            CARRIES.set(CARRIES.get() - 1);
+        if let Some(transit) = self.transit.take() {
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -112,11 +109,10 @@ impl Carry<'_> {
 
 impl Drop for Carry<'_> {
     fn drop(&mut self) {
-        if let Some(transit) = self.0 {
+        if let Some(transit) = self.transit {
             // AcqRel: pairs with the Acquire in `has_arrived_since`. First the arrival: a thread that sees no carrier
             // any more sees it.
             transit.arrived.fetch_add(1, AcqRel);
-            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -173,13 +169,15 @@ impl PoolInner {
     /// Counts the calling thread as one that carries memory, until what is returned is dropped. Not counted: in a pool
     /// without a limit, where no request depends on it; a thread in its turn, which no other request looks past.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.is_limited() && !Deferred::is_active();
+        let counted = self.is_limited() && !Deferred::is_active(&self.waiting);
         if counted {
             // AcqRel: before the memory leaves its structure.
-            CARRIES.set(CARRIES.get() + 1);
             self.transit.carrying.fetch_add(1, AcqRel);
         }
-        Carry(counted.then_some(&self.transit))
+        Carry {
+            transit: counted.then_some(&self.transit),
+            _deferred: counted.then(|| Deferred::new(&self.waiting)).flatten(),
+        }
     }
 
     /// Whether the pool has a limit: then waiters may exist, and threads that carry memory are counted.
@@ -204,11 +202,9 @@ impl PoolInner {
         &self,
         attempt: impl Fn() -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        // A hook of the heap that comes here in its thread's turn, or while the thread carries memory, must not wait for
-        // others: they may wait for the thread.
-        let waits = CARRIES.get() == 0;
-        // Wakers run foreign code: after the turn.
-        let deferred = waits.then(|| Deferred::new(&self.waiting)).flatten();
+        // Wakers run foreign code: after the turn. A hook of the heap that comes here in its thread's turn, or while the
+        // thread carries memory, must not wait for other threads, which may wait for this one.
+        let deferred = Deferred::new(&self.waiting);
         let turn = deferred.as_ref().map(|_| lock(&self.transit.turns));
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
@@ -260,8 +256,8 @@ impl PoolInner {
         self.end_bypass(WATERMARK);
     }
 
-    /// Notes that a slot went back to its slab past the magazines.
-    pub(super) fn slot_bypassed(&self) {
+    /// Notes that a slot or a mapping was freed past the thread caches.
+    pub(crate) fn freed_past_caches(&self) {
         if self.transit.until_cached.load(Relaxed) == 0 {
             return;
         }
@@ -280,6 +276,10 @@ impl PoolInner {
         // SeqCst: pairs with the fence in `WaitQueue::join`. Either we see the waiter, or its attempt, which takes this
         // lock, comes after us and sets the bypass anew.
         fence(SeqCst);
+        if reason == REFUSED && self.transit.until_cached.load(Relaxed) > 0 {
+            // Refused again meanwhile: that request has set the bypass anew, or is about to.
+            return;
+        }
         if reason == REFUSED && !self.waiting.is_empty() {
             self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
             return;

@@ -82,7 +82,7 @@ impl PoolInner {
         self.sweep_if_closed(class);
         drop(carry);
         self.count_freed(self.table.get(class).slot_size as usize);
-        self.slot_bypassed();
+        self.freed_past_caches();
         self.notify();
     }
 

@@ -42,9 +42,11 @@ struct Pending {
 pub(crate) struct Deferred<'a>(&'a WaitQueue);
 
 impl<'a> Deferred<'a> {
-    /// Whether the calling thread defers wake-ups, of whichever queue.
-    pub(crate) fn is_active() -> bool {
-        DEFERRED.get().is_some()
+    /// Whether the calling thread defers wake-ups of the queue.
+    pub(crate) fn is_active(queue: &WaitQueue) -> bool {
+        DEFERRED
+            .get()
+            .is_some_and(|pending| pending.queue == queue.address())
     }
 
     /// `None`: the thread defers wake-ups already.

@@ -150,6 +150,8 @@ impl Watermarks {
         self.stay.store((2 * stay).min(MAX_STAY), Relaxed);
         self.counting.swap(EXACT, AcqRel);
         self.raise();
+        // Set by a thread that compared what magazines held, which were emptied meanwhile.
+        self.check_low(self.count());
     }
 
     /// Slots do not bypass the magazines any more.

@@ -283,6 +283,7 @@ pub(crate) fn free_large(
 ) {
     if !cache.is_some_and(|cache| keep(inner, cache, large)) {
         inner.free_large(large);
+        inner.freed_past_caches();
     }
 }
 
