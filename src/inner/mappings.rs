@@ -39,7 +39,8 @@ impl PoolInner {
     }
 
     fn alloc_large_once(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-        // A length of 0 does not occur: it would match a retired mapping, whose capacity is 0.
+        // The cache rounds `len` up to at least one page, so it does not return a retired mapping,
+        // whose capacity is 0.
         if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
             return Ok(large);
         }
