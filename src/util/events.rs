@@ -50,8 +50,7 @@ mod told {
         Event::MappingsUnmapped,
         Event::Trimmed,
     ];
-    /// Maximum number of pools whose events one call notes. A thread that gets a new pool's cache
-    /// may also release those of freed pools.
+    /// Maximum number of pools whose events a thread notes between two calls of [`emit`].
     const POOLS: usize = 4;
 
     #[derive(Clone, Copy)]
