@@ -103,7 +103,8 @@ pub fn free_memory() -> Option<u64> {
 ///
 /// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
 ///
-/// [`process.availableMemory()`]: https://nodejs.org/api/process.html#processavailablememory
+/// [`process.availableMemory()`]:
+/// https://nodejs.org/api/process.html#processavailablememory
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     let free = free_memory()?;
@@ -135,7 +136,8 @@ pub fn available_memory() -> Option<u64> {
 ///
 /// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
 ///
-/// [`process.constrainedMemory()`]: https://nodejs.org/api/process.html#processconstrainedmemory
+/// [`process.constrainedMemory()`]:
+/// https://nodejs.org/api/process.html#processconstrainedmemory
 #[must_use]
 pub fn constrained_memory() -> Option<u64> {
     platform::constraint().map(|constraint| constraint.limit)
