@@ -285,7 +285,7 @@ impl PoolInner {
     /// Wakes the first waiter. The caller has put memory where the waiter can allocate it. Runs
     /// foreign code (wakers).
     pub(crate) fn notify(&self) {
-        if self.config.limit != usize::MAX {
+        if self.is_limited() {
             self.waiting.notify();
         }
     }

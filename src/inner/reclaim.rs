@@ -34,6 +34,7 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
     fence, lock, settle_stores,
 };
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// A reason for the bypass: a request was refused recently, or waits.
@@ -58,8 +59,8 @@ pub(super) struct Transit {
     arrived: AtomicUsize,
     /// Number of slots to be freed until threads use their magazines again; 0 while they do.
     until_cached: AtomicU32,
-    /// The value of `arrived` before the last attempt of the last turn. While `arrived` has this
-    /// value, there is nothing to release.
+    /// The value of `arrived` before the last attempt of the last turn that ended with a refusal.
+    /// While `arrived` has this value, there is nothing to release.
     fruitless: AtomicUsize,
 }
 
@@ -74,7 +75,7 @@ impl Transit {
         }
     }
 
-    /// Returns whether nothing has been freed since the last turn, so that a release would find
+    /// Returns whether nothing has been freed since the last refusal, so that a release would find
     /// nothing. `false` without the bypass: then frees that fill magazines are not counted as
     /// arrivals.
     fn is_fruitless(&self) -> bool {
@@ -96,6 +97,12 @@ impl Transit {
     }
 }
 
+thread_local! {
+    // Number of the thread's `Carry` guards. Has no destructor, so it exists until the thread's
+    // end.
+    static CARRIES: Cell<u32> = const { Cell::new(0) };
+}
+
 /// A thread that carries memory from one structure to another.
 pub(crate) struct Carry<'a>(Option<&'a Transit>);
 
@@ -103,6 +110,7 @@ impl Carry<'_> {
     /// Ends the carrying without an arrival, because there was no memory to carry.
     pub(super) fn end_without(mut self) {
         if let Some(transit) = self.0.take() {
+            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -114,6 +122,7 @@ impl Drop for Carry<'_> {
             // AcqRel: pairs with the Acquire in `has_arrived_since`. The arrival is counted first:
             // a thread that does not see the carrier any more sees its arrival.
             transit.arrived.fetch_add(1, AcqRel);
+            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -172,13 +181,19 @@ impl PoolInner {
     /// carriers are not counted: those of a pool without a limit, because no request depends on
     /// them, and a thread in its turn, because no other request retries before the turn ends.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.config.limit != usize::MAX && !Deferred::is_active();
+        let counted = self.is_limited() && !Deferred::is_active();
         if counted {
             // AcqRel: the counter changes before the memory leaves its structure. Pairs with the
             // Acquire in `has_arrived_since`.
+            CARRIES.set(CARRIES.get() + 1);
             self.transit.carrying.fetch_add(1, AcqRel);
         }
         Carry(counted.then_some(&self.transit))
+    }
+
+    /// Returns whether the pool has a limit. Only then it may have waiters, and counts carriers.
+    pub(super) fn is_limited(&self) -> bool {
+        self.config.limit != usize::MAX
     }
 
     /// Runs `attempt`. If it is refused, releases the caches of all threads and of the pool and
@@ -198,23 +213,28 @@ impl PoolInner {
         &self,
         attempt: impl Fn() -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        // Wakers run foreign code, so they are deferred until after the turn. A hook of the heap
-        // that gets here during its own thread's turn does not take another.
-        let deferred = Deferred::new(&self.waiting);
+        // A request may get here during its thread's turn or while the thread carries memory, from
+        // a hook of the heap or from a waker. It must not wait for other threads, which may wait
+        // for this one.
+        let waits = CARRIES.get() == 0;
+        // Wakers run foreign code, so they are deferred until after the turn.
+        let deferred = waits.then(|| Deferred::new(&self.waiting)).flatten();
         let turn = deferred.as_ref().map(|_| lock(&self.transit.turns));
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
             result = attempt().or_else(|failure| {
-                if self.transit.is_fruitless() {
+                if self.is_limited() && self.transit.is_fruitless() {
                     return Err(failure);
                 }
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
                 self.release_caches(REFUSED);
                 attempt()
             });
-            let again = !MODEL && result.is_err() && self.transit.has_arrived_since(seen);
-            if !again {
+            if result.is_ok() || MODEL || turn.is_none() {
+                break;
+            }
+            if !self.transit.has_arrived_since(seen) {
                 self.transit.fruitless.store(seen, Relaxed);
                 break;
             }

@@ -157,6 +157,7 @@ impl PoolInner {
 
     /// Purges the pages of empty slabs whose region stays mapped. Returns the number of bytes.
     pub(crate) fn purge(&self) -> usize {
+        let _carry = self.carry();
         let purge = |regions: &Regions| regions.purge(&self.mapper);
         let purged = self.regions.iter().map(purge).sum();
         // Slabs were out of their regions during the purge, so a waiter's attempt may have missed

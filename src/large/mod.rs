@@ -231,6 +231,8 @@ impl LargeAlloc {
         let len = Self::rounded_capacity(len, mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
+            // The last part of a split buffer owns the whole mapping, which may be long enough.
+            Some(len) if len <= mapping.len() => Some(Ok(())),
             _ if !mapping.can_remap() => None,
             Some(len) => {
                 let result = mapper.grow(&mut mapping, len);
