@@ -101,10 +101,10 @@ pub fn free_memory() -> Option<u64> {
 ///
 /// # Complexity
 ///
-/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few
+/// more.
 ///
-/// [`process.availableMemory()`]:
-/// https://nodejs.org/api/process.html#processavailablememory
+/// [`process.availableMemory()`]: https://nodejs.org/api/process.html#processavailablememory
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     let free = free_memory()?;
@@ -134,10 +134,10 @@ pub fn available_memory() -> Option<u64> {
 ///
 /// # Complexity
 ///
-/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few
+/// more.
 ///
-/// [`process.constrainedMemory()`]:
-/// https://nodejs.org/api/process.html#processconstrainedmemory
+/// [`process.constrainedMemory()`]: https://nodejs.org/api/process.html#processconstrainedmemory
 #[must_use]
 pub fn constrained_memory() -> Option<u64> {
     platform::constraint().map(|constraint| constraint.limit)
