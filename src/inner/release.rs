@@ -17,8 +17,8 @@ use std::ptr::NonNull;
 /// A selection of the mappings to unmap.
 #[derive(Clone, Copy)]
 pub(super) enum Unmap {
-    /// Those whose unmapping does not fragment the address space, when `leaving` of them leave
-    /// together.
+    /// Only mappings whose unmapping does not fragment the address space, when `leaving` of them
+    /// leave together.
     Sparing {
         leaving: usize,
     },
