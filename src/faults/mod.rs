@@ -387,3 +387,22 @@ fn a_pool_that_closes_while_the_system_refuses() {
         assert_eq!(fake.mapped(), 0, "{first}, {pool_goes_last}");
     }
 }
+
+/// Each refusal of the system releases the caches, also after one that was of no use.
+#[test]
+fn caches_are_released_at_each_refusal() {
+    let fake = FakeOs::leaked();
+    let pool = Pool::builder().fake_os(fake).build().unwrap();
+    for round in 0..3 {
+        drop(pool.alloc(KIB << 10));
+        assert!(fake.mapped() > 0, "round {round}: nothing is cached");
+        fake.set_fault(Some(Fault {
+            call: Some(Call::Map),
+            first: 0,
+            count: u64::MAX,
+        }));
+        assert!(pool.try_alloc(KIB << 11).is_err());
+        assert_eq!(fake.mapped(), 0, "round {round}");
+        fake.set_fault(None);
+    }
+}

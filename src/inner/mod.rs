@@ -180,7 +180,7 @@ impl PoolInner {
                 if let Some(entry) = ThreadCache::of(cache).entry() {
                     // Relaxed: the entry's thread reads it next for another pool of this index. It
                     // learns of that pool from a thread that held the registry's lock later.
-                    entry.store(ptr::from_ref(absent()).cast_mut(), Relaxed);
+                    entry.store(ptr::from_ref(absent()).cast_mut(), Release);
                 }
                 unlinked.link(cache);
             }

@@ -44,7 +44,7 @@ const CLOSED: u8 = 1 << 1;
 const WATERMARK: u8 = 1 << 2;
 
 /// Number of slots freed without a refusal after which threads use their magazines again.
-const CACHED_AGAIN: u32 = 64;
+const CACHED_AGAIN: u32 = if MODEL { 1 } else { 64 };
 /// Maximum number of attempts of a request that finds nothing while other threads carry memory.
 /// Models use one attempt: their requests wait in the queue, and are woken.
 const ROUNDS: usize = if MODEL { 1 } else { 64 };
@@ -225,10 +225,10 @@ impl PoolInner {
                 self.release_caches(REFUSED);
                 attempt()
             });
-            if result.is_ok() || MODEL || turn.is_none() {
+            if result.is_ok() || turn.is_none() {
                 break;
             }
-            if !self.transit.has_arrived_since(seen) {
+            if MODEL || !self.transit.has_arrived_since(seen) {
                 self.transit.fruitless.store(seen, Relaxed);
                 break;
             }

@@ -17,7 +17,7 @@ use crate::inner::registry;
 use crate::inner::{PoolInner, tag::AllocTag};
 use crate::large::LargeAlloc;
 use crate::slab::EmptySlabs;
-use crate::sync::Ordering::Relaxed;
+use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::util::heap::try_box;
 use std::ptr::{self, NonNull};
 
@@ -90,7 +90,8 @@ pub(crate) fn attach(
 /// it. Another thread may free the cache's pool at the same time: that thread replaces the entry,
 /// under the registry's lock. May make system calls and run wakers.
 pub(crate) fn detach(entry: &Entry) {
-    if ptr::eq(entry.load(Relaxed), absent()) {
+    // Acquire: pairs with the Release in `PoolInner::free`, whose store comes before the entry's end.
+    if ptr::eq(entry.load(Acquire), absent()) {
         return;
     }
     let (cache, at) = {

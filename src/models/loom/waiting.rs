@@ -228,3 +228,32 @@ fn loom_the_last_handle_goes_while_a_slot_is_freed_on_the_fast_path() {
         own.detach();
     });
 }
+
+/// A request is refused while another thread frees the last slot that ends the bypass. Either the
+/// bypass stays, or the pool knows that threads cache again: a free slot is not refused.
+#[test]
+fn loom_a_refusal_beside_the_end_of_the_bypass() {
+    bounded_model(3, || {
+        let rig = Rig::new(two_slots);
+        let own = warm(&rig);
+        let [a, b] = both_slots(&rig);
+        assert!(rig.inner().alloc_slot(CLASS).is_err());
+        let other = thread::spawn(move || {
+            let rig = rig;
+            rig.inner().alloc_slot(CLASS).ok().map(Sent)
+        });
+        give(rig.inner(), own.cache(), a);
+        let taken = other.join().unwrap().map(Sent::get);
+        give(rig.inner(), own.cache(), b);
+        let free = if taken.is_some() { 1 } else { 2 };
+        let slots = [0; 2].map(|_| rig.inner().alloc_slot(CLASS).ok());
+        let slots = slots.into_iter().flatten().chain(taken);
+        let slots: Vec<_> = slots.collect();
+        assert_eq!(slots.len(), 2, "{free} slots were free");
+        for slot in slots {
+            rig.inner().free_slot(CLASS, slot);
+        }
+        own.detach();
+        rig.finish();
+    });
+}
