@@ -1,4 +1,5 @@
-//! Forks of a process with several threads. The child has one thread; what the others kept stays where it was.
+//! Forks of a process with several threads. The child has one thread; what the others kept stays
+//! where it was.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -33,8 +34,9 @@ fn mixed(pool: &Pool) -> Vec<Buffer> {
 
 /// Runs `there` in a forked child and returns the child's status.
 fn status_of_child(there: impl FnOnce()) -> i32 {
-    // SAFETY: the child runs `there` and `_exit` alone. The other threads of the tests in this file hold no lock of the C
-    // library that these need: they wait for jobs, or allocate and drop buffers.
+    // SAFETY: the child runs `there` and `_exit` alone. The other threads of the tests in this file
+    // hold no lock of the C library that these need: they wait for jobs, or allocate and drop
+    // buffers.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "no fork");
     if child == 0 {
@@ -51,7 +53,8 @@ fn status_of_child(there: impl FnOnce()) -> i32 {
     status
 }
 
-/// A child uses the buffers that it got, while the parent's other threads work, and the parent's stay as they were.
+/// A child uses the buffers that it got, while the parent's other threads work, and the parent's
+/// stay as they were.
 #[test]
 fn a_child_uses_its_buffers_beside_busy_threads() {
     isolated("a_child_uses_its_buffers_beside_busy_threads", || {
@@ -88,8 +91,8 @@ fn a_child_uses_its_buffers_beside_busy_threads() {
     });
 }
 
-/// Where the parent's other threads are idle, a child allocates, drops, asks and trims, and waits for no thread that it
-/// does not have. The parent goes on as before.
+/// Where the parent's other threads are idle, a child allocates, drops, asks and trims, and waits
+/// for no thread that it does not have. The parent goes on as before.
 #[test]
 fn a_child_uses_pools_of_idle_threads() {
     isolated("a_child_uses_pools_of_idle_threads", || {

@@ -12,7 +12,7 @@ use std::sync::atomic::{
 };
 use std::thread;
 
-/// Allocates and drops until told to stop, in and out of every cache.
+/// Allocates and frees until a flag stops it, in and out of every cache.
 fn churn(pool: &Pool, stop: &AtomicBool) {
     let mut round = 0;
     while !stop.load(SeqCst) {

@@ -1,7 +1,8 @@
-//! A process whose heap calls a hook that uses the crate: buffers are allocated and dropped inside `malloc` and `free`.
+//! A process whose heap calls a hook that uses the crate: buffers are allocated and dropped inside
+//! `malloc` and `free`.
 //!
-//! Profilers and accounting allocators do so. Wherever the crate allocates on the heap, its structures must be whole and
-//! its locks free.
+//! Profilers and accounting allocators do so. Wherever the crate allocates on the heap, its
+//! structures must be whole and its locks free.
 
 mod common;
 
@@ -25,7 +26,8 @@ static HEAP: Hooked = Hooked;
 /// The system's heap, with the hook after each allocation and before each deallocation.
 struct Hooked;
 
-// SAFETY: all calls go to the system's heap with their arguments as they are; the hook does not unwind.
+// SAFETY: all calls go to the system's heap with their arguments as they are; the hook does not
+// unwind.
 unsafe impl GlobalAlloc for Hooked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         hook();
@@ -119,8 +121,8 @@ impl Drop for Owned {
     }
 }
 
-/// Runs `scenario` in a process whose hook uses a pool with these settings. A thread that waits for itself is ended by the
-/// kernel.
+/// Runs `scenario` in a process whose hook uses a pool with these settings. A thread that waits for
+/// itself is ended by the kernel.
 fn with_hook(test: &str, set: fn(PoolBuilder) -> PoolBuilder, scenario: fn(&'static Pool)) {
     isolated(test, || {
         #[cfg(unix)]
@@ -278,7 +280,8 @@ fn pin_box<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
     Box::pin(future)
 }
 
-/// Pools are built, looked into and dropped: the list of all pools and a pool's structures are on the heap.
+/// Pools are built, looked into and dropped: the list of all pools and a pool's structures are on
+/// the heap.
 #[test]
 fn pools_come_and_go_in_the_hook() {
     with_hook(

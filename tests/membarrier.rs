@@ -37,7 +37,8 @@ const FILTERS: [(&str, Filter, bool); 4] = [
     ),
 ];
 
-/// Runs the test function called `test` alone in a new process that finds `value` in its environment.
+/// Runs the test function called `test` alone in a new process that finds `value` in its
+/// environment.
 fn run_child(test: &str, value: &str) -> Output {
     Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -60,8 +61,8 @@ fn assert_success(test: &str, value: &str, child: &Output) {
     );
 }
 
-/// Runs `scenario` in new processes, one for each filter. A process that gets its filter after the first use has run
-/// the scenario once before.
+/// Runs `scenario` in new processes, one for each filter. A process that gets its filter after the
+/// first use has run the scenario once before.
 fn without_membarrier(test: &str, scenario: fn()) {
     let Ok(asked) = std::env::var(CHILD) else {
         for (name, ..) in FILTERS {
@@ -210,8 +211,8 @@ fn dropped_pools_leave_nothing() {
     });
 }
 
-/// A full pool that refuses one request after the other executes no `membarrier` after a reclaim without result, although
-/// eight idle threads have used it. The child dies if it does.
+/// A full pool that refuses one request after the other executes no `membarrier` after a reclaim
+/// without result, although eight idle threads have used it. The child dies if it does.
 #[test]
 fn a_full_pool_executes_no_membarrier() {
     const TEST: &str = "a_full_pool_executes_no_membarrier";

@@ -43,8 +43,8 @@ fn all_whole(held: &[(u64, Buffer)]) -> bool {
     held.iter().all(|(seed, buffer)| holds_stamp(buffer, *seed))
 }
 
-/// One pool after the other, on threads that live on. Buffers of dropped pools stay whole, no later pool owns or counts
-/// them, and their drops change no later pool's counters.
+/// One pool after the other, on threads that live on. Buffers of dropped pools stay whole, no later
+/// pool owns or counts them, and their drops change no later pool's counters.
 #[test]
 fn a_pool_inherits_nothing() {
     isolated("a_pool_inherits_nothing", || {
@@ -76,7 +76,8 @@ fn a_pool_inherits_nothing() {
                 (requested..=capacity).contains(&(usage.in_use as usize)),
                 "{usage:?}"
             );
-            // The old pool's last buffers are dropped now, on a thread that has caches of the new pool.
+            // The old pool's last buffers are dropped now, on a thread that has caches of the new
+            // pool.
             if let Some(old) = before.replace(held) {
                 assert!(all_whole(&old));
                 let old = Mutex::new(Some(old));
@@ -94,7 +95,8 @@ fn a_pool_inherits_nothing() {
 /// A place whose pool threads replace.
 type Place = Mutex<Option<Pool>>;
 
-/// What one thread does: replaces pools, allocates in them, and drops buffers of pools that may be gone.
+/// What one thread does: replaces pools, allocates in them, and drops buffers of pools that may be
+/// gone.
 fn churn(number: usize, places: &[Place], rounds: usize) -> usize {
     let mut rng = Rng::new(number as u64 + 1);
     let mut held: Stamped = Vec::new();
@@ -160,7 +162,8 @@ fn pools_are_replaced_while_threads_use_them() {
     });
 }
 
-/// Four thousand pools at once, each used by three threads: each counts its own buffers, and all their memory returns.
+/// Four thousand pools at once, each used by three threads: each counts its own buffers, and all
+/// their memory returns.
 #[test]
 fn four_thousand_pools_live_at_once() {
     isolated("four_thousand_pools_live_at_once", || {

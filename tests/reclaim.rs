@@ -1,4 +1,5 @@
-//! What idle threads keep in their caches: trims, failing requests, waiters and the end of a pool reach it.
+//! What idle threads keep in their caches: trims, failing requests, waiters and the end of a pool
+//! reach it.
 
 mod common;
 #[path = "common/crew.rs"]
@@ -176,8 +177,9 @@ fn a_waiter_gets_what_threads_drop_before_they_idle() {
 
 /// Eight threads replace buffers, each holding at most `held` of them, and none is refused.
 ///
-/// No layout of the live buffers excuses a refusal. One buffer of any length for each thread pins at most one region of
-/// 64 KiB for each; up to 2 KiB, eight for each thread pin at most 64 of the pool's 112 slabs.
+/// No layout of the live buffers excuses a refusal. One buffer of any length for each thread pins
+/// at most one region of 64 KiB for each; up to 2 KiB, eight for each thread pin at most 64 of the
+/// pool's 112 slabs.
 fn no_request_is_refused(requests: usize, longest: usize, held: usize) {
     const THREADS: usize = 8;
     let pool = limited(MIB);
@@ -287,7 +289,8 @@ fn dropped_handles_leave_nothing_with_idle_threads() {
     });
 }
 
-/// The heap that idle threads' caches of dropped pools took is freed: it does not grow with the number of pools.
+/// The heap that idle threads' caches of dropped pools took is freed: it does not grow with the
+/// number of pools.
 #[test]
 fn dropped_pools_leave_no_heap_with_idle_threads() {
     isolated("dropped_pools_leave_no_heap_with_idle_threads", || {

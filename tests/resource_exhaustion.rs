@@ -176,8 +176,8 @@ mod linux {
         });
     }
 
-    /// A region is 16 MiB here, at a multiple of that. The process may have 24 MiB more, so there is no room for a padded
-    /// mapping out of which the region is cut.
+    /// A region is 16 MiB here, at a multiple of that. The process may have 24 MiB more, so there
+    /// is no room for a padded mapping out of which the region is cut.
     #[test]
     fn an_aligned_region_takes_no_more_than_its_bytes() {
         isolated(

@@ -1,5 +1,5 @@
-//! A real-time thread beside a normal one on the same processor: it never waits busily for a thread that it keeps from
-//! running.
+//! A real-time thread beside a normal one on the same processor: it never waits busily for a thread
+//! that it keeps from running.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -15,8 +15,9 @@ use common::{KIB, MIB};
 use slabuf::{Pool, PoolBuilder};
 
 const TRIMS: u32 = 300;
-/// How many times the processor time of a normal thread's trims those of a real-time thread may take. A thread that
-/// waits busily is stopped by the kernel after 0.95 s of processor time or never: more than a thousand times as much.
+/// How many times the processor time of a normal thread's trims those of a real-time thread may
+/// take. A thread that waits busily is stopped by the kernel after 0.95 s of processor time or
+/// never: more than a thousand times as much.
 const MOST: u32 = 40;
 /// After this many seconds the kernel ends a process whose real-time thread hangs.
 const WATCHDOG_SECONDS: u32 = 120;
@@ -67,8 +68,8 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Trims beside an owner on the same processor; the trims' processor time, and how many buffers the owner dropped
-/// meanwhile. `None` if the thread may not become what it is to be.
+/// Trims beside an owner on the same processor; the trims' processor time, and how many buffers the
+/// owner dropped meanwhile. `None` if the thread may not become what it is to be.
 fn trims_beside_an_owner(pool: &Pool, real_time: bool) -> Option<(Duration, usize)> {
     let (done, dropped) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {

@@ -1,4 +1,5 @@
-//! Threads that end: while their storage is destroyed, by a panic, in great number, and beside a trim.
+//! Threads that end: while their storage is destroyed, by a panic, in great number, and beside a
+//! trim.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -13,8 +14,8 @@ use common::child::{isolated, report};
 use common::{KIB, MIB, SLAB, is_all};
 use slabuf::{Buffer, Pool, PoolBuilder, memory_usage};
 
-/// A stack, and with it a thread's storage, that the C library unmaps as soon as the thread has ended: its cache of
-/// stacks is smaller. What still points there is found by a fault.
+/// A stack, and with it a thread's storage, that the C library unmaps as soon as the thread has
+/// ended: its cache of stacks is smaller. What still points there is found by a fault.
 const UNMAPPED_STACK: usize = 64 * MIB;
 const LENGTHS: [usize; 6] = [16, 1_400, SLAB, 12 * KIB, 100 * KIB, 300 * KIB];
 
@@ -79,15 +80,16 @@ fn job_key() -> libc::pthread_key_t {
     static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
     *KEY.get_or_init(|| {
         let mut key = 0;
-        // SAFETY: the pointer is to a key that lives until the call returns; the destructor may be called with every value
-        // that `at_key_destruction` sets, and no other function sets any.
+        // SAFETY: the pointer is to a key that lives until the call returns; the destructor may be
+        // called with every value that `at_key_destruction` sets, and no other function sets any.
         let result = unsafe { libc::pthread_key_create(&raw mut key, Some(run_job)) };
         assert_eq!(result, 0, "a key is free");
         key
     })
 }
 
-/// Runs `before` on a new thread, `job` in the destructor of one of its keys, and waits until its storage is gone.
+/// Runs `before` on a new thread, `job` in the destructor of one of its keys, and waits until its
+/// storage is gone.
 fn at_key_destruction(before: impl FnOnce() + Send + 'static, job: impl FnOnce() + Send + 'static) {
     let job: Box<Job> = Box::new(Box::new(job));
     let thread = Builder::new().stack_size(UNMAPPED_STACK).spawn(move || {
@@ -101,7 +103,8 @@ fn at_key_destruction(before: impl FnOnce() + Send + 'static, job: impl FnOnce()
     thread.join().expect("no panic");
 }
 
-/// A thread whose first use of the crate is in the destructor of a key leaves nothing that points to its storage.
+/// A thread whose first use of the crate is in the destructor of a key leaves nothing that points
+/// to its storage.
 #[test]
 fn the_first_use_is_in_a_key_destructor() {
     isolated("the_first_use_is_in_a_key_destructor", || {
@@ -119,7 +122,8 @@ fn the_first_use_is_in_a_key_destructor() {
     });
 }
 
-/// The same where the thread has used the crate before, so that its caches are gone when the key is destroyed.
+/// The same where the thread has used the crate before, so that its caches are gone when the key is
+/// destroyed.
 #[test]
 fn a_later_use_is_in_a_key_destructor() {
     isolated("a_later_use_is_in_a_key_destructor", || {
@@ -183,8 +187,8 @@ thread_local! {
     static SECOND: RefCell<Late> = RefCell::default();
 }
 
-/// Thread-local values, one registered before the thread's first use of the crate and one after it, so that one of their
-/// destructors runs before the crate's own and one after it.
+/// Thread-local values, one registered before the thread's first use of the crate and one after it,
+/// so that one of their destructors runs before the crate's own and one after it.
 #[test]
 fn thread_local_destructors_on_both_sides() {
     isolated("thread_local_destructors_on_both_sides", || {
@@ -238,7 +242,8 @@ fn threads_that_end_by_a_panic_keep_nothing() {
     }
 }
 
-/// Ten thousand threads, each of which uses five pools and the global one, leave no more than two thousand do.
+/// Ten thousand threads, each of which uses five pools and the global one, leave no more than two
+/// thousand do.
 #[test]
 fn ten_thousand_threads_level_off() {
     isolated("ten_thousand_threads_level_off", || {
@@ -320,7 +325,8 @@ fn threads_end_beside_a_trim() {
     }
 }
 
-/// The process ends while threads use their pools, and `exit` runs the C library's destructors beside them.
+/// The process ends while threads use their pools, and `exit` runs the C library's destructors
+/// beside them.
 #[test]
 fn the_process_ends_beside_busy_threads() {
     isolated("the_process_ends_beside_busy_threads", || {

@@ -37,8 +37,8 @@ impl Wake for Unwinds {
     }
 }
 
-/// A drop that wakes such a waker does not unwind, wakes all others, and leaves the thread as it was: the caches of pools
-/// that are dropped later are freed.
+/// A drop that wakes such a waker does not unwind, wakes all others, and leaves the thread as it
+/// was: the caches of pools that are dropped later are freed.
 #[test]
 fn a_payload_that_panics_ends_in_the_drop() {
     isolated("a_payload_that_panics_ends_in_the_drop", || {

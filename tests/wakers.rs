@@ -115,7 +115,7 @@ impl Wake for PanicsTwice {
 }
 
 #[test]
-fn a_panic_whose_payload_panics_disturbs_nobody() {
+fn a_panic_whose_payload_panics_stays_in_the_waker() {
     let builder = Pool::builder().limit(MIB).high_water_mark(500_000);
     let pool = builder.build().unwrap();
     let panics = Arc::new(PanicsTwice::default());

@@ -1,7 +1,8 @@
-//! Runs another program while the system refuses `membarrier`: `without_membarrier EPERM PROGRAM ARGUMENT...`.
+//! Runs another program while the system refuses `membarrier`: `without_membarrier EPERM PROGRAM
+//! ARGUMENT...`.
 //!
-//! `.ci/run membarrier` makes it the runner of all other tests. Started without arguments, as `cargo test` does, it tests
-//! itself: a program that it runs gets the error it was to get.
+//! `.ci/run membarrier` makes it the runner of all other tests. Started without arguments, as
+//! `cargo test` does, it tests itself: a program that it runs gets the error it was to get.
 
 #[cfg(target_os = "linux")]
 #[allow(

@@ -9,7 +9,8 @@ use crate::table::{self, median};
 /// What the global pool may cost relative to another build: must and aim.
 const BOUNDS: (f64, f64) = (1.05, 0.9);
 
-/// Runs the subject of each row in new processes of this program and of `program`, in turn, and prints the table.
+/// Runs the subject of each row in new processes of this program and of `program`, in turn, and
+/// prints the table.
 pub(crate) fn compare(program: &Path, rows: &[Row], rounds: usize) -> Result<(), String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let programs = [this.as_path(), program];

@@ -33,7 +33,8 @@ pub(crate) fn lengths(seed: u64, count: usize) -> Vec<usize> {
     (0..count).map(|_| rng.length()).collect()
 }
 
-/// One replacement in a table of live buffers: the place whose buffer is replaced, and the new buffer's length.
+/// One replacement in a table of live buffers: the place whose buffer is replaced, and the new
+/// buffer's length.
 #[derive(Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) place: usize,

@@ -1,16 +1,16 @@
 //! What each kind of pool costs beside a simpler one, in one run: `cargo bench --bench pools`.
 //!
-//! Every row compares a subject with a reference. In each round both run, one after the other, and the order changes
-//! from round to round. The program prints the medians of both and the median of the rounds' ratios, beside the ratio
-//! that the row must reach and the ratio it aims at.
+//! Every row compares a subject with a reference. In each round both run, one after the other, and
+//! the order changes from round to round. The program prints the medians of both and the median of
+//! the rounds' ratios, beside the ratio that the row must reach and the ratio it aims at.
 //!
-//! Rows of one thread are measured in the thread's own processor time, so that other programs on the machine disturb
-//! less. Rows of several threads are measured in elapsed time.
+//! Rows of one thread are measured in the thread's own processor time, so that other programs on
+//! the machine disturb less. Rows of several threads are measured in elapsed time.
 //!
 //! ```text
-//! cargo bench --bench pools -- [--quick] [--rounds N] [TEXT...]   rows whose names contain one of the texts
+//! cargo bench --bench pools -- [--quick] [--rounds N] [TEXT...]   rows with such a name
 //! cargo bench --bench pools -- --list                             the rows' names
-//! cargo bench --bench pools -- --beside PROGRAM [TEXT...]         this build beside another build of this program
+//! cargo bench --bench pools -- --beside PROGRAM [TEXT...]         beside another build
 //! ```
 //!
 //! With `--beside`, each sample runs in a process of its own: this program and `PROGRAM` in turn.

@@ -13,8 +13,8 @@ const REFUSALS: usize = 256;
 /// What each idle thread allocated and dropped: several size classes, and large buffers.
 const USED: [usize; 6] = [64, 500, 1_400, 4_000, 12 << 10, 40 << 10];
 
-/// Nanoseconds for each request of `len` that a full pool refuses, while `idle` threads that have caches of the pool do
-/// nothing.
+/// Nanoseconds for each request of `len` that a full pool refuses, while `idle` threads that have
+/// caches of the pool do nothing.
 pub(crate) fn repeated(budget: Duration, idle: usize, len: usize) -> f64 {
     let pool = Pool::builder()
         .limit(LIMIT)

@@ -244,7 +244,8 @@ fn many_pools() -> Vec<Row> {
             Row::new(
                 format!("round robin over {count} pools, pair 64 B"),
                 move |budget| {
-                    // For this sample alone: a row does not pay for the caches that another row's pools left.
+                    // For this sample alone: a row does not pay for the caches that another row's
+                    // pools left.
                     let pools: Vec<Pool> = (0..count).map(|_| own()).collect();
                     round_robin(budget, &pools, 64)
                 },

@@ -52,8 +52,8 @@ pub(crate) fn two_on_one_pool(budget: Duration, pool: &Pool, len: usize) -> f64 
 
 type Shelf = Mutex<Buffer>;
 
-/// Eight threads replace at random, each in a table of its own, and exchange one buffer in eight; nanoseconds for one
-/// replacement, all threads together.
+/// Eight threads replace at random, each in a table of its own, and exchange one buffer in eight;
+/// nanoseconds for one replacement, all threads together.
 pub(crate) fn eight_global(budget: Duration) -> f64 {
     let laps = scaled(budget, PAIRS).div_ceil(STEPS);
     let shelves: Vec<Shelf> = (0..SHELVES)

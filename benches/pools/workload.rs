@@ -1,7 +1,7 @@
 //! The loops of one thread.
 //!
-//! Each loop is generic over the constructor, so that it is compiled for each kind of pool by itself. Lengths pass
-//! through `black_box`: the constructor learns them at run time.
+//! Each loop is generic over the constructor, so that it is compiled for each kind of pool by
+//! itself. Lengths pass through `black_box`: the constructor learns them at run time.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +21,8 @@ const PREPARED: usize = 1 << 16;
 const CHUNK: usize = 1 << 12;
 const SEED: u64 = 0x51ab;
 
-/// Runs `chunk` once unmeasured, then until `budget` is spent; returns nanoseconds for each of its `operations`.
+/// Runs `chunk` once unmeasured, then until `budget` is spent; returns nanoseconds for each of its
+/// `operations`.
 pub(crate) fn nanos_per_operation(
     budget: Duration,
     operations: usize,
@@ -43,8 +44,8 @@ pub(crate) fn nanos_per_operation(
 /// Writes the first byte of a buffer of at least one byte, in a way the compiler keeps.
 #[inline(always)]
 pub(crate) fn touch(buffer: &mut Buffer) {
-    // SAFETY: every row asks for at least one byte, so the first byte is within the buffer, which is borrowed for this
-    // call alone; a `u8` is aligned anywhere.
+    // SAFETY: every row asks for at least one byte, so the first byte is within the buffer, which
+    // is borrowed for this call alone; a `u8` is aligned anywhere.
     unsafe { buffer.as_mut_ptr().write_volatile(1) }
 }
 

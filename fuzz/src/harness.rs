@@ -15,8 +15,8 @@ const POOLS: usize = 3;
 /// numbers is never used. So each run uses the same indices in the threads' tables of pools.
 const NUMBERS: usize = 14;
 
-/// The fake system of a pool: there is one of each page size for each pool. They are used again by the next program,
-/// so that what one leaves behind is found at once.
+/// The fake system of a pool: there is one of each page size for each pool. They are used again by
+/// the next program, so that what one leaves behind is found at once.
 pub fn fake(number: usize, settings: &Settings) -> &'static FakeOs {
     static FAKES: OnceLock<[[&'static FakeOs; PAGE_SIZES.len()]; POOLS]> = OnceLock::new();
     let all = || [(); POOLS].map(|()| PAGE_SIZES.map(FakeOs::leaked_with_pages));

@@ -273,7 +273,7 @@ impl PoolInner {
 
     /// Wakes the first waiter, after memory has arrived where it can be allocated. Runs foreign code (wakers).
     pub(crate) fn notify(&self) {
-        if self.config.limit != usize::MAX {
+        if self.is_limited() {
             self.waiting.notify();
         }
     }

@@ -31,6 +31,7 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
     fence, lock, settle_stores,
 };
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 /// Why freed slots bypass magazines: a request was refused lately, or waits.
@@ -91,6 +92,11 @@ impl Transit {
     }
 }
 
+thread_local! {
+    // How often the thread carries memory. Without a destructor, so that it is there to the thread's very end.
+    static CARRIES: Cell<u32> = const { Cell::new(0) };
+}
+
 /// A thread that carries memory from one structure to another.
 pub(crate) struct Carry<'a>(Option<&'a Transit>);
 
@@ -98,6 +104,7 @@ impl Carry<'_> {
     /// Ends it without an arrival: there was nothing to carry.
     pub(super) fn end_without(mut self) {
         if let Some(transit) = self.0.take() {
+            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -109,6 +116,7 @@ impl Drop for Carry<'_> {
             // AcqRel: pairs with the Acquire in `has_arrived_since`. First the arrival: a thread that sees no carrier
             // any more sees it.
             transit.arrived.fetch_add(1, AcqRel);
+            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -165,12 +173,18 @@ impl PoolInner {
     /// Counts the calling thread as one that carries memory, until what is returned is dropped. Not counted: in a pool
     /// without a limit, where no request depends on it; a thread in its turn, which no other request looks past.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.config.limit != usize::MAX && !Deferred::is_active();
+        let counted = self.is_limited() && !Deferred::is_active();
         if counted {
             // AcqRel: before the memory leaves its structure.
+            CARRIES.set(CARRIES.get() + 1);
             self.transit.carrying.fetch_add(1, AcqRel);
         }
         Carry(counted.then_some(&self.transit))
+    }
+
+    /// Whether the pool has a limit: then waiters may exist, and threads that carry memory are counted.
+    pub(super) fn is_limited(&self) -> bool {
+        self.config.limit != usize::MAX
     }
 
     /// Makes an attempt, and if it is refused, further ones after the caches of all threads and of the pool were
@@ -190,22 +204,27 @@ impl PoolInner {
         &self,
         attempt: impl Fn() -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        // Wakers run foreign code: after the turn. A hook of the heap that comes here during a turn has none.
-        let deferred = Deferred::new(&self.waiting);
+        // A hook of the heap that comes here in its thread's turn, or while the thread carries memory, must not wait for
+        // others: they may wait for the thread.
+        let waits = CARRIES.get() == 0;
+        // Wakers run foreign code: after the turn.
+        let deferred = waits.then(|| Deferred::new(&self.waiting)).flatten();
         let turn = deferred.as_ref().map(|_| lock(&self.transit.turns));
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
             result = attempt().or_else(|failure| {
-                if self.transit.is_fruitless() {
+                if self.is_limited() && self.transit.is_fruitless() {
                     return Err(failure);
                 }
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
                 self.release_caches(REFUSED);
                 attempt()
             });
-            let again = !MODEL && result.is_err() && self.transit.has_arrived_since(seen);
-            if !again {
+            if result.is_ok() || MODEL || turn.is_none() {
+                break;
+            }
+            if !self.transit.has_arrived_since(seen) {
                 self.transit.fruitless.store(seen, Relaxed);
                 break;
             }

@@ -151,6 +151,7 @@ impl PoolInner {
 
     /// Gives back the memory of empty slabs whose region stays. Returns the bytes.
     pub(crate) fn purge(&self) -> usize {
+        let _carry = self.carry();
         let purge = |regions: &Regions| regions.purge(&self.mapper);
         let purged = self.regions.iter().map(purge).sum();
         // Slabs were out of their regions meanwhile.

@@ -228,6 +228,8 @@ impl LargeAlloc {
         let len = Self::rounded_capacity(len, mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
+            // A part that was the last one owns the whole, which may be long enough already.
+            Some(len) if len <= mapping.len() => Some(Ok(())),
             _ if !mapping.can_remap() => None,
             Some(len) => {
                 let result = mapper.grow(&mut mapping, len);

@@ -33,7 +33,8 @@ impl Crew {
         Self((0..count).map(member).collect())
     }
 
-    /// Runs `job` on all threads at once, each with its number, and returns when the last has finished.
+    /// Runs `job` on all threads at once, each with its number, and returns when the last has
+    /// finished.
     pub(crate) fn each(&self, job: impl Fn(usize) + Send + Sync + 'static) {
         let job: Job = Arc::new(job);
         for member in &self.0 {

@@ -20,9 +20,11 @@ impl Filter {
         }
     }
 
-    /// Installs the filter for all threads of this process, and for those they start. It can't be removed.
+    /// Installs the filter for all threads of this process, and for those they start. It can't be
+    /// removed.
     ///
-    /// Numbers of system calls are those of this program's architecture: programs of others are not filtered.
+    /// Numbers of system calls are those of this program's architecture: programs of others are not
+    /// filtered.
     pub(crate) fn install(self) -> io::Result<()> {
         let instruction = |code: u32, jt, jf, k| libc::sock_filter {
             code: code as u16,
@@ -51,8 +53,8 @@ impl Filter {
         if result != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: `filter` names an array of as many instructions as it says; both live until the call returns, and the
-        // kernel copies them.
+        // SAFETY: `filter` names an array of as many instructions as it says; both live until the
+        // call returns, and the kernel copies them.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_seccomp,

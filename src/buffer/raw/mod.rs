@@ -56,6 +56,7 @@ pub(crate) fn grow_large(
         let grown = LargeAlloc::of(large).grow(&inner.mapper, capacity, inner.map_options());
         if matches!(grown, Some(Err(AllocFailure::System))) {
             // Counted as mapped for a moment, and free again.
+            drop(inner.carry());
             inner.notify();
         }
         grown
