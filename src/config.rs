@@ -5,11 +5,11 @@ use crate::os::Os;
 use crate::slab::size_class::{DEFAULT_SLAB_SIZE, MAX_SLAB_SIZE, MIN_SLAB_SIZE};
 use std::time::Duration;
 
-/// Bytes of freed memory a pool keeps for reuse unless told otherwise.
+/// Default of the bytes of freed memory that a pool keeps for reuse.
 pub(crate) const DEFAULT_CACHE_LIMIT: usize = 64 << 20;
-/// How long a pool keeps them unless told otherwise.
+/// Default of the time for which a pool keeps freed memory.
 pub(crate) const DEFAULT_DECAY: Duration = Duration::from_secs(10);
-/// Log2 of the region size where no limit asks for less.
+/// Log2 of the region size, unless a limit requires smaller regions.
 pub(crate) const DEFAULT_REGION_SHIFT: u32 = 21;
 
 /// High-water and low-water mark, in bytes of live buffers.
@@ -19,7 +19,7 @@ pub(crate) struct Levels {
     pub(crate) low: usize,
 }
 
-/// Settings, validated.
+/// Validated settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
     pub(crate) os: Os,
@@ -27,22 +27,23 @@ pub(crate) struct Config {
     pub(crate) region_shift: u32,
     /// Whether large slots are cut from spans of slabs.
     pub(crate) spans: bool,
-    /// `usize::MAX` where there is none.
+    /// `usize::MAX` if the pool has no limit.
     pub(crate) limit: usize,
     pub(crate) levels: Option<Levels>,
-    /// One in so many takes is remembered; 0: none.
+    /// The sampler records one in this many allocations; 0 disables it.
     pub(crate) sample: usize,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: usize,
-    /// Of `cache_limit`, what all threads together may keep to themselves; it does not age.
+    /// The part of `cache_limit` that all threads together may keep in their own caches. Mappings
+    /// in thread caches do not age.
     pub(crate) lease_limit: usize,
     pub(crate) decay_ms: u64,
     pub(crate) huge_pages: bool,
     pub(crate) guard_pages: bool,
 }
 
-/// Settings as given.
+/// Settings as the caller gave them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) os: Option<Os>,
@@ -105,7 +106,7 @@ impl Settings {
         let levels = self.levels(limit)?;
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
         let lease_limit = if decay_ms > 0 { cache_limit / 2 } else { 0 };
-        // Spans need regions of their own: a pool of small limit cannot afford two kinds.
+        // Spans need their own regions: a pool with a small limit cannot afford both kinds.
         let spans = limit / slab_size >= 256;
         Ok(Config {
             os,
@@ -152,8 +153,9 @@ impl Settings {
     }
 }
 
-/// At least sixteen slabs and 2 MiB; under a small limit at most a sixteenth of it, so that a pool of
-/// small limit can use nearly all of it, but never less than four slabs or a page.
+/// Returns the log2 of the region size: at least sixteen slabs and 2 MiB. Under a small limit a
+/// region is at most a sixteenth of the limit, so that the pool can use nearly all of it, but never
+/// less than four slabs or a page.
 fn region_shift(slab_size: usize, limit: usize, page_size: usize) -> u32 {
     let slab_shift = slab_size.trailing_zeros();
     let mut shift = DEFAULT_REGION_SHIFT.max(slab_shift + 4);

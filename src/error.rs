@@ -1,14 +1,13 @@
-//! What can go wrong, with the figures a reader of a log needs.
+//! Errors of allocations and of building pools, with the counters that a log needs.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a buffer could not be allocated.
+/// The reason why a buffer could not be allocated.
 ///
-/// A failed call changes nothing: the pool continues to work, and a buffer that could not grow keeps its
-/// bytes and its memory. All sizes are in bytes. The counters are read when the error is made, after the
-/// refusal, so that with other threads at work they may already have changed.
-///
+/// A failed call changes nothing: the pool continues to work, and a buffer that could not grow
+/// keeps its bytes and its memory. All sizes are in bytes. The counters are read after the refusal,
+/// when the error is made. If other threads use the pool, they may have changed by then.
 /// ```
 /// use slabuf::{AllocError, Pool};
 ///
@@ -26,7 +25,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocError {
-    /// The pool would map more than its limit, also after its caches were released.
+    /// The pool would exceed its limit, even after its caches were released.
     #[non_exhaustive]
     LimitExceeded {
         /// Requested length.
@@ -48,7 +47,7 @@ pub enum AllocError {
         /// The largest length that can be requested.
         maximum: usize,
     },
-    /// The operating system refused, or the heap that holds the pool's own structures.
+    /// The operating system refused memory, or the heap did for the pool's own structures.
     #[non_exhaustive]
     OutOfMemory {
         /// Requested length.
@@ -147,7 +146,7 @@ impl fmt::Display for AllocError {
     }
 }
 
-/// Writes `before` and a number of bytes, or nothing.
+/// Writes `before` and a number of bytes, or nothing if there is no number.
 fn write_bytes(f: &mut fmt::Formatter<'_>, before: &str, bytes: Option<usize>) -> fmt::Result {
     bytes.map_or(Ok(()), |bytes| write!(f, "{before}{bytes} bytes"))
 }
@@ -166,8 +165,7 @@ fn write_counters(
 
 impl std::error::Error for AllocError {}
 
-/// Why a pool could not be built.
-///
+/// The reason why a pool could not be built.
 /// ```
 /// use slabuf::Pool;
 ///
@@ -177,36 +175,36 @@ impl std::error::Error for AllocError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// `slab_size` is no power of two from one page (4096) to 1 MiB.
+    /// `slab_size` is not a power of two from 4096 bytes to 1 MiB.
     #[non_exhaustive]
     SlabSize {
-        /// Bytes asked for.
+        /// The configured size in bytes.
         given: usize,
-        /// The least size in bytes.
+        /// The smallest size in bytes.
         minimum: usize,
         /// The largest size in bytes.
         maximum: usize,
     },
-    /// `limit` leaves no room for a single region.
+    /// `limit` is too small for a single region.
     #[non_exhaustive]
     Limit {
-        /// Bytes asked for.
+        /// The configured limit in bytes.
         given: usize,
-        /// The least limit in bytes for this slab size.
+        /// The smallest limit in bytes for this slab size.
         minimum: usize,
     },
     /// `cache_limit` is above `limit`: a cache cannot hold more than the pool may map.
     #[non_exhaustive]
     CacheLimit {
-        /// Bytes asked for.
+        /// The configured cache limit in bytes.
         given: usize,
         /// The pool's limit in bytes.
         limit: usize,
     },
-    /// `high_water_mark` is 0, or above `limit`: it would always or never be reached.
+    /// `high_water_mark` is 0 or above `limit`: the pool would be over it always or never.
     #[non_exhaustive]
     HighWaterMark {
-        /// Bytes asked for.
+        /// The configured high-water mark in bytes.
         given: usize,
         /// The pool's limit in bytes, if it has one.
         limit: Option<usize>,
@@ -214,17 +212,18 @@ pub enum ConfigError {
     /// `low_water_mark` is not below `high_water_mark`.
     #[non_exhaustive]
     LowWaterMark {
-        /// Bytes asked for.
+        /// The configured low-water mark in bytes.
         given: usize,
         /// The high-water mark in bytes, if one was set.
         high_water_mark: Option<usize>,
     },
     /// There is no memory for the pool's own structures.
     OutOfMemory,
-    /// So many pools were built in this process that their numbers ran out.
+    /// The process has the largest number of pools already. A pool counts until its last handle and
+    /// its last buffer are dropped.
     #[non_exhaustive]
     TooManyPools {
-        /// How many pools one process can build.
+        /// The largest number of pools that one process can have at a time.
         maximum: u64,
     },
 }
@@ -270,7 +269,7 @@ impl fmt::Display for ConfigError {
             ),
             Self::OutOfMemory => f.write_str("there is no memory for the pool's own structures"),
             Self::TooManyPools { maximum } => {
-                write!(f, "one process can build at most {maximum} pools")
+                write!(f, "one process can have at most {maximum} pools at a time")
             }
         }
     }
@@ -278,22 +277,22 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The largest length that can be asked for, in bytes: nothing larger has an address.
+/// The largest length that can be requested, in bytes. The address space ends there.
 pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
 
-/// Why the layers below said no. The pool turns it into an [`AllocError`] that names the length; until then
-/// it is one byte, so that slow paths return in registers.
+/// The internal reason of a refusal. The pool converts it into an [`AllocError`] that states the
+/// length. Until then it is one byte, so that slow paths return in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AllocFailure {
-    /// The pool's limit.
+    /// The pool's limit has no room.
     Limit,
-    /// The operating system, or the heap that holds the pool's own structures.
+    /// The operating system refused, or the heap did for the pool's own structures.
     System,
-    /// The length itself.
+    /// The requested length is too large.
     Length,
 }
 
-/// What an [`AllocError`] states of the pool that refused.
+/// The pool's counters that an [`AllocError`] states.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PoolState {
     pub(crate) rounded: usize,

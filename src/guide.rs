@@ -1,8 +1,9 @@
 //! Pages of documentation, from `docs/`.
 //!
-//! The pages link to each other and to pictures by reference, with definitions that suit a source host. The
-//! definitions here come first, so that rustdoc uses them instead: links lead to modules of this guide, and
-//! pictures, which rustdoc cannot load from files, are empty where they stand and follow inline.
+//! The pages link to each other and to pictures by reference, with definitions that suit a source
+//! host. The definitions here come first, so rustdoc uses them instead: links lead to modules of
+//! this guide. Rustdoc cannot load pictures from files, so their references show an empty picture,
+//! and the pictures follow inline.
 
 #[doc = include_str!("../docs/constructors.md")]
 pub mod constructors {}
@@ -38,6 +39,8 @@ pub mod observability {}
 #[doc = include_str!("../docs/features.md")]
 pub mod features {}
 
+#[doc = "[limits]: crate::guide::limits"]
+#[doc = ""]
 #[doc = include_str!("../docs/platforms.md")]
 pub mod platforms {}
 

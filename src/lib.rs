@@ -37,17 +37,17 @@
 //!
 //! # The risk of `alloc_unsafe`
 //!
-//! [`Buffer::alloc_unsafe`] does not zero. It is safe, since all memory is initialised, but the bytes may
-//! be those of an earlier buffer of the same pool. Write every byte before another party sees the buffer,
-//! or use [`Buffer::alloc`], or a pool with [`zero_on_free`](PoolBuilder::zero_on_free) or
-//! [`zero_fill`](PoolBuilder::zero_fill).
+//! [`Buffer::alloc_unsafe`] does not zero. It is safe, because all memory is initialised, but the
+//! bytes may be those of an earlier buffer of the same pool. Write every byte before another party
+//! sees the buffer, or use [`Buffer::alloc`], or a pool with
+//! [`zero_on_free`](PoolBuilder::zero_on_free) or [`zero_fill`](PoolBuilder::zero_fill).
 //!
 //! # Guide
 //!
-//! [Constructors](guide::constructors) · [coming from `BytesMut`, Node.js or Netty](guide::coming_from) ·
-//! [settings](guide::settings) · [sizing a limit](guide::sizing) · [errors](guide::errors) ·
-//! [observability](guide::observability) · [features](guide::features) · [platforms](guide::platforms) ·
-//! [benchmarks](guide::benchmarks)
+//! [Constructors](guide::constructors) · [coming from `BytesMut`, Node.js or
+//! Netty](guide::coming_from) · [settings](guide::settings) · [sizing a limit](guide::sizing) ·
+//! [errors](guide::errors) · [observability](guide::observability) · [features](guide::features) ·
+//! [platforms](guide::platforms) · [benchmarks](guide::benchmarks)
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![cfg_attr(all(test, loom), allow(dead_code, unused_imports, unreachable_pub))]
@@ -60,8 +60,8 @@ compile_error!(
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("slabuf needs pointers of 64 bits: a buffer's owner is packed into one word");
 
-// The modules from the highest layer to the lowest; each imports from the layers below its own alone. `unsafe` is
-// allowed in those that need it; each has a section on safety.
+// Modules from the highest layer to the lowest; each imports only from the layers below its own.
+// `unsafe` is allowed in the modules that need it; each of them has a section on safety.
 pub mod guide;
 mod interop;
 #[cfg(not(all(test, loom)))]
@@ -122,7 +122,8 @@ pub use outbox::AsyncOutbox;
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-/// A fake system with faults on demand, for tests and fuzz targets. Not part of the public interface.
+/// A fake system that fails on demand, for tests and fuzz targets. Not part of the public
+/// interface.
 #[cfg(any(test, feature = "fake-os"))]
 #[doc(hidden)]
 pub mod fake_os {

@@ -1,7 +1,7 @@
-//! The one place that chooses between `std` and loom.
+//! The only module that chooses between `std` and loom.
 //!
-//! Everything that threads share is built on these names, so that the models run the very code that
-//! ships. Nothing else in the crate asks whether loom is there.
+//! All code that shares memory between threads uses these names, so the models run the code that
+//! ships. No other module checks whether loom is present.
 
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
@@ -28,13 +28,14 @@ pub(crate) use std::{
     thread::{Thread, current as current_thread},
 };
 
-/// Whether this is a model: then tables are so small that loom can follow.
+/// Whether this is a model: then tables are small enough for loom.
 pub(crate) const MODEL: bool = cfg!(all(test, loom));
 
-/// Orders the caller's earlier stores before its later loads for a thread that executes a [heavy fence](fence_heavy)
-/// between a store and a load of its own: at least one of the two
-/// threads sees the other's store. Costs no instruction; the processor's part is done by the heavy fence. Under
-/// loom both are `SeqCst` fences, so that the models check where they stand.
+/// Orders the caller's earlier stores before its later loads, with respect to a thread that
+/// executes a [heavy fence](fence_heavy) between a store and a load: at least one of the two
+/// threads sees the other's store. Costs no instruction, because the heavy fence acts on the
+/// caller's processor. Under loom both are `SeqCst` fences, so that the models check their
+/// positions.
 #[inline(always)]
 pub(crate) fn fence_light() {
     #[cfg(all(test, loom))]
@@ -43,8 +44,8 @@ pub(crate) fn fence_light() {
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// Prepares [`fence_heavy`]. Returns `false` where there is none: then threads that would use [`fence_light`] need a
-/// full fence instead. May make a system call, once a process.
+/// Prepares [`fence_heavy`]. Returns `false` if the system has no such fence: then threads that
+/// would use [`fence_light`] need a full fence instead. May make a system call, once a process.
 pub(crate) fn register_fences() -> bool {
     #[cfg(all(test, loom))]
     return true;
@@ -52,8 +53,9 @@ pub(crate) fn register_fences() -> bool {
     membarrier::register()
 }
 
-/// The partner of [`fence_light`]: a full fence on every processor that runs a thread of this process. Returns `false`
-/// if the system refuses; then nothing is ordered. Makes a system call.
+/// Executes a full fence on every processor that runs a thread of this process: the partner of
+/// [`fence_light`]. Returns `false` if the system refuses; then no access is ordered. Makes a
+/// system call.
 pub(crate) fn fence_heavy() -> bool {
     #[cfg(all(test, loom))]
     {
@@ -64,22 +66,22 @@ pub(crate) fn fence_heavy() -> bool {
     membarrier::fence()
 }
 
-/// Waits until stores that other threads made before have left their processors, where no fence can be executed on
-/// their behalf: they take nanoseconds, this a millisecond.
+/// Waits until earlier stores of other threads are visible, if no fence can be executed on their
+/// behalf. Such stores take nanoseconds, this wait takes a millisecond.
 pub(crate) fn settle_stores() {
     #[cfg(not(all(test, loom)))]
     std::thread::sleep(std::time::Duration::from_millis(1));
 }
 
-/// A wait for another thread that is about to finish: spins briefly, then sleeps, so that a thread of a lower
-/// priority on the same processor runs.
+/// A wait for another thread that is about to finish: spins briefly, then sleeps, so that a thread
+/// of a lower priority on the same processor runs.
 pub(crate) struct Backoff {
     rounds: u32,
 }
 
 impl Backoff {
     const SPINS: u32 = 64;
-    /// Rounds after which [`pause`](Self::pause) gives up: about a second of sleep.
+    /// Number of rounds after which [`pause`](Self::pause) gives up: about a second of sleep.
     #[cfg(not(all(test, loom)))]
     const ROUNDS: u32 = Self::SPINS + 1000;
 
@@ -87,8 +89,8 @@ impl Backoff {
         Self { rounds: 0 }
     }
 
-    /// Waits a moment. Returns `false` when the wait has lasted so long that the other thread may not exist any
-    /// more, as in the child of a fork.
+    /// Waits briefly. Returns `false` if the wait has lasted about a second in total: then the
+    /// other thread may not exist any more, as in the child of a fork.
     pub(crate) fn pause(&mut self) -> bool {
         self.rounds += 1;
         #[cfg(all(test, loom))]
@@ -109,8 +111,8 @@ impl Backoff {
     }
 }
 
-/// Blocks the calling thread until it is unparked (or, now and then, for no reason). `false`: the instant has come.
-/// Under loom time stands still.
+/// Blocks the calling thread until it is unparked or wakes up spuriously. Returns `false` if the
+/// instant `until` has passed. Under loom time does not advance.
 pub(crate) fn park_until(until: Option<std::time::Instant>) -> bool {
     #[cfg(all(test, loom))]
     loom::thread::park();
@@ -129,14 +131,16 @@ pub(crate) fn park_until(until: Option<std::time::Instant>) -> bool {
     true
 }
 
-/// Locks, poisoned or not: no code of this crate leaves a structure half-changed when it panics.
+/// Locks a mutex and ignores poison: no code of this crate leaves a structure inconsistent when it
+/// panics.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// `const fn`s that make values of these types, where the types can be made in constants.
+/// Declares a function that returns a value of these types. It is a `const fn` where the types have
+/// constant constructors.
 #[cfg(not(all(test, loom)))]
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident() -> $type:ty $body:block) => {
@@ -152,7 +156,8 @@ macro_rules! const_fn {
     };
 }
 
-/// An array of values of these types, likewise.
+/// Creates an array of values of these types, at compile time where the types have constant
+/// constructors.
 #[cfg(not(all(test, loom)))]
 macro_rules! array_of {
     ($value:expr) => {
@@ -166,7 +171,7 @@ macro_rules! array_of {
     };
 }
 
-/// A thread-local that is made at compile time where these types can be.
+/// Declares a thread-local, initialised at compile time where the types have constant constructors.
 #[cfg(not(all(test, loom)))]
 macro_rules! thread_local_const {
     ($(static $name:ident: $type:ty = $value:expr;)*) => {
@@ -180,7 +185,7 @@ macro_rules! thread_local_const {
     };
 }
 
-/// A function that returns a reference to a static of these types.
+/// Declares a function that returns a reference to a static of these types.
 #[cfg(not(all(test, loom)))]
 macro_rules! static_ref {
     ($(#[$meta:meta])* $vis:vis fn $name:ident() -> &'static $type:ty = $value:expr;) => {

@@ -1,4 +1,4 @@
-//! Buffers whose start is aligned, as direct I/O needs them.
+//! Buffers with an aligned start, as direct I/O needs them.
 
 use super::Buffer;
 use super::capacity::or_fail;
@@ -21,10 +21,9 @@ impl Buffer {
     /// assert_eq!(block, [0; 4096]);
     /// ```
     ///
-    /// A buffer that grows keeps the page's alignment if its memory is a mapping, which
-    /// [`is_pooled`](Self::is_pooled) tells. A slot's contents may move to a slot that is aligned
-    /// to 16 bytes only: check [`alignment`](Self::alignment), or allocate the final length at
-    /// once.
+    /// A buffer that grows stays aligned to pages if its memory is a mapping; see
+    /// [`is_pooled`](Self::is_pooled). The contents of a slot may move to a slot that is aligned to
+    /// 16 bytes only: check [`alignment`](Self::alignment), or allocate the final length at once.
     ///
     /// # Panics
     ///
@@ -49,14 +48,18 @@ impl Buffer {
     ///
     /// for alignment in [0, 3, 1 << 20] {
     ///     let error = Buffer::try_alloc_aligned(100, alignment).unwrap_err();
-    ///     assert!(matches!(error, AllocError::InvalidAlignment { alignment: given, .. } if given == alignment));
+    ///     let AllocError::InvalidAlignment { alignment: given, .. } = error else {
+    ///         panic!("{error}");
+    ///     };
+    ///     assert_eq!(given, alignment);
     ///     assert!(error.to_string().contains(&alignment.to_string()));
     /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page size.
+    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page
+    ///   size.
     /// - [`AllocError::OutOfMemory`] if the system refuses.
     /// - [`AllocError::TooLarge`] if no address space holds `len` bytes.
     pub fn try_alloc_aligned(len: usize, alignment: usize) -> Result<Self, AllocError> {
@@ -64,7 +67,7 @@ impl Buffer {
     }
 
     /// Allocates as [`alloc_aligned`](Self::alloc_aligned), with stale bytes as
-    /// [`alloc_unsafe`](Self::alloc_unsafe): overwrite them before anything is sent anywhere.
+    /// [`alloc_unsafe`](Self::alloc_unsafe): overwrite all of them before they are sent anywhere.
     ///
     /// ```
     /// let mut page = slabuf::Buffer::alloc_unsafe_aligned(4096, 4096);
@@ -170,7 +173,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page size.
+    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page
+    ///   size.
     /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
     /// - [`AllocError::OutOfMemory`] if the system refuses.
     /// - [`AllocError::TooLarge`] if no address space holds `len` bytes.

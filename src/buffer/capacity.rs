@@ -1,4 +1,4 @@
-//! Making buffers longer and shorter.
+//! Changing the length and the capacity of buffers.
 
 use super::Buffer;
 use crate::buffer::raw;
@@ -6,7 +6,7 @@ use crate::error::AllocError;
 use crate::inner::tag::Place;
 use crate::large::LargeAlloc;
 
-/// Panics with the error of a function that has a `try_` twin, at the caller's line.
+/// Panics at the caller's line with the error of a function that has a `try_` twin.
 #[cold]
 #[inline(never)]
 #[track_caller]
@@ -25,7 +25,8 @@ pub(super) fn or_fail<T>(result: Result<T, AllocError>) -> T {
 }
 
 impl Buffer {
-    /// Drops the bytes from `len` on. Does nothing if there are no more than that. The memory stays.
+    /// Shortens the buffer to `len` bytes; does nothing if it is not longer. The buffer keeps its
+    /// memory.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"abcdef");
@@ -36,7 +37,7 @@ impl Buffer {
         self.len = self.len.min(len);
     }
 
-    /// Drops all bytes. The memory stays.
+    /// Removes all bytes. The buffer keeps its memory.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"abcdef");
@@ -47,7 +48,7 @@ impl Buffer {
         self.len = 0;
     }
 
-    /// Sets the length. Bytes that come into view are stale, as with
+    /// Sets the length. Bytes beyond the old length are stale, as with
     /// [`alloc_unsafe`](Self::alloc_unsafe): initialised, but left over from earlier use.
     ///
     /// ```
@@ -71,8 +72,8 @@ impl Buffer {
         self.len = len;
     }
 
-    /// The memory behind the last byte, up to the capacity: stale bytes, to be written before
-    /// [`set_len`](Self::set_len) makes them part of the buffer.
+    /// Returns the memory behind the last byte, up to the capacity. Its bytes are stale; write them
+    /// before [`set_len`](Self::set_len) makes them part of the buffer.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::with_capacity(100);
@@ -83,11 +84,12 @@ impl Buffer {
         self.expose(capacity);
         // SAFETY: `len` is within the memory.
         let end = unsafe { self.start.add(self.len) };
-        // SAFETY: from `len` up to the capacity the memory is this buffer's alone, and initialised.
+        // SAFETY: from `len` up to the capacity the memory is initialised and belongs to this
+        // buffer alone.
         unsafe { std::slice::from_raw_parts_mut(end.as_ptr(), capacity - self.len) }
     }
 
-    /// As much of the memory behind the last byte as was ever exposed for writing.
+    /// Returns the part of the memory behind the last byte that was ever exposed for writing.
     #[cfg(feature = "zeroize")]
     pub(crate) fn written_mut(&mut self) -> &mut [u8] {
         let end = match self.tag.place() {
@@ -97,11 +99,12 @@ impl Buffer {
         let written = end.saturating_sub(self.len);
         // SAFETY: `len` is within the memory.
         let start = unsafe { self.start.add(self.len) };
-        // SAFETY: from `len` up to `end`, which is within the memory, it is this buffer's alone, and initialised.
+        // SAFETY: from `len` up to `end`, which is within the memory, it is initialised and belongs
+        // to this buffer alone.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), written) }
     }
 
-    /// Makes the buffer `len` bytes long: cuts it, or adds bytes of the value `byte`.
+    /// Makes the buffer `len` bytes long: truncates it, or appends bytes of the value `byte`.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");
@@ -111,17 +114,18 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; see [`try_resize`](Self::try_resize).
+    /// If the memory cannot be allocated; see [`try_resize`](Self::try_resize).
     #[track_caller]
     pub fn resize(&mut self, len: usize, byte: u8) {
         or_fail(self.try_resize(len, byte));
     }
 
-    /// As [`resize`](Self::resize).
+    /// Resizes as [`resize`](Self::resize), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the memory cannot be had. The buffer is as it was.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated. The buffer is unchanged.
     pub fn try_resize(&mut self, len: usize, byte: u8) -> Result<(), AllocError> {
         if len <= self.len {
             self.truncate(len);
@@ -148,22 +152,23 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; see [`try_grow`](Self::try_grow).
+    /// If the memory cannot be allocated; see [`try_grow`](Self::try_grow).
     ///
     /// # Complexity
     ///
-    /// Linear in the new bytes for small buffers. Large ones are made longer by `mremap(2)`, without a
-    /// copy, and their new bytes come zeroed from the system.
+    /// Linear in the new bytes for small buffers. Large buffers grow by `mremap(2)`, without a
+    /// copy, and the system zeroes their new bytes. May make a system call.
     #[track_caller]
     pub fn grow(&mut self, len: usize) {
         or_fail(self.try_grow(len));
     }
 
-    /// As [`grow`](Self::grow).
+    /// Grows as [`grow`](Self::grow), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the memory cannot be had. The buffer is as it was.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated. The buffer is unchanged.
     pub fn try_grow(&mut self, len: usize) -> Result<(), AllocError> {
         if len <= self.len {
             return Ok(());
@@ -181,7 +186,7 @@ impl Buffer {
         Ok(())
     }
 
-    /// Counts a large buffer with its length, if that is more now than was asked for before.
+    /// Counts a large buffer with its length, if that exceeds the length requested before.
     fn note_asked(&self) {
         if let Place::Large(large) = self.tag.place()
             && self.len > LargeAlloc::of(large).requested_len()
@@ -190,11 +195,11 @@ impl Buffer {
         }
     }
 
-    /// Makes room for `additional` more bytes, and for more than that, so that growing step by step is
-    /// cheap.
+    /// Makes room for at least `additional` more bytes. It allocates more than that, so that
+    /// repeated growth is cheap.
     ///
-    /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no other
-    /// part is left, as [`try_reclaim`](Self::try_reclaim) does, and allocates nothing. The
+    /// A part of a memory (see [`split_to`](Self::split_to)) takes the whole memory back if no
+    /// other part is left, as [`try_reclaim`](Self::try_reclaim) does, and allocates nothing. The
     /// exception is a part of more than 64 KiB that would move more than 16 bytes for each byte of
     /// room in front: it grows. While other parts are left, the part moves to new memory in the
     /// same pool; a tail gets the capacity of the whole again, at most 64 KiB.
@@ -207,18 +212,19 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; see [`try_reserve`](Self::try_reserve).
+    /// If the memory cannot be allocated; see [`try_reserve`](Self::try_reserve).
     #[inline]
     #[track_caller]
     pub fn reserve(&mut self, additional: usize) {
         or_fail(self.try_reserve(additional));
     }
 
-    /// As [`reserve`](Self::reserve).
+    /// Makes room as [`reserve`](Self::reserve), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the memory cannot be had. The buffer is as it was.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated. The buffer is unchanged.
     #[inline]
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), AllocError> {
         if additional <= self.capacity() - self.len {
@@ -227,7 +233,7 @@ impl Buffer {
         self.make_room(additional)
     }
 
-    /// Appends bytes.
+    /// Appends a copy of the bytes.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::from(b"ab");
@@ -237,7 +243,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_reserve`](Self::try_reserve) before it rules that out.
+    /// If the memory cannot be allocated. To get an error instead, call
+    /// [`try_reserve`](Self::try_reserve) before.
     #[inline]
     #[track_caller]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! Equality, order and hash: those of the bytes, whatever holds them.
+//! Equality, order and hash: those of the bytes, whichever type contains them.
 
 use super::Buffer;
 use bytes::{Bytes, BytesMut};
@@ -25,7 +25,7 @@ impl Ord for Buffer {
     }
 }
 
-/// Hashes as `[u8]`, so that maps can be searched by slice.
+/// Hashes as `[u8]`, so that maps can be searched with a slice.
 impl Hash for Buffer {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self[..].hash(state);
@@ -87,7 +87,7 @@ ordered_both_ways! {
     {const N: usize} [u8; N];
 }
 
-/// Compares with what a reference points to.
+/// Compares with the value that a reference points to.
 ///
 /// ```
 /// let buffer = slabuf::Buffer::from(b"abc");

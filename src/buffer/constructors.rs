@@ -1,4 +1,4 @@
-//! The constructors on the global pool.
+//! Constructors on the global pool.
 
 use super::Buffer;
 use super::build;
@@ -8,7 +8,7 @@ use crate::buffer::raw::alloc::{Global, Source};
 use crate::error::AllocError;
 
 impl Buffer {
-    /// A buffer of `len` zeros, as Node's `Buffer.alloc`.
+    /// Allocates `len` zeros from the global pool, as Node's `Buffer.alloc`.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -18,11 +18,12 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc`](Self::try_alloc) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc`](Self::try_alloc) returns the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
+    /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh
+    /// mappings, which the system has zeroed. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -31,18 +32,19 @@ impl Buffer {
         build::finish_or_panic(Global, taken, len, len)
     }
 
-    /// As [`alloc`](Self::alloc).
+    /// Allocates as [`alloc`](Self::alloc), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_alloc(len: usize) -> Result<Self, AllocError> {
         build::alloc(Global, len)
     }
 
-    /// A buffer of `len` bytes filled with `pattern`, repeated and cut, as Node's `Buffer.alloc(size, fill)`. An empty
-    /// pattern means zeros.
+    /// Allocates `len` bytes from the global pool and fills them with `pattern`, repeated and cut,
+    /// as Node's `Buffer.alloc(size, fill)`. An empty pattern means zeros.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -52,32 +54,35 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_filled`](Self::try_alloc_filled) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_filled`](Self::try_alloc_filled) returns the
+    /// error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len`.
+    /// Linear in `len`. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_filled(len: usize, pattern: impl AsRef<[u8]>) -> Self {
         or_fail(build::alloc_filled(Global, len, pattern))
     }
 
-    /// As [`alloc_filled`](Self::alloc_filled).
+    /// Allocates as [`alloc_filled`](Self::alloc_filled), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_alloc_filled(len: usize, pattern: impl AsRef<[u8]>) -> Result<Self, AllocError> {
         build::alloc_filled(Global, len, pattern)
     }
 
-    /// A buffer of `len` stale bytes: whatever earlier buffers of the global pool left there, as Node's
+    /// Allocates `len` stale bytes from the global pool: the bytes of earlier buffers, as Node's
     /// `Buffer.allocUnsafe`.
     ///
-    /// It is a safe function: the bytes are initialised, and reading them is no undefined behaviour. But they
-    /// may be somebody's secrets: overwrite them all before they are sent anywhere, or use `alloc`, or a pool
-    /// with `zero_on_free`.
+    /// This function is safe: the bytes are initialised, so reading them is not undefined
+    /// behaviour. But they may be secrets of other parts of the program. Overwrite all of them
+    /// before they are sent anywhere, or use `alloc`, or a pool with `zero_on_free`.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -88,11 +93,13 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_unsafe`](Self::try_alloc_unsafe) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_unsafe`](Self::try_alloc_unsafe) returns the
+    /// error instead.
     ///
     /// # Complexity
     ///
-    /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
+    /// Constant. A slot from the thread's magazine needs no lock and no atomic read-modify-write
+    /// operation. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -101,18 +108,21 @@ impl Buffer {
         build::finish_or_panic(Global, taken, len, len)
     }
 
-    /// As [`alloc_unsafe`](Self::alloc_unsafe).
+    /// Allocates as [`alloc_unsafe`](Self::alloc_unsafe), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_alloc_unsafe(len: usize) -> Result<Self, AllocError> {
         build::alloc_unsafe(Global, len)
     }
 
-    /// As `alloc_unsafe`, but always a mapping of its own, never a slot, as Node's `Buffer.allocUnsafeSlow`: for
-    /// small buffers that live long and would keep a slab from emptying.
+    /// Allocates `len` stale bytes as [`alloc_unsafe`](Self::alloc_unsafe), but always in their own
+    /// mapping, never in a slot, as Node's `Buffer.allocUnsafeSlow`. Use it for small buffers that
+    /// live long and would keep a slab in use.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -121,7 +131,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_unsafe_slow`](Self::try_alloc_unsafe_slow) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_unsafe_slow`](Self::try_alloc_unsafe_slow)
+    /// returns the error instead.
     ///
     /// # Complexity
     ///
@@ -132,16 +143,18 @@ impl Buffer {
         or_fail(build::alloc_unsafe_slow(Global, len))
     }
 
-    /// As [`alloc_unsafe_slow`](Self::alloc_unsafe_slow).
+    /// Allocates as [`alloc_unsafe_slow`](Self::alloc_unsafe_slow), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_alloc_unsafe_slow(len: usize) -> Result<Self, AllocError> {
         build::alloc_unsafe_slow(Global, len)
     }
 
-    /// An empty buffer with room for `capacity` bytes at least.
+    /// Allocates an empty buffer with room for at least `capacity` bytes from the global pool.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -152,11 +165,12 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_with_capacity`](Self::try_with_capacity) returns the error instead.
+    /// If the memory cannot be allocated; [`try_with_capacity`](Self::try_with_capacity) returns
+    /// the error instead.
     ///
     /// # Complexity
     ///
-    /// Constant.
+    /// Constant. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -165,17 +179,19 @@ impl Buffer {
         build::finish_or_panic(Global, taken, capacity, 0)
     }
 
-    /// As [`with_capacity`](Self::with_capacity).
+    /// Allocates as [`with_capacity`](Self::with_capacity), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_with_capacity(capacity: usize) -> Result<Self, AllocError> {
         build::with_capacity(Global, capacity)
     }
 
-    /// A buffer with a copy of `bytes`, as Node's `Buffer.from(buffer)`.
+    /// Allocates a copy of `bytes` from the global pool, as Node's `Buffer.from(buffer)`.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -184,11 +200,12 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_copy_from_slice`](Self::try_copy_from_slice) returns the error instead.
+    /// If the memory cannot be allocated; [`try_copy_from_slice`](Self::try_copy_from_slice)
+    /// returns the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in the length.
+    /// Linear in the length. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -199,17 +216,20 @@ impl Buffer {
         buffer
     }
 
-    /// As [`copy_from_slice`](Self::copy_from_slice).
+    /// Allocates as [`copy_from_slice`](Self::copy_from_slice), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_copy_from_slice(bytes: &[u8]) -> Result<Self, AllocError> {
         build::copy_from_slice(Global, bytes)
     }
 
-    /// A buffer with the parts one after the other, as Node's `Buffer.concat(list)`.
+    /// Allocates a buffer from the global pool and copies the parts into it, one after the other,
+    /// as Node's `Buffer.concat(list)`.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -218,28 +238,31 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_concat`](Self::try_concat) returns the error instead.
+    /// If the memory cannot be allocated; [`try_concat`](Self::try_concat) returns the error
+    /// instead.
     ///
     /// # Complexity
     ///
-    /// Linear in the length.
+    /// Linear in the length. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn concat<T: AsRef<[u8]>>(parts: &[T]) -> Self {
         or_fail(build::concat(Global, parts))
     }
 
-    /// As [`concat`](Self::concat).
+    /// Allocates as [`concat`](Self::concat), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_concat<T: AsRef<[u8]>>(parts: &[T]) -> Result<Self, AllocError> {
         build::concat(Global, parts)
     }
 
-    /// A buffer of `len` bytes: the parts one after the other, cut at `len`; zeros behind them if they are
-    /// shorter, never stale bytes. As Node's `Buffer.concat(list, totalLength)`.
+    /// Allocates `len` bytes from the global pool and copies the parts into them, one after the
+    /// other, as Node's `Buffer.concat(list, totalLength)`. Longer parts are cut at `len`; behind
+    /// shorter parts the buffer has zeros, never stale bytes.
     ///
     /// ```
     /// # use slabuf::Buffer;
@@ -249,22 +272,25 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_concat_to_len`](Self::try_concat_to_len) returns the error instead.
+    /// If the memory cannot be allocated; [`try_concat_to_len`](Self::try_concat_to_len) returns
+    /// the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len`.
+    /// Linear in `len`. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn concat_to_len<T: AsRef<[u8]>>(parts: &[T], len: usize) -> Self {
         or_fail(build::concat_to_len(Global, parts, len))
     }
 
-    /// As [`concat_to_len`](Self::concat_to_len).
+    /// Allocates as [`concat_to_len`](Self::concat_to_len), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_concat_to_len<T: AsRef<[u8]>>(parts: &[T], len: usize) -> Result<Self, AllocError> {
         build::concat_to_len(Global, parts, len)
     }

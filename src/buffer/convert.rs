@@ -1,4 +1,4 @@
-//! Conversions from and to the types that hold bytes.
+//! Conversions from and to other types of bytes.
 
 use super::Buffer;
 use bytes::{Bytes, BytesMut};
@@ -95,7 +95,7 @@ from_copy! {
     /// assert_eq!(Buffer::from(Cow::Borrowed(&b"abc"[..])), b"abc");
     /// ```
     Cow<'_, [u8]>;
-    /// Copies the bytes into the global pool, also if they are those of a buffer that was frozen.
+    /// Copies the bytes into the global pool, also those of a buffer that was frozen.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -168,7 +168,7 @@ impl From<Buffer> for Vec<u8> {
     #[track_caller]
     fn from(buffer: Buffer) -> Self {
         let mut copy = Vec::new();
-        // `to_vec` would abort the process.
+        // `to_vec` would abort the process if the heap had no memory.
         if let Err(error) = copy.try_reserve_exact(buffer.len()) {
             panic!("cannot copy {} bytes to the heap: {error}", buffer.len());
         }

@@ -1,12 +1,12 @@
 //! The methods of `Vec<u8>` that remove bytes from the middle: the gap that closes, and the
-//! iterator over what is removed.
+//! iterator over the removed bytes.
 
 use super::Buffer;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::{Bound, Range, RangeBounds};
 
-/// The range of indices that `range` means in a buffer of `len` bytes.
+/// Returns the indices that `range` selects in a buffer of `len` bytes.
 ///
 /// # Panics
 ///
@@ -40,25 +40,25 @@ fn after(index: usize) -> usize {
     next.expect("a range must not end behind usize::MAX")
 }
 
-/// A gap in a buffer: the bytes in `range` are removed when it is dropped. Its end moves up over
-/// the bytes behind it, which are kept or join the gap.
+/// A gap in a buffer: dropping it removes the bytes in `range`. Its end moves up over the bytes
+/// behind it, which are kept or join the gap.
 pub(super) struct Gap<'a> {
     buffer: &'a mut Buffer,
     range: Range<usize>,
 }
 
 impl<'a> Gap<'a> {
-    /// The range is within the buffer.
+    /// Creates a gap from a range that is within the buffer.
     pub(super) fn new(buffer: &'a mut Buffer, range: Range<usize>) -> Self {
         Self { buffer, range }
     }
 
-    /// The first byte behind the gap.
+    /// Returns the first byte behind the gap.
     pub(super) fn byte(&mut self) -> Option<&mut u8> {
         self.buffer.get_mut(self.range.end)
     }
 
-    /// The last byte before the gap and the first one behind it.
+    /// Returns the last byte before the gap and the first one behind it.
     pub(super) fn pair(&mut self) -> Option<(&mut u8, &mut u8)> {
         let (before, behind) = self.buffer.split_at_mut(self.range.end);
         Some((
@@ -67,7 +67,7 @@ impl<'a> Gap<'a> {
         ))
     }
 
-    /// Moves the first byte behind the gap before it.
+    /// Moves the first byte behind the gap to the front of it.
     pub(super) fn keep(&mut self) {
         self.buffer[self.range.start] = self.buffer[self.range.end];
         self.range.start += 1;
@@ -80,7 +80,7 @@ impl<'a> Gap<'a> {
     }
 }
 
-/// Closes the gap, also when a caller's closure has panicked.
+/// Closes the gap, also after a panic in a caller's closure.
 impl Drop for Gap<'_> {
     fn drop(&mut self) {
         let Range { start, end } = self.range;

@@ -1,4 +1,4 @@
-//! Capacities of exactly what is needed.
+//! Capacities of exactly the needed size.
 
 use super::Buffer;
 use super::capacity::or_fail;
@@ -7,8 +7,8 @@ use crate::error::{AllocError, MAX_LEN};
 use crate::inner::PoolInner;
 
 impl Buffer {
-    /// Makes room for `additional` more bytes, and not for more than a slot or whole pages round up
-    /// to. If the buffer grows often, [`reserve`](Self::reserve) is cheaper.
+    /// Makes room for `additional` more bytes, rounded up only to a slot or to whole pages. If the
+    /// buffer grows often, [`reserve`](Self::reserve) is cheaper.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::alloc(100_000);
@@ -44,8 +44,8 @@ impl Buffer {
     /// the memory cannot be allocated. The buffer is unchanged.
     pub fn try_reserve_exact(&mut self, additional: usize) -> Result<(), AllocError> {
         let need = self.len().saturating_add(additional);
-        // Room before the start is reused without an allocation, and an impossible length gets its
-        // error.
+        // `try_reserve` reuses room before the start without an allocation, and returns the error
+        // of an impossible length.
         if additional <= self.capacity() - self.len() || self.offset() > 0 || need > MAX_LEN {
             return self.try_reserve(additional);
         }
@@ -53,7 +53,7 @@ impl Buffer {
     }
 
     /// Moves the bytes to a smaller slot or mapping of the same pool, if there is one that holds
-    /// them. If the memory cannot be allocated the buffer stays as it is.
+    /// them. If the memory cannot be allocated, the buffer is unchanged.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::with_capacity(1 << 20);

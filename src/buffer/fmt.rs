@@ -34,7 +34,7 @@ impl fmt::Debug for Buffer {
         for byte in self.iter().take(SHOWN) {
             match *byte {
                 b'\0' => f.write_str("\\0")?,
-                // `escape_ascii` escapes it, and neither `Bytes` nor a literal needs that.
+                // `escape_ascii` escapes it, but neither `Bytes` nor a literal needs that.
                 b'\'' => f.write_str("'")?,
                 byte => write!(f, "{}", byte.escape_ascii())?,
             }
@@ -69,7 +69,8 @@ impl fmt::UpperHex for Buffer {
     }
 }
 
-/// Appends text and grows as needed. Unlike [`std::io::Write`] it cannot say why it failed.
+/// Appends text and grows as needed. Unlike [`std::io::Write`], it cannot report the reason of a
+/// failure.
 ///
 /// ```
 /// use std::fmt::Write;

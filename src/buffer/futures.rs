@@ -32,7 +32,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// The future's: those of [`alloc_async`](Self::alloc_async).
+    /// The future fails as that of [`alloc_async`](Self::alloc_async).
     pub fn with_capacity_async(&self, capacity: usize) -> AllocFuture {
         AllocFuture::with_capacity(self, capacity)
     }
@@ -52,7 +52,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// The future's: those of [`alloc_async`](Self::alloc_async).
+    /// The future fails as that of [`alloc_async`](Self::alloc_async).
     pub fn copy_from_slice_async<'a>(&self, bytes: &'a [u8]) -> CopyFuture<'a> {
         CopyFuture {
             alloc: self.alloc_unsafe_async(bytes.len()),
@@ -63,9 +63,9 @@ impl Pool {
 
 impl Buffer {
     /// Returns a future that makes room for `additional` more bytes, as [`reserve`](Self::reserve),
-    /// and waits while the limit of the buffer's pool leaves no room. It waits in the same queue as
-    /// [`Pool::alloc_async`](crate::Pool::alloc_async), from its first poll on; dropping it gives
-    /// the place up and leaves the buffer as it is.
+    /// and waits while the limit of the buffer's pool has no room. It waits in the same queue as
+    /// [`Pool::alloc_async`](crate::Pool::alloc_async), from its first poll on. Dropping it gives
+    /// up its place in the queue and leaves the buffer unchanged.
     ///
     /// A buffer that cannot grow in place needs its old and its new memory at once. If the limit
     /// does not hold both, the future fails instead of waiting for its own buffer.
@@ -88,9 +88,9 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// The future's, with the buffer unchanged: [`AllocError::LimitExceeded`] if the room would not
-    /// fit into a pool without other buffers, [`AllocError::OutOfMemory`] if the system refuses,
-    /// and [`AllocError::TooLarge`] if no address space is that large.
+    /// The future fails with [`AllocError::LimitExceeded`] if the room would not fit into a pool
+    /// without other buffers, [`AllocError::OutOfMemory`] if the system refuses, and
+    /// [`AllocError::TooLarge`] if no address space is that large. The buffer is then unchanged.
     pub fn reserve_async(&mut self, additional: usize) -> ReserveFuture<'_> {
         ReserveFuture {
             buffer: self,
@@ -99,13 +99,13 @@ impl Buffer {
         }
     }
 
-    /// Whether a pool without other buffers has room for this one to hold `need` bytes.
+    /// Returns whether this buffer could hold `need` bytes if the pool had no other buffers.
     fn can_ever_hold(&self, need: usize) -> bool {
         let inner = PoolInner::of(self.memory().inner());
         if inner.table.class_of(need).is_some() {
             return true;
         }
-        // What stays mapped while the new memory is.
+        // The bytes that stay mapped beside the new memory.
         let beside = match self.tag.place() {
             Place::Slot => 1 << inner.config.region_shift,
             Place::Large(large) if inner.config.guard_pages => LargeAlloc::of(large).capacity(),
@@ -149,7 +149,7 @@ impl fmt::Debug for CopyFuture<'_> {
 pub struct ReserveFuture<'a> {
     buffer: &'a mut Buffer,
     additional: usize,
-    /// The place in the queue.
+    /// The place in the queue of waiters.
     ticket: Option<u64>,
 }
 
@@ -165,7 +165,7 @@ impl Future for ReserveFuture<'_> {
         if *additional <= buffer.capacity() - buffer.len() {
             return Poll::Ready(Ok(()));
         }
-        // The buffer keeps its pool alive, and stays in it when it moves.
+        // The buffer keeps its pool alive, and stays in the pool when it moves.
         let Ok(inner) = buffer.memory().try_inner() else {
             return Poll::Ready(buffer.try_reserve(*additional));
         };

@@ -1,4 +1,4 @@
-//! Iterating over the bytes of a buffer.
+//! Iterators over the bytes of a buffer.
 
 use super::Buffer;
 use std::fmt;

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! A buffer owns its [`RawBuffer`] alone. `len` never passes the end of the memory, all of which is
-//! initialised, so any part of it may be read and written as bytes. A buffer without memory has length 0, and a
-//! start that is not null.
+//! A buffer owns its [`RawBuffer`] alone. `len` never exceeds the memory, all of which is
+//! initialised, so any part of it may be read and written as bytes. A buffer without memory has
+//! length 0 and a start that is not null.
 
 mod aligned;
 mod build;
@@ -40,12 +40,12 @@ use bytes::Bytes;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// A range of bytes outside the heap: a slot of a slab up to the slab size (8192 bytes), a mapping of its
-/// own above.
+/// A range of bytes outside the heap: a slot of a slab up to the slab size (8192 bytes), its own
+/// mapping above that.
 ///
-/// It dereferences to `[u8]`, grows like a `Vec<u8>`, and becomes [`Bytes`] without a copy. Dropping it, on
-/// any thread, gives its memory back for reuse. It is aligned to 16 bytes at least, until
-/// [`advance`](bytes::Buf::advance) moves its start.
+/// It dereferences to `[u8]`, grows like a `Vec<u8>`, and becomes [`Bytes`] without a copy.
+/// Dropping it, on any thread, frees its memory for reuse by the pool. It is aligned to at least 16
+/// bytes until [`advance`](bytes::Buf::advance) or a split moves its start.
 ///
 /// ```
 /// use slabuf::Buffer;
@@ -66,14 +66,14 @@ pub struct Buffer {
 
 const _: () = assert!(size_of::<Buffer>() == 24 && size_of::<Option<Buffer>>() == 24);
 
-// SAFETY: a buffer owns its memory, and giving memory back works on every thread.
+// SAFETY: a buffer owns its memory, and any thread may free it.
 unsafe impl Send for Buffer {}
 // SAFETY: a shared buffer can only be read.
 unsafe impl Sync for Buffer {}
 
-/// The owner behind frozen [`Bytes`]. The length is not next to the start: if it is, the compiler copies both as one
-/// vector, and the load waits until the two stores before it have retired. A frame of 1,000 bytes, split,
-/// frozen and dropped, took 44 ns that way and takes 33 ns.
+/// The owner behind frozen [`Bytes`]. The length is not next to the start: otherwise the compiler
+/// copies both as one vector, and the load waits until the two stores before it have retired. A
+/// frame of 1,000 bytes, split, frozen and dropped, took 44 ns that way and takes 33 ns.
 #[repr(C)]
 struct Frozen {
     start: NonNull<u8>,
@@ -125,7 +125,8 @@ impl Buffer {
         }
     }
 
-    /// How far the start has moved away from the first byte of the slot or mapping, in bytes; 0 for a part.
+    /// Returns how far the start is from the first byte of the slot or mapping, in bytes; 0 for a
+    /// part.
     fn offset(&self) -> usize {
         self.start.addr().get() - self.memory().extent().0.addr().get()
     }
@@ -138,7 +139,7 @@ impl Buffer {
         }
     }
 
-    /// Out of line, so that taking a slot apart needs no registers for it.
+    /// Out of line, so that reading a slot's fields needs no registers for it.
     #[cold]
     #[inline(never)]
     fn expose_large(memory: RawBuffer, large: NonNull<LargeAlloc>, len: usize) {
@@ -146,7 +147,7 @@ impl Buffer {
         LargeAlloc::of(large).expose(offset + len);
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes in the buffer.
     ///
     /// ```
     /// assert_eq!(slabuf::Buffer::alloc(100).len(), 100);
@@ -156,7 +157,7 @@ impl Buffer {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Returns whether the buffer contains no bytes.
     ///
     /// ```
     /// assert!(slabuf::Buffer::with_capacity(100).is_empty());
@@ -166,8 +167,9 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Bytes the buffer can hold without new memory: the rest of its slot, or of its mapping's pages. The capacity of
-    /// a head (see [`split_to`](Self::split_to)) equals its length.
+    /// Returns the number of bytes that the buffer can hold without new memory: up to the end of
+    /// its slot, or of its mapping's pages. The capacity of a head (see
+    /// [`split_to`](Self::split_to)) equals its length.
     ///
     /// ```
     /// assert!(slabuf::Buffer::with_capacity(100).capacity() >= 100);
@@ -181,8 +183,8 @@ impl Buffer {
         size - (self.start.addr().get() - first.addr().get())
     }
 
-    /// Returns `true` if the memory is a slot of a slab, or a part of one; `false` if it is a mapping, or if
-    /// the buffer has no memory yet.
+    /// Returns `true` if the memory is a slot of a slab, or a part of one; `false` if it is a
+    /// mapping, or if the buffer has no memory yet.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -201,18 +203,19 @@ impl Buffer {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes as a slice.
     ///
     /// ```
     /// assert_eq!(slabuf::Buffer::from(b"abc").as_slice(), b"abc");
     /// ```
     #[inline]
     pub fn as_slice(&self) -> &[u8] {
-        // SAFETY: `len` bytes from the start are within the memory, initialised, and shared as `self` is.
+        // SAFETY: `len` bytes from the start are within the memory and initialised, and the slice
+        // borrows `self`, so they are not written meanwhile.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
-    /// The bytes, to be changed.
+    /// Returns the bytes as a mutable slice.
     ///
     /// ```
     /// let mut buffer = slabuf::Buffer::alloc(3);
@@ -221,20 +224,21 @@ impl Buffer {
     /// ```
     #[inline]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: `len` bytes from the start are within the memory, initialised, and owned as `self` is.
+        // SAFETY: `len` bytes from the start are within the memory and initialised, and the slice
+        // borrows `self` mutably, so no other access exists meanwhile.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 
-    /// Turns the buffer into [`Bytes`], without a copy. The memory goes back to its pool with the last
-    /// slice of them, on whatever thread that is.
+    /// Turns the buffer into [`Bytes`], without a copy. The memory returns to its pool when the
+    /// last slice of them is dropped, on any thread.
     ///
     /// ```
     /// let bytes = slabuf::Buffer::from(b"abc").freeze();
     /// assert_eq!(&bytes[..], b"abc");
     /// ```
     ///
-    /// One owner serves any number of slices, which are counted and take no allocation: the way to hand out many parts of
-    /// one buffer.
+    /// All slices of the same `Bytes` share one owner; slicing counts references and allocates
+    /// nothing. Use it to share many parts of one buffer.
     ///
     /// ```
     /// let mut rest = slabuf::Buffer::from(b"GET / HTTP/1.1").freeze();
@@ -245,8 +249,8 @@ impl Buffer {
     ///
     /// # Complexity
     ///
-    /// Constant: one allocation of `Bytes::from_owner` on the heap, for a part too; an empty buffer does without.
-    /// Makes no system call.
+    /// Constant: one allocation of `Bytes::from_owner` on the heap, also for a part; none for an
+    /// empty buffer. Makes no system call.
     #[must_use]
     pub fn freeze(self) -> Bytes {
         if self.is_empty() {
@@ -260,10 +264,11 @@ impl Buffer {
         })
     }
 
-    /// Takes the buffer apart, for foreign code: the address of the first byte, the length in bytes, and the
-    /// memory's owner.
+    /// Splits the buffer into its raw parts, for foreign code: the address of the first byte, the
+    /// length in bytes, and the owner of the memory.
     ///
-    /// Memory that is not put together again by [`from_raw_parts`](Self::from_raw_parts) is leaked.
+    /// The memory is leaked unless [`from_raw_parts`](Self::from_raw_parts) makes a buffer of the
+    /// parts again.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -282,13 +287,13 @@ impl Buffer {
         (this.start.as_ptr(), this.len, RawOwner::of_tag(this.tag))
     }
 
-    /// Puts a buffer together again.
+    /// Makes a buffer of its raw parts.
     ///
     /// # Safety
     ///
-    /// `start` and `owner` came from one call of [`into_raw_parts`](Self::into_raw_parts), were not used
-    /// for this before, and nothing else uses the memory any more. `len` is at most the capacity that the
-    /// buffer had.
+    /// `start` and `owner` are from one call of [`into_raw_parts`](Self::into_raw_parts) and were
+    /// not used for this before, and the memory has no other user. `len` is at most the capacity
+    /// that the buffer had.
     #[inline]
     pub unsafe fn from_raw_parts(start: *mut u8, len: usize, owner: RawOwner) -> Self {
         let tag = owner.tag();
@@ -297,8 +302,9 @@ impl Buffer {
         Self { start, len, tag }
     }
 
-    /// Moves the start by `count` bytes, which are no longer part of the buffer. When no byte is left, the
-    /// start returns to the beginning of the memory, unless other parts of the memory are left.
+    /// Moves the start by `count` bytes, which are no longer part of the buffer. If no byte is
+    /// left, the start returns to the beginning of the memory, unless other parts of the memory are
+    /// left.
     ///
     /// # Panics
     ///
@@ -314,7 +320,8 @@ impl Buffer {
             self.take_back();
             self.len = 0;
         } else if count > 0 {
-            // SAFETY: no more bytes than the buffer has, so within the memory or at its end.
+            // SAFETY: `count` is at most the length, so the address is within the memory or at its
+            // end.
             self.start = unsafe { self.start.add(count) };
             self.tag = self.tag.advanced();
             self.len -= count;

@@ -1,4 +1,4 @@
-//! The constructors on a pool of one's own.
+//! Constructors on a pool.
 
 use super::Buffer;
 use super::build;
@@ -9,7 +9,7 @@ use crate::error::AllocError;
 use crate::pool::Pool;
 
 impl Pool {
-    /// Whether the buffer's memory is this pool's.
+    /// Returns whether the buffer's memory belongs to this pool.
     ///
     /// ```
     /// use slabuf::{Buffer, Pool};
@@ -27,7 +27,7 @@ impl Pool {
         buffer.memory().inner() == self.inner()
     }
 
-    /// A buffer of `len` zeros, as Node's `Buffer.alloc`.
+    /// Allocates `len` zeros from this pool, as Node's `Buffer.alloc`.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -38,11 +38,12 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc`](Self::try_alloc) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc`](Self::try_alloc) returns the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh mappings, which the system has zeroed.
+    /// Linear in `len` for slots and reused mappings, which are overwritten; constant for fresh
+    /// mappings, which the system has zeroed. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -51,18 +52,20 @@ impl Pool {
         build::finish_or_panic(self, taken, len, len)
     }
 
-    /// As [`alloc`](Self::alloc).
+    /// Allocates as [`alloc`](Self::alloc), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_alloc(&self, len: usize) -> Result<Buffer, AllocError> {
         build::alloc(self, len)
     }
 
-    /// A buffer of `len` bytes filled with `pattern`, repeated and cut, as Node's `Buffer.alloc(size, fill)`. An empty
-    /// pattern means zeros.
+    /// Allocates `len` bytes from this pool and fills them with `pattern`, repeated and cut, as
+    /// Node's `Buffer.alloc(size, fill)`. An empty pattern means zeros.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -73,22 +76,26 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_filled`](Self::try_alloc_filled) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_filled`](Self::try_alloc_filled) returns the
+    /// error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len`.
+    /// Linear in `len`. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn alloc_filled(&self, len: usize, pattern: impl AsRef<[u8]>) -> Buffer {
         or_fail(build::alloc_filled(self, len, pattern))
     }
 
-    /// As [`alloc_filled`](Self::alloc_filled).
+    /// Allocates as [`alloc_filled`](Self::alloc_filled), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_alloc_filled(
         &self,
         len: usize,
@@ -97,12 +104,12 @@ impl Pool {
         build::alloc_filled(self, len, pattern)
     }
 
-    /// A buffer of `len` stale bytes: whatever earlier buffers of this pool left there, as Node's
+    /// Allocates `len` stale bytes from this pool: the bytes of earlier buffers, as Node's
     /// `Buffer.allocUnsafe`.
     ///
-    /// It is a safe function: the bytes are initialised, and reading them is no undefined behaviour. But they
-    /// may be somebody's secrets: overwrite them all before they are sent anywhere, or use `alloc`, or a pool
-    /// with `zero_on_free`.
+    /// This function is safe: the bytes are initialised, so reading them is not undefined
+    /// behaviour. But they may be secrets of other parts of the program. Overwrite all of them
+    /// before they are sent anywhere, or use `alloc`, or a pool with `zero_on_free`.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -114,11 +121,13 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_unsafe`](Self::try_alloc_unsafe) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_unsafe`](Self::try_alloc_unsafe) returns the
+    /// error instead.
     ///
     /// # Complexity
     ///
-    /// Constant; a slot that is in the thread's magazine takes no lock and no atomic read-modify-write.
+    /// Constant. A slot from the thread's magazine needs no lock and no atomic read-modify-write
+    /// operation. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -127,18 +136,22 @@ impl Pool {
         build::finish_or_panic(self, taken, len, len)
     }
 
-    /// As [`alloc_unsafe`](Self::alloc_unsafe).
+    /// Allocates as [`alloc_unsafe`](Self::alloc_unsafe), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_alloc_unsafe(&self, len: usize) -> Result<Buffer, AllocError> {
         build::alloc_unsafe(self, len)
     }
 
-    /// As `alloc_unsafe`, but always a mapping of its own, never a slot, as Node's `Buffer.allocUnsafeSlow`: for
-    /// small buffers that live long and would keep a slab from emptying.
+    /// Allocates `len` stale bytes as [`alloc_unsafe`](Self::alloc_unsafe), but always in their own
+    /// mapping, never in a slot, as Node's `Buffer.allocUnsafeSlow`. Use it for small buffers that
+    /// live long and would keep a slab in use.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -148,7 +161,8 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_alloc_unsafe_slow`](Self::try_alloc_unsafe_slow) returns the error instead.
+    /// If the memory cannot be allocated; [`try_alloc_unsafe_slow`](Self::try_alloc_unsafe_slow)
+    /// returns the error instead.
     ///
     /// # Complexity
     ///
@@ -159,16 +173,19 @@ impl Pool {
         or_fail(build::alloc_unsafe_slow(self, len))
     }
 
-    /// As [`alloc_unsafe_slow`](Self::alloc_unsafe_slow).
+    /// Allocates as [`alloc_unsafe_slow`](Self::alloc_unsafe_slow), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_alloc_unsafe_slow(&self, len: usize) -> Result<Buffer, AllocError> {
         build::alloc_unsafe_slow(self, len)
     }
 
-    /// An empty buffer with room for `capacity` bytes at least.
+    /// Allocates an empty buffer with room for at least `capacity` bytes from this pool.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -180,11 +197,12 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_with_capacity`](Self::try_with_capacity) returns the error instead.
+    /// If the memory cannot be allocated; [`try_with_capacity`](Self::try_with_capacity) returns
+    /// the error instead.
     ///
     /// # Complexity
     ///
-    /// Constant.
+    /// Constant. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -193,17 +211,20 @@ impl Pool {
         build::finish_or_panic(self, taken, capacity, 0)
     }
 
-    /// As [`with_capacity`](Self::with_capacity).
+    /// Allocates as [`with_capacity`](Self::with_capacity), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_with_capacity(&self, capacity: usize) -> Result<Buffer, AllocError> {
         build::with_capacity(self, capacity)
     }
 
-    /// A buffer with a copy of `bytes`, as Node's `Buffer.from(buffer)`.
+    /// Allocates a copy of `bytes` from this pool, as Node's `Buffer.from(buffer)`.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -213,11 +234,12 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_copy_from_slice`](Self::try_copy_from_slice) returns the error instead.
+    /// If the memory cannot be allocated; [`try_copy_from_slice`](Self::try_copy_from_slice)
+    /// returns the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in the length.
+    /// Linear in the length. May make a system call.
     #[inline]
     #[must_use]
     #[track_caller]
@@ -228,17 +250,21 @@ impl Pool {
         buffer
     }
 
-    /// As [`copy_from_slice`](Self::copy_from_slice).
+    /// Allocates as [`copy_from_slice`](Self::copy_from_slice), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     #[inline]
     pub fn try_copy_from_slice(&self, bytes: &[u8]) -> Result<Buffer, AllocError> {
         build::copy_from_slice(self, bytes)
     }
 
-    /// A buffer with the parts one after the other, as Node's `Buffer.concat(list)`.
+    /// Allocates a buffer from this pool and copies the parts into it, one after the other, as
+    /// Node's `Buffer.concat(list)`.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -248,28 +274,32 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_concat`](Self::try_concat) returns the error instead.
+    /// If the memory cannot be allocated; [`try_concat`](Self::try_concat) returns the error
+    /// instead.
     ///
     /// # Complexity
     ///
-    /// Linear in the length.
+    /// Linear in the length. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn concat<T: AsRef<[u8]>>(&self, parts: &[T]) -> Buffer {
         or_fail(build::concat(self, parts))
     }
 
-    /// As [`concat`](Self::concat).
+    /// Allocates as [`concat`](Self::concat), and returns an error instead of panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_concat<T: AsRef<[u8]>>(&self, parts: &[T]) -> Result<Buffer, AllocError> {
         build::concat(self, parts)
     }
 
-    /// A buffer of `len` bytes: the parts one after the other, cut at `len`; zeros behind them if they are
-    /// shorter, never stale bytes. As Node's `Buffer.concat(list, totalLength)`.
+    /// Allocates `len` bytes from this pool and copies the parts into them, one after the other, as
+    /// Node's `Buffer.concat(list, totalLength)`. Longer parts are cut at `len`; behind shorter
+    /// parts the buffer has zeros, never stale bytes.
     ///
     /// ```
     /// # let pool = slabuf::Pool::builder().build()?;
@@ -280,22 +310,26 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If the memory cannot be had; [`try_concat_to_len`](Self::try_concat_to_len) returns the error instead.
+    /// If the memory cannot be allocated; [`try_concat_to_len`](Self::try_concat_to_len) returns
+    /// the error instead.
     ///
     /// # Complexity
     ///
-    /// Linear in `len`.
+    /// Linear in `len`. May make a system call.
     #[must_use]
     #[track_caller]
     pub fn concat_to_len<T: AsRef<[u8]>>(&self, parts: &[T], len: usize) -> Buffer {
         or_fail(build::concat_to_len(self, parts, len))
     }
 
-    /// As [`concat_to_len`](Self::concat_to_len).
+    /// Allocates as [`concat_to_len`](Self::concat_to_len), and returns an error instead of
+    /// panicking.
     ///
     /// # Errors
     ///
-    /// If the pool's limit, the system or the address space has no room; the error names the length.
+    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
+    /// - [`AllocError::OutOfMemory`] if the system refuses.
+    /// - [`AllocError::TooLarge`] if no address space is that large.
     pub fn try_concat_to_len<T: AsRef<[u8]>>(
         &self,
         parts: &[T],

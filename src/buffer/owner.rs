@@ -1,11 +1,11 @@
-//! The owner of a buffer's memory, as foreign code keeps it.
+//! The owner of a buffer's memory, for foreign code.
 
 use crate::inner::tag::AllocTag;
 use std::ffi::c_void;
 
-/// The owner of a buffer's memory, which [`Buffer::into_raw_parts`](crate::Buffer::into_raw_parts)
-/// returns and [`Buffer::from_raw_parts`](crate::Buffer::from_raw_parts) takes back. It is opaque:
-/// it is not the capacity, and what it points to, if anything, is not the buffer's memory.
+/// The owner of a buffer's memory. [`Buffer::into_raw_parts`](crate::Buffer::into_raw_parts)
+/// returns it, and [`Buffer::from_raw_parts`](crate::Buffer::from_raw_parts) consumes it. It is
+/// opaque: it is not the capacity, and if it points to anything, that is not the buffer's memory.
 ///
 /// It is one word, which C code can keep as a `void *`.
 ///
@@ -54,7 +54,7 @@ impl RawOwner {
         self.0
     }
 
-    /// Returns the owner that [`into_ptr`](Self::into_ptr) returned as a pointer.
+    /// Returns the owner of a pointer from [`into_ptr`](Self::into_ptr).
     ///
     /// ```
     /// use slabuf::{Buffer, RawOwner};

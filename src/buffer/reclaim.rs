@@ -1,4 +1,4 @@
-//! Where more capacity comes from: the rest of the memory, a longer mapping, or new memory.
+//! Sources of more capacity: the rest of the memory, a longer mapping, or new memory.
 //!
 //! # Safety
 //!
@@ -12,20 +12,20 @@ use crate::inner::tag::{AllocTag, End, Place};
 use crate::large::LargeAlloc;
 use std::ptr::NonNull;
 
-/// Upper bound of the original capacity that a remainder keeps.
+/// The largest original capacity that a remainder keeps.
 const ORIGINAL_MAX: usize = 64 << 10;
-/// Moving up to this many bytes costs less than a short read.
+/// Moving up to this many bytes is cheaper than a short read.
 const CHEAP_MOVE: usize = 4 << 10;
 /// A part moves up to this many bytes for each byte of room that it gains.
 const MOVES_PER_BYTE: usize = 16;
 
 impl Buffer {
-    /// Makes room for `additional` more bytes if that takes no allocation, and returns whether
-    /// there is that much room now. As `BytesMut::try_reclaim`.
+    /// Makes room for `additional` more bytes without an allocation, if that is possible. Returns
+    /// whether there is that much room now. As `BytesMut::try_reclaim`.
     ///
     /// Uses the memory in front of the buffer, whose bytes were read, and the memory of other parts
-    /// if all of them are dropped. The bytes move to the front of the memory if need be. If it
-    /// returns `false` the buffer is unchanged.
+    /// if all of them are dropped. If necessary, it moves the bytes to the front of the memory. If
+    /// it returns `false`, the buffer is unchanged.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -92,7 +92,8 @@ impl Buffer {
         if self.is_part() && offset + need <= size {
             return self.extend_to_end();
         }
-        // SAFETY: `len` bytes at either place are within the memory that is this buffer's alone.
+        // SAFETY: both places hold at least `len` bytes, within memory that belongs to this buffer
+        // alone.
         unsafe { self.start.copy_to(first, self.len) };
         self.take_back();
     }
@@ -131,9 +132,10 @@ impl Buffer {
         };
         let (first, size) = self.reach();
         let offset = self.start.addr().get() - first.addr().get();
-        // Moving the bytes to the front is cheap if no more bytes move than were read since. Parts
-        // save an allocation by it, and move a bounded number of bytes, or of bytes per byte of
-        // room: otherwise a loop that takes one byte and reserves one would move everything.
+        // Moving the bytes to the front is cheap if no more bytes move than were read since. It
+        // saves parts an allocation, so they move up to a fixed number of bytes, or of bytes per
+        // byte of room. Without a bound, a loop that removes one byte and reserves one would move
+        // everything.
         let bound = ORIGINAL_MAX.max(offset.saturating_mul(MOVES_PER_BYTE));
         let cheap = offset >= self.len || (self.is_part() && self.len <= bound);
         if need <= size && cheap {
@@ -147,7 +149,7 @@ impl Buffer {
         grown
     }
 
-    /// Makes the capacity at least `need` bytes by growing, or elsewhere.
+    /// Makes the capacity at least `need` bytes by growing the memory, or by moving to new memory.
     fn move_or_grow(&mut self, need: usize) -> Result<(), AllocError> {
         let (generous, count_as) = match self.tag.place() {
             Place::Part(shared, end) => match part::dissolve(shared, end) {
@@ -166,7 +168,7 @@ impl Buffer {
         };
         let generous = generous.min(MAX_LEN);
         let grown = self.make_capacity(generous, count_as);
-        // A pool near its limit, or a system short of memory, may have what is needed and no more.
+        // A pool near its limit, or a system short of memory, may have just the needed bytes.
         grown.or_else(|error| match generous == need {
             true => Err(error),
             false => self.make_capacity(need, need),
@@ -174,7 +176,8 @@ impl Buffer {
     }
 
     /// Turns the last part of a memory into a buffer that owns the whole memory. An empty part may
-    /// start at the end, where the next slot does, and no slot is found by its end.
+    /// start at the end of the memory, which is the start of the next slot; its own slot cannot be
+    /// found from there.
     fn become_whole(&mut self, whole: &RawBuffer) {
         if self.len == 0 {
             self.start = whole.start;

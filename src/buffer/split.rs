@@ -77,7 +77,7 @@ impl Buffer {
     }
 
     /// Splits the buffer as [`split_to`](Self::split_to), and returns an error instead of panicking
-    /// for want of memory.
+    /// if memory is refused.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Buffer {
     }
 
     /// Splits the buffer as [`split_off`](Self::split_off), and returns an error instead of
-    /// panicking for want of memory.
+    /// panicking if memory is refused.
     ///
     /// # Errors
     ///
@@ -232,8 +232,8 @@ impl Buffer {
     /// Joins `other` behind this buffer without a copy, if both are parts of one memory and `other`
     /// starts where this buffer ends. As `BytesMut::try_unsplit`.
     ///
-    /// Succeeds also if `other` has no capacity, and drops it then; and if this buffer has no
-    /// memory and both belong to the same pool: it becomes `other`.
+    /// It also succeeds if `other` has no capacity, which it then drops, and if this buffer has no
+    /// memory and both belong to the same pool: then this buffer becomes `other`.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -260,7 +260,7 @@ impl Buffer {
             (Place::Part(shared, front), Place::Part(others, back))
                 if shared == others && adjacent =>
             {
-                // Its bytes and its room are this buffer's now.
+                // Its bytes and its room belong to this buffer now.
                 let other = ManuallyDrop::new(other);
                 self.tag = AllocTag::part(shared, part::join(shared, front, back));
                 self.len += other.len;

@@ -1,4 +1,4 @@
-//! `Buffer` as the standard library's citizen.
+//! Implementations of traits of the standard library.
 
 use super::Buffer;
 use super::capacity::or_fail;
@@ -10,8 +10,8 @@ use std::borrow::{Borrow, BorrowMut};
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-// A panic may leave a buffer with other bytes or another length than intended, which is no other state than
-// safe code can bring about. Without these, the cells of a large buffer's descriptor would forbid it.
+// A panic may leave a buffer with other bytes or another length than intended; safe code can do the
+// same. Without these implementations, the cells of a large buffer's descriptor would prevent them.
 impl UnwindSafe for Buffer {}
 impl RefUnwindSafe for Buffer {}
 
@@ -64,8 +64,9 @@ impl BorrowMut<[u8]> for Buffer {
 
 /// Creates an empty buffer of the global pool, as [`Buffer::new`]. Allocates nothing.
 ///
-/// The buffer grows in the global pool. So [`std::mem::take`] on a buffer of a pool with a limit leaves a
-/// buffer behind that the limit does not bound; [`Buffer::take`] leaves a buffer of the same pool.
+/// The buffer grows in the global pool. So [`std::mem::take`] on a buffer of a pool with a limit
+/// leaves a buffer behind that the limit does not bound; [`Buffer::take`] leaves a buffer of the
+/// same pool.
 impl Default for Buffer {
     #[inline]
     fn default() -> Self {
@@ -73,11 +74,11 @@ impl Default for Buffer {
     }
 }
 
-/// A copy from the same pool.
+/// Copies the buffer within its pool.
 ///
 /// # Panics
 ///
-/// If the memory cannot be had; see [`Buffer::try_clone`].
+/// If the memory cannot be allocated; see [`Buffer::try_clone`].
 impl Clone for Buffer {
     #[track_caller]
     fn clone(&self) -> Self {
@@ -86,7 +87,7 @@ impl Clone for Buffer {
 }
 
 impl Buffer {
-    /// A copy from the same pool.
+    /// Copies the buffer within its pool, and returns an error instead of panicking.
     ///
     /// ```
     /// let buffer = slabuf::Buffer::from(b"abc");
@@ -96,7 +97,8 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// If the memory cannot be had.
+    /// [`AllocError::LimitExceeded`], [`AllocError::OutOfMemory`] or [`AllocError::TooLarge`] if
+    /// the memory cannot be allocated.
     pub fn try_clone(&self) -> Result<Self, AllocError> {
         if matches!(self.tag.place(), Place::Empty(_)) {
             return Ok(self.empty_beside());

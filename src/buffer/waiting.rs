@@ -1,4 +1,4 @@
-//! Constructors that wait until the pool's limit leaves room, and waiting for a pool to drain.
+//! Constructors that wait for room under the pool's limit, and waiting for a pool to drain.
 
 use super::Buffer;
 use crate::buffer::raw::Fill;
@@ -14,12 +14,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 impl Pool {
-    /// A buffer of `len` zeros, as [`alloc`](Self::alloc). Where the pool's [`limit`](crate::PoolBuilder::limit)
-    /// leaves no room it blocks until there is some, at most for `timeout`.
+    /// Allocates `len` zeros, as [`alloc`](Self::alloc). If the pool's
+    /// [`limit`](crate::PoolBuilder::limit) has no room, it blocks until there is room, at most for
+    /// `timeout`.
     ///
-    /// Who waits is served first come, first served, whether blocked here or in a
-    /// [future](Self::alloc_async): nobody in the queue overtakes, so one who waits for much holds up
-    /// those behind who wait for little. The constructors that do not wait take what is free past the queue.
+    /// Waiters are served first in, first out, whether they block here or wait as a
+    /// [future](Self::alloc_async): a large request blocks smaller ones behind it. The constructors
+    /// that do not wait use free memory without regard to the queue.
     ///
     /// ```
     /// use slabuf::{AllocError, Pool};
@@ -28,7 +29,10 @@ impl Pool {
     /// let pool = Pool::builder().limit(1 << 20).build()?;
     /// let first = pool.alloc(700_000);
     /// let error = pool.alloc_timeout(700_000, Duration::from_millis(5)).unwrap_err();
-    /// assert!(matches!(error, AllocError::TimedOut { requested: 700_000, limit: Some(1_048_576), .. }));
+    /// assert!(matches!(
+    ///     error,
+    ///     AllocError::TimedOut { requested: 700_000, limit: Some(1_048_576), .. }
+    /// ));
     ///
     /// let second = std::thread::scope(|scope| {
     ///     let waiting = scope.spawn(|| pool.alloc_timeout(700_000, Duration::from_secs(60)));
@@ -41,19 +45,20 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`AllocError::TimedOut`] when the time is over. At once: [`AllocError::LimitExceeded`] if `len` would
-    /// not fit into an empty pool, and the errors of [`try_alloc`](Self::try_alloc) that waiting does not mend.
+    /// [`AllocError::TimedOut`] if there was no room within `timeout`. At once:
+    /// [`AllocError::LimitExceeded`] if `len` would not fit into an empty pool, and the errors of
+    /// [`try_alloc`](Self::try_alloc) that waiting cannot resolve.
     ///
     /// # Complexity
     ///
-    /// As `alloc` where there is room. Blocks the thread otherwise; each attempt then empties the pool's caches,
-    /// with system calls.
+    /// That of `alloc` if there is room. Otherwise it blocks the thread, and an attempt may release
+    /// the pool's caches, with system calls.
     pub fn alloc_timeout(&self, len: usize, timeout: Duration) -> Result<Buffer, AllocError> {
         wait(self, len, Fill::Zero, timeout)
     }
 
-    /// A buffer of `len` stale bytes, as [`alloc_unsafe`](Self::alloc_unsafe), waiting as
-    /// [`alloc_timeout`](Self::alloc_timeout) does.
+    /// Allocates `len` stale bytes, as [`alloc_unsafe`](Self::alloc_unsafe), and waits as
+    /// [`alloc_timeout`](Self::alloc_timeout).
     ///
     /// # Errors
     ///
@@ -66,10 +71,11 @@ impl Pool {
         wait(self, len, Fill::Stale, timeout)
     }
 
-    /// A future of a buffer of `len` zeros, ready when the pool's limit leaves room. It works under
-    /// any executor, waits in the same queue as [`alloc_timeout`](Self::alloc_timeout), and has its place from
-    /// its first poll on; dropping it gives the place up and leaves no trace. For a time-out, use the executor's.
-    /// One that is first in the queue and neither polled nor dropped holds up everybody behind it.
+    /// Returns a future of a buffer of `len` zeros, which waits until the pool's limit has room. It
+    /// works with any executor, and waits in the same queue as
+    /// [`alloc_timeout`](Self::alloc_timeout), from its first poll on. Dropping it gives up its
+    /// place in the queue. For a time-out, use that of the executor. A future that is first in the
+    /// queue and neither polled nor dropped blocks all waiters behind it.
     ///
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
@@ -87,22 +93,24 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// The future's: those of [`alloc_timeout`](Self::alloc_timeout) but for `TimedOut`.
+    /// The future fails as [`alloc_timeout`](Self::alloc_timeout), except for `TimedOut`.
     pub fn alloc_async(&self, len: usize) -> AllocFuture {
         AllocFuture::new(self, len, Fill::Zero)
     }
 
-    /// As [`alloc_async`](Self::alloc_async), with stale bytes as [`alloc_unsafe`](Self::alloc_unsafe).
+    /// Returns a future as [`alloc_async`](Self::alloc_async), of a buffer of stale bytes as
+    /// [`alloc_unsafe`](Self::alloc_unsafe).
     ///
     /// # Errors
     ///
-    /// The future's: those of [`alloc_async`](Self::alloc_async).
+    /// The future fails as that of [`alloc_async`](Self::alloc_async).
     pub fn alloc_unsafe_async(&self, len: usize) -> AllocFuture {
         AllocFuture::new(self, len, Fill::Stale)
     }
 
-    /// Whether the pool's live buffers have reached its [high-water mark](crate::PoolBuilder::high_water_mark)
-    /// and not come down to its low-water mark since. Buffers can still be taken. `false` without a mark.
+    /// Returns whether the pool's live buffers have reached its
+    /// [high-water mark](crate::PoolBuilder::high_water_mark) and not come down to its low-water
+    /// mark since. Allocations still succeed. `false` without a mark.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().high_water_mark(100_000).build()?;
@@ -117,7 +125,7 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Constant: one load.
+    /// Constant: one load. Makes no system call.
     pub fn is_over_high_water(&self) -> bool {
         let watermarks = &PoolInner::of(self.inner()).watermarks;
         watermarks
@@ -125,10 +133,10 @@ impl Pool {
             .is_some_and(|watermarks| watermarks.is_over())
     }
 
-    /// Blocks until the pool has drained: its live buffers have come down to the
-    /// [low-water mark](crate::PoolBuilder::low_water_mark) after they had reached the high one. Returns `true` then, and at
-    /// once if the pool is not over its mark; `false` if `timeout` passes before. Everybody who waits is woken,
-    /// once, also if the pool is filled again meanwhile.
+    /// Blocks until the pool has drained: its live buffers have reached the high-water mark, and
+    /// then come down to the [low-water mark](crate::PoolBuilder::low_water_mark). Returns `true`
+    /// then, and at once if the pool is not over its mark; `false` after `timeout`. All waiters are
+    /// woken, once, even if the pool fills again meanwhile.
     ///
     /// ```
     /// use std::time::Duration;
@@ -148,7 +156,9 @@ impl Pool {
             .is_none_or(|watermarks| watermarks.wait(until))
     }
 
-    /// The same as a future, which works under any executor and watches from the moment it is made.
+    /// Returns a future that is ready when the pool has drained, as
+    /// [`wait_drained`](Self::wait_drained). It works with any executor, and watches the pool from
+    /// its creation on.
     ///
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
@@ -209,7 +219,7 @@ pub struct AllocFuture {
     /// The new buffer's length.
     len: usize,
     fill: Fill,
-    /// The place in the queue.
+    /// The place in the queue of waiters.
     ticket: Option<u64>,
 }
 
@@ -231,8 +241,9 @@ impl AllocFuture {
     }
 }
 
-/// Polls an attempt that waits in `queue`: at once if the queue is empty, otherwise when the ticket is the first.
-/// `attempt` is pending if it failed and a retry can succeed; `refused` makes an error of a refusal by the queue.
+/// Polls an attempt that waits in `queue`: at once if the queue is empty, otherwise when the ticket
+/// is the first. `attempt` is pending if it failed and a retry can succeed. `refused` converts a
+/// refusal by the queue into an error.
 pub(super) fn poll_in_turn<T, E>(
     queue: &WaitQueue,
     ticket: &mut Option<u64>,
@@ -304,7 +315,7 @@ impl fmt::Debug for AllocFuture {
     }
 }
 
-/// The moment a pool has drained. From [`Pool::drained`].
+/// A future that is ready when a pool has drained. From [`Pool::drained`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Drained {
     pool: Pool,
@@ -323,7 +334,7 @@ impl Future for Drained {
         match watch.is_drained(Wake::Task(context.waker().clone())) {
             Ok(true) => return Poll::Ready(()),
             Ok(false) => (),
-            // No memory to be remembered with: look again.
+            // Without memory to register the waker, poll again.
             Err(_) => context.waker().wake_by_ref(),
         }
         self.watch = Some(watch.suspend());

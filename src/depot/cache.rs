@@ -1,14 +1,16 @@
 //! A thread's cache of one pool: its magazines, and a few large mappings.
 //!
-//! Of large mappings a thread keeps the one it freed last, and one more of each size, within a *lease* of bytes that it
-//! has from the pool: the sum of all leases is bounded, and within its lease a thread takes no lock.
+//! A thread keeps the large mapping that it freed last, and one more of each size, within a *lease*
+//! of bytes from the pool. The sum of all leases is bounded. Within its lease a thread acquires no
+//! lock.
 //!
 //! # Safety
 //!
-//! A cache is used by its owner inside its [`Gate`], or by a thread that has claimed it; the counters and the sample
-//! countdown are the owner's, and other threads read only what is atomic. It is a box of its own, linked into the
-//! pool's list, and freed by its owner after it is unlinked, or by the thread that frees the pool: then no buffer and no
-//! handle of the pool exists, so the owner cannot be on its way to the cache.
+//! A cache is used by its owner inside its [`Gate`], or by a thread that has claimed it. The
+//! counters and the sample countdown belong to the owner; other threads read only those that are
+//! atomic. A cache is a box, linked into the pool's list. It is freed by its owner after it is
+//! unlinked, or by the thread that frees the pool: then no buffer and no handle of the pool exists,
+//! so the owner cannot be about to use the cache.
 
 use crate::depot::gate::{ABSENT, BYPASS, CLAIMED, FULL_FENCE, Gate, SAMPLED};
 use crate::depot::magazine::{Balance, Block, Magazine};
@@ -18,15 +20,17 @@ use crate::sync::{AtomicPtr, array_of, static_ref};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Large mappings a thread keeps beside the last: one for each of so many neighbouring bins.
+/// Number of large mappings that a thread keeps beside the last: one for each of this many
+/// neighbouring bins.
 const KEPT: usize = 32;
 
-/// Where among a cache's magazines that of a class lies, in bytes.
+/// The offset in bytes of a class's magazine among a cache's magazines.
 #[derive(Clone, Copy)]
 pub(crate) struct MagazineOffset(usize);
 
 impl MagazineOffset {
-    /// A tag holds its class as a multiple of a magazine's size, so that this takes one mask.
+    /// Returns the offset of a class's magazine. A tag holds its class in place, as a multiple of a
+    /// magazine's size, so the compiler needs one mask.
     #[inline(always)]
     pub(crate) fn of(class: usize) -> Self {
         debug_assert!(class < CLASS_PLACES);
@@ -34,24 +38,24 @@ impl MagazineOffset {
     }
 }
 
-/// Where a thread finds its cache of one pool: never null, [`absent`] where there is none. Its thread stores a cache
-/// there; the thread that frees the pool stores `absent`, under the registry's lock.
+/// A thread's pointer to its cache of one pool: never null, [`absent`] if there is none. The thread
+/// stores a cache in it; the thread that frees the pool stores `absent`, under the registry's lock.
 pub(crate) type Entry = AtomicPtr<ThreadCache>;
 
-/// See the module's text.
+/// A thread's cache of one pool: see the module's text.
 #[repr(C, align(64))]
 pub(crate) struct ThreadCache {
     magazines: [Magazine; CLASS_PLACES],
     pub(crate) gate: Gate,
-    /// Allocations until the next that is sampled.
+    /// Number of allocations until the next that is sampled.
     pub(crate) sample_countdown: Cell<u32>,
-    /// The pool, opaque here; `None` in [`absent`].
+    /// The pool as an opaque pointer; `None` in [`absent`].
     pool: Option<NonNull<()>>,
     page_size: usize,
-    /// The mapping freed last, and others by size.
+    /// The mapping freed last.
     last: Cell<Link>,
     kept: [Cell<Link>; KEPT],
-    /// Bytes that may be in them: this thread's part of what the pool lets threads keep.
+    /// Bytes of mappings that this thread may keep: its part of the pool's leases.
     lease: Cell<usize>,
     /// Requested lengths of large buffers allocated by this thread, less those freed by it.
     pub(crate) large_live: Balance,
@@ -63,11 +67,12 @@ pub(crate) struct ThreadCache {
     previous: Cell<Option<NonNull<ThreadCache>>>,
 }
 
-// SAFETY: what other threads touch without the gate is atomic; the rest is under the gate or a lock.
+// SAFETY: the fields that other threads access without the gate are atomic; the others are accessed
+// by the owner, by a claimer, or under the list's lock.
 unsafe impl Sync for ThreadCache {}
 
 static_ref! {
-    /// What a thread without a cache finds: every fast path turns back at its gate.
+    /// The cache that a thread without one finds. Every fast path fails at its gate.
     pub(crate) fn absent() -> &'static ThreadCache = ThreadCache {
         gate: Gate::absent(),
         sample_countdown: Cell::new(0),
@@ -86,7 +91,7 @@ static_ref! {
 }
 
 impl ThreadCache {
-    /// An empty cache of the pool.
+    /// Creates an empty cache of the pool.
     pub(crate) fn new(
         pool: NonNull<()>,
         page_size: usize,
@@ -110,10 +115,11 @@ impl ThreadCache {
         }
     }
 
-    /// The cache behind a pointer that its owner, or a holder of the pool's list lock, has.
+    /// Returns the cache behind a pointer. The caller is its owner, or holds the pool's list lock.
     #[inline(always)]
     pub(crate) fn of<'a>(cache: NonNull<ThreadCache>) -> &'a ThreadCache {
-        // SAFETY: a linked cache is freed after it is unlinked, under that lock, and its owner frees it last.
+        // SAFETY: a cache is unlinked under that lock before it is freed, and its owner does not
+        // use it after it has freed it.
         unsafe { cache.as_ref() }
     }
 
@@ -130,11 +136,13 @@ impl ThreadCache {
     #[inline(always)]
     pub(crate) fn magazine(&self, class: usize) -> &Magazine {
         debug_assert!(class < CLASS_PLACES);
-        // SAFETY: a class comes from a class table, whose entries are below this, or from a tag made with one.
+        // SAFETY: a class comes from a class table, which has at most `CLASS_PLACES` classes, or
+        // from a tag made with one.
         unsafe { self.magazines.get_unchecked(class) }
     }
 
-    /// Pops a slot of the class, with its tag's word. `None`: the magazine is empty, or the state is unusual.
+    /// Pops a slot of the class, with its tag's word. Returns `None` if the magazine is empty or
+    /// any bit of the gate's state is set.
     #[inline(always)]
     pub(crate) fn pop(&self, class: usize) -> Option<(NonNull<u8>, usize)> {
         if !self.gate.enter_unless(!0) {
@@ -146,8 +154,8 @@ impl ThreadCache {
         Some((slot?, magazine.word()))
     }
 
-    /// The same where [`pop`](Self::pop) turns back as a rule: in a pool that is sampled, unless it is time for a sample,
-    /// and where there is no heavy fence.
+    /// Pops a slot as [`pop`](Self::pop) does, in a pool that is sampled or has no heavy fence.
+    /// Returns `None` also if a sample is due.
     #[inline]
     pub(crate) fn pop_unusual(&self, class: usize) -> Option<(NonNull<u8>, usize)> {
         let state = self.gate.state();
@@ -168,7 +176,8 @@ impl ThreadCache {
         Some((slot, magazine.word()))
     }
 
-    /// Pushes a freed slot where there is no heavy fence.
+    /// Pushes a freed slot in a pool that has no heavy fence. Returns `false` if the pool has one,
+    /// the magazine is full, or slots bypass it.
     #[inline]
     pub(crate) fn push_unusual(&self, class: usize, slot: NonNull<u8>) -> bool {
         let state = self.gate.state();
@@ -194,13 +203,14 @@ impl ThreadCache {
         }
     }
 
-    /// Pushes a freed slot. Returns `false` if the magazine is full or the state is unusual.
+    /// Pushes a freed slot. Returns `false` if the magazine is full or a bit other than `SAMPLED`
+    /// is set in the gate's state.
     #[inline(always)]
     pub(crate) fn push(&self, at: MagazineOffset, slot: NonNull<u8>) -> bool {
         if !self.gate.enter_unless(!SAMPLED) {
             return false;
         }
-        // SAFETY: the offset is that of a class, so the magazine is one of the array's.
+        // SAFETY: the offset is that of a class, so it points to a magazine of the array.
         let magazine = unsafe { self.magazines.as_ptr().byte_add(at.0) };
         // SAFETY: as above; the array is borrowed with the cache.
         let pushed = unsafe { &*magazine }.push(slot);
@@ -208,15 +218,16 @@ impl ThreadCache {
         pushed
     }
 
-    /// Whether no slot and no mapping is held, as far as another thread can see.
+    /// Returns whether the cache holds no slot and no mapping, as far as another thread can see.
     pub(crate) fn is_empty(&self) -> bool {
         self.large_kept.get() == 0 && self.magazines.iter().all(|magazine| magazine.slots() == 0)
     }
 
-    /// Takes a kept mapping that serves `len` bytes, if the state is as usual.
+    /// Removes and returns a kept mapping that serves `len` bytes. Returns `None` if there is none
+    /// or a bit other than `BYPASS` is set in the gate's state.
     #[inline(always)]
     pub(crate) fn pop_kept(&self, len: usize) -> Link {
-        // Empty for most threads most of the time: not worth an entry.
+        // Most threads keep no mapping most of the time: this saves them an entry.
         if self.large_kept.get() == 0
             || !self
                 .gate
@@ -229,7 +240,7 @@ impl ThreadCache {
         large
     }
 
-    /// Takes a kept mapping that serves `len` bytes. Inside the gate.
+    /// Removes and returns a kept mapping that serves `len` bytes. The caller is inside the gate.
     #[inline(always)]
     pub(crate) fn pop_kept_inside(&self, len: usize) -> Link {
         let is_rounded =
@@ -255,7 +266,8 @@ impl ThreadCache {
             .take()
     }
 
-    /// Keeps a freed mapping within the lease, if its place is free and the state is as usual.
+    /// Keeps a freed mapping. Returns `false` if the lease or its place has no room for it, or a
+    /// bit other than `SAMPLED` is set in the gate's state.
     #[inline(always)]
     pub(crate) fn push_kept(&self, large: NonNull<LargeAlloc>) -> bool {
         let but = CLAIMED | BYPASS | FULL_FENCE | ABSENT;
@@ -272,12 +284,13 @@ impl ThreadCache {
         kept
     }
 
-    /// Bytes that the lease lacks for one more mapping of `footprint` bytes.
+    /// Returns the number of bytes that the lease lacks for one more mapping of `footprint` bytes.
     pub(crate) fn lease_lacks(&self, footprint: usize) -> usize {
         (self.large_kept.get() + footprint).saturating_sub(self.lease.get())
     }
 
-    /// Keeps a freed mapping with a lease that is longer by `more`. Returns one that has to go for it. Inside the gate.
+    /// Adds `more` to the lease and keeps a freed mapping. Returns a kept mapping that it
+    /// displaces, for the caller to free. The caller is inside the gate.
     pub(crate) fn push_kept_inside(&self, large: NonNull<LargeAlloc>, more: usize) -> Link {
         self.lease.set(self.lease.get() + more);
         self.large_kept.add(LargeAlloc::of(large).footprint());
@@ -285,7 +298,8 @@ impl ThreadCache {
         if !self.move_last()
             && let Some(last) = self.last.take()
         {
-            // Two of one size are enough: the last one goes where it belongs, and what was there goes.
+            // The last mapping moves to its place by size, and the mapping in that place is
+            // displaced: two mappings of one size are enough.
             let place = &self.kept[place_of(LargeAlloc::of(last).capacity())];
             oldest = place.replace(Some(last));
         }
@@ -296,7 +310,8 @@ impl ThreadCache {
         oldest
     }
 
-    /// Takes every kept mapping, and the lease. Inside the gate, or claimed.
+    /// Passes every kept mapping to `each`, ends the lease and returns its length. The caller is
+    /// inside the gate or has claimed it.
     pub(crate) fn take_kept(&self, mut each: impl FnMut(NonNull<LargeAlloc>)) -> usize {
         for place in self.kept.iter().chain([&self.last]) {
             if let Some(large) = place.take() {
@@ -307,8 +322,8 @@ impl ThreadCache {
         self.lease.take()
     }
 
-    /// Makes room for a mapping freed just now, which is the warmest: the last one moves to its place by size, if that
-    /// is free.
+    /// Makes room for the mapping freed last: moves the one before it to its place by size. Returns
+    /// `false` if that place is in use.
     fn move_last(&self) -> bool {
         let Some(last) = self.last.get() else {
             return true;
@@ -330,7 +345,7 @@ impl ThreadCache {
     pub(crate) unsafe fn free(cache: NonNull<ThreadCache>) {
         for magazine in &Self::of(cache).magazines {
             for block in magazine.uninstall().into_iter().flatten() {
-                // SAFETY: allocated for this magazine, and out of it now.
+                // SAFETY: allocated for this magazine, and taken out of it.
                 unsafe { Block::free(block) };
             }
         }
@@ -339,7 +354,7 @@ impl ThreadCache {
     }
 }
 
-/// Where among the kept mappings one of this many bytes belongs.
+/// Returns the index among the kept mappings of a mapping of this many bytes.
 #[inline(always)]
 fn place_of(capacity: usize) -> usize {
     bin_of(capacity) % KEPT
@@ -349,17 +364,18 @@ fn place_of(capacity: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct CacheList {
     first: Option<NonNull<ThreadCache>>,
-    /// Why freed slots bypass magazines, as bits of the pool's; `BYPASS` is set in each cache's state while any is.
+    /// Reasons for which freed slots bypass magazines, as bits that the pool defines. `BYPASS` is
+    /// set in each cache's state while there is any.
     pub(crate) bypass: u8,
-    /// Set in the state of every cache that joins.
+    /// Bits that are set in the state of every cache that is linked.
     pub(crate) common: u8,
 }
 
-// SAFETY: the caches are boxes of their own, and a cache is unlinked before it is freed.
+// SAFETY: each cache is a box, and is unlinked before it is freed.
 unsafe impl Send for CacheList {}
 
 impl CacheList {
-    /// An empty list, whose caches will all have the bits `common` in their states.
+    /// Creates an empty list, whose caches will all have the bits `common` in their states.
     pub(crate) fn new(common: u8) -> Self {
         Self {
             first: None,
@@ -395,7 +411,7 @@ impl CacheList {
         }
     }
 
-    /// Unlinks the first cache.
+    /// Unlinks the first cache and returns it.
     pub(crate) fn pop(&mut self) -> Option<NonNull<ThreadCache>> {
         let first = self.first?;
         self.unlink(first);

@@ -2,23 +2,27 @@
 //!
 //! # Two counters instead of a top
 //!
-//! A magazine's height is `pushed - popped`. An allocation changes only `popped`, a free only `pushed`. With a single
-//! top, an allocation and the free that follows it each wait for the other's store; with two counters the round trips
-//! overlap, however the compiler forms the addresses.
+//! A magazine's height is `pushed - popped`. An allocation changes only `popped`, a free only
+//! `pushed`. With a single top, an allocation and the free that follows it each wait for the
+//! other's store; with two counters the round trips overlap, however the compiler forms the
+//! addresses.
 //!
-//! Both counters, and every other counter here that other threads read, are atomics that only the owner writes, with
-//! plain relaxed loads and stores: on the usual machines the same instructions as for ordinary integers. Other threads
-//! read them to derive the pool's counters; what they see is exact once the owner is quiet.
+//! Both counters, and every other counter here that other threads read, are atomics that only the
+//! owner writes, or a thread that has claimed the cache. It uses plain relaxed loads and stores: on
+//! common processors the same instructions as for ordinary integers. Other threads read the
+//! counters to derive the pool's counters. The values they see are exact while the owner does not
+//! change them.
 //!
 //! # Loaded and previous
 //!
-//! As in Bonwick's design, a thread holds two blocks of slots for each class, and goes to the depot only when both are
-//! empty or both are full. Blocks are exchanged whole, never copied.
+//! As in Bonwick's design, a thread holds two blocks of slots for each class, and accesses the
+//! depot only when both are empty or both are full. Blocks are exchanged whole, never copied.
 //!
 //! # Safety
 //!
-//! A [`Block`] belongs to one magazine, or to the depot, whose pointer to it comes from the block's allocation and
-//! covers all of it. A slot is stored below the capacity only, and read below the height only.
+//! A [`Block`] belongs to one magazine or to the depot. The pointer to it comes from the block's
+//! allocation and covers all of it. A slot is stored below the capacity only, and read below the
+//! height only.
 
 use crate::error::AllocFailure;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::Relaxed, const_fn};
@@ -26,12 +30,12 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// The storage of one magazine: this header, and as many slots behind it as its capacity says. The header comes
-/// first, so that it shares a cache line with the slots at the bottom: a block with few slots crosses from one processor
-/// to another in a line or two.
+/// The storage of a magazine: this header, followed by the slots, up to the capacity. The header
+/// shares a cache line with the slots at the bottom, so a block with few slots moves from one
+/// processor to another in one or two lines.
 #[repr(C, align(16))]
 pub(crate) struct Block {
-    /// The next block of the depot's list that this one is in; while it is loaded, the previous block.
+    /// The next block of the depot's list; while this block is loaded, the previous block.
     next: Cell<Option<NonNull<Block>>>,
     /// The height while no magazine has the block loaded.
     height: Cell<u32>,
@@ -43,7 +47,7 @@ impl Block {
         let slots = Layout::array::<*mut u8>(capacity as usize).ok()?;
         let (whole, offset) = Layout::new::<Block>().extend(slots).ok()?;
         debug_assert_eq!(offset, size_of::<Block>());
-        // Larger ones begin a cache line.
+        // Larger blocks begin at a cache line.
         if capacity >= 32 {
             whole.align_to(64).ok()
         } else {
@@ -71,7 +75,8 @@ impl Block {
     ///
     /// # Safety
     ///
-    /// The block came from [`Block::allocate`], is empty, and no other thread and no list has a pointer to it.
+    /// The block came from [`Block::allocate`], is empty, and no other thread and no list has a
+    /// pointer to it.
     pub(crate) unsafe fn free(block: NonNull<Block>) {
         let (height, capacity) = (Self::of(block).height(), Self::of(block).capacity);
         debug_assert_eq!(height, 0, "slots freed with their block");
@@ -81,18 +86,18 @@ impl Block {
         }
     }
 
-    /// The header of a block whose owner calls.
+    /// Returns the header of a block that the caller owns.
     pub(crate) fn of<'a>(block: NonNull<Block>) -> &'a Block {
         // SAFETY: a pointer to a block is held by its one owner and is valid until `free`.
         unsafe { block.as_ref() }
     }
 
-    /// The address of a slot's place. `index` is at most the capacity.
+    /// Returns the address of the place at `index`, which is at most the capacity.
     #[inline(always)]
     fn place(block: *mut Block, index: usize) -> *mut *mut u8 {
         // SAFETY: the slots follow the header in the same allocation.
         let slots = unsafe { block.add(1) }.cast::<*mut u8>();
-        // SAFETY: the allocation has `capacity` of them.
+        // SAFETY: the allocation has `capacity` places.
         unsafe { slots.add(index) }
     }
 
@@ -112,7 +117,7 @@ impl Block {
         self.next.set(next);
     }
 
-    /// Puts a slot on top of a block that is not full.
+    /// Pushes a slot on a block that is not full.
     pub(crate) fn push(block: NonNull<Block>, slot: NonNull<u8>) {
         let height = Self::of(block).height();
         assert!(height < Self::of(block).capacity);
@@ -122,7 +127,7 @@ impl Block {
         Self::of(block).height.set(height + 1);
     }
 
-    /// Takes the slot on top.
+    /// Pops a slot, if there is one.
     pub(crate) fn pop(block: NonNull<Block>) -> Option<NonNull<u8>> {
         let height = Self::of(block).height().checked_sub(1)?;
         Self::of(block).height.set(height);
@@ -131,7 +136,7 @@ impl Block {
         NonNull::new(unsafe { place.read() })
     }
 
-    /// Turns the stack over, so that what was pushed first is popped first.
+    /// Reverses the stack, so that the slot pushed first is popped first.
     pub(crate) fn reverse(block: NonNull<Block>) {
         let height = Self::of(block).height() as usize;
         for low in 0..height / 2 {
@@ -145,7 +150,7 @@ impl Block {
     }
 }
 
-/// Blocks linked through [`Block::next`].
+/// A list of blocks, linked through [`Block::next`].
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     first: Option<NonNull<Block>>,
@@ -171,26 +176,26 @@ impl Blocks {
         self.count
     }
 
-    /// Frees every block. They are empty.
+    /// Frees every block. All blocks are empty.
     pub(crate) fn free(mut self) {
         while let Some(block) = self.pop() {
-            // SAFETY: the list's owner gave it up, so the blocks are this function's alone.
+            // SAFETY: this function owns the list, so it owns the blocks.
             unsafe { Block::free(block) };
         }
     }
 }
 
-/// What the fast path touches, 32 bytes.
+/// The part of a thread's cache that the fast paths of one class access: 32 bytes.
 #[repr(C, align(32))]
 pub(crate) struct Magazine {
     pushed: AtomicU32,
     popped: AtomicU32,
-    /// Slots the loaded block may hold; 0 while there is none.
+    /// Capacity of the loaded block; 0 while there is none.
     capacity: AtomicU32,
-    /// Slots in the previous block: none, or as many as it may hold, or fewer after a partial fill.
+    /// Number of slots in the previous block: 0, its capacity, or less after a partial fill.
     previous_height: AtomicU32,
     loaded: AtomicPtr<Block>,
-    /// A word that goes with every slot of the class, opaque here.
+    /// The tag of the class's slots as a word, opaque here.
     word: Cell<usize>,
 }
 
@@ -208,7 +213,7 @@ impl Magazine {
         }
     }
 
-    /// Takes the slot on top, if there is one.
+    /// Pops a slot, if there is one.
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<NonNull<u8>> {
         let popped = self.popped.load(Relaxed);
@@ -217,14 +222,15 @@ impl Magazine {
             return None;
         }
         let place = Block::place(self.loaded.load(Relaxed), height as usize - 1);
-        // SAFETY: a height above 0 means that a block is loaded, and below the height are slots.
+        // SAFETY: a height above 0 means that a block is loaded, and the places below the height
+        // hold slots.
         let slot = unsafe { place.read() };
         self.popped.store(popped.wrapping_add(1), Relaxed);
-        // SAFETY: what was pushed was not null.
+        // SAFETY: `push` stored a pointer that was not null.
         Some(unsafe { NonNull::new_unchecked(slot) })
     }
 
-    /// Puts a slot on top, if there is room.
+    /// Pushes a slot. Returns `false` if the loaded block is full or there is none.
     #[inline(always)]
     pub(crate) fn push(&self, slot: NonNull<u8>) -> bool {
         let pushed = self.pushed.load(Relaxed);
@@ -233,7 +239,8 @@ impl Magazine {
             return false;
         }
         let place = Block::place(self.loaded.load(Relaxed), height);
-        // SAFETY: a capacity above 0 means that a block is loaded, and the height is below its capacity.
+        // SAFETY: a capacity above 0 means that a block is loaded, and the height is below its
+        // capacity.
         unsafe { place.write(slot.as_ptr()) };
         self.pushed.store(pushed.wrapping_add(1), Relaxed);
         true
@@ -244,8 +251,8 @@ impl Magazine {
         self.pushed.load(Relaxed).wrapping_sub(popped)
     }
 
-    /// Changes the height in one store: other threads, which read the two counters one after the other, never see
-    /// fewer slots pushed than popped.
+    /// Changes the height in one store. Other threads, which read `popped` before `pushed`, do not
+    /// see fewer slots pushed than popped.
     fn set_height(&self, height: u32) {
         let popped = self.popped.load(Relaxed);
         self.pushed.store(popped.wrapping_add(height), Relaxed);
@@ -255,8 +262,8 @@ impl Magazine {
         self.previous_height.load(Relaxed)
     }
 
-    /// Slots held, in both blocks. Read by another thread between two stores of the owner it may be any number: clamped
-    /// to what the blocks can hold.
+    /// Returns the number of slots in both blocks. Another thread that reads between two stores of
+    /// the owner may compute any value; it is clamped to the capacity of the blocks.
     pub(crate) fn slots(&self) -> u32 {
         let popped = self.popped.load(Relaxed);
         let height = self.pushed.load(Relaxed).wrapping_sub(popped);
@@ -276,7 +283,7 @@ impl Magazine {
         !self.loaded.load(Relaxed).is_null()
     }
 
-    /// Loads a block into a magazine that has none, with a previous one.
+    /// Loads a block and a previous block into a magazine that has none.
     pub(crate) fn install(&self, [loaded, previous]: [NonNull<Block>; 2]) {
         debug_assert!(!self.has_blocks());
         self.load(loaded, Some(previous));
@@ -285,7 +292,7 @@ impl Magazine {
     fn load(&self, block: NonNull<Block>, previous: Option<NonNull<Block>>) {
         Block::of(block).set_next(previous);
         let previous_height = previous.map_or(0, |previous| Block::of(previous).height());
-        // The order keeps what other threads read meanwhile within the clamp of `slots`.
+        // In this order, other threads read values that the clamp of `slots` can bound.
         self.capacity.store(0, Relaxed);
         self.previous_height.store(previous_height, Relaxed);
         self.set_height(Block::of(block).height());
@@ -293,7 +300,7 @@ impl Magazine {
         self.capacity.store(Block::of(block).capacity(), Relaxed);
     }
 
-    /// The loaded block, its height noted in it, and the previous one.
+    /// Stores the height in the loaded block. Returns that block and the previous one.
     fn unload(&self) -> Option<(NonNull<Block>, Option<NonNull<Block>>)> {
         let block = NonNull::new(self.loaded.load(Relaxed))?;
         Block::of(block).height.set(self.height());
@@ -316,7 +323,7 @@ impl Magazine {
         }
     }
 
-    /// Takes both blocks out; the magazine has none afterwards and holds nothing.
+    /// Removes both blocks and returns them. The magazine has none afterwards and holds no slots.
     pub(crate) fn uninstall(&self) -> [Option<NonNull<Block>>; 2] {
         let blocks = self.unload();
         self.capacity.store(0, Relaxed);
@@ -331,9 +338,9 @@ impl Magazine {
     }
 }
 
-/// A sum that one thread changes and others read. Additions and subtractions are counted apart, for the same reason as
-/// a magazine's (a pair of 12 KiB took 10.3 ns with one counter, 8.9 with two). It wraps: only the total of all threads'
-/// balances means something.
+/// A sum that one thread changes and others read. Additions and subtractions have separate
+/// counters, for the same reason as a magazine's (a pair of 12 KiB took 10.3 ns with one counter,
+/// 8.9 with two). It wraps: only the total of all threads' balances is meaningful.
 pub(crate) struct Balance {
     up: AtomicUsize,
     down: AtomicUsize,

@@ -1,20 +1,21 @@
-//! The depot: per class, full magazines on their way between threads, and the slabs that still have
-//! free slots.
+//! The depot: per class, the full blocks that threads exchange, and the slabs with free slots.
 //!
-//! Each class has a lock of its own. A thread whose magazine is empty gets a full one for it; failing
-//! that its magazine is filled from one slab that has slots free. A thread whose magazine is full gets
-//! an empty one for it; what is over the depot's bound goes back into the slabs' bitmaps.
+//! Each class has a lock. A thread whose magazine is empty exchanges its block for a full one; if
+//! there is none, its block is filled from slabs with free slots. A thread whose magazine is full
+//! exchanges its block for an empty one; slots above the depot's bound are freed to their slabs.
 //!
 //! # Listed slabs
 //!
-//! A slab with free slots is in its class' list, last come first served. A slab that becomes empty stays
-//! listed, as an *idle* one, until it is used again or until idle slabs are many: then one sweep takes
-//! them all out and hands them to the caller, who gives them to the regions. So a slab at the edge
-//! between empty and partial does not wander, and the list needs one link a slab.
+//! A slab with free slots is in its class's list, last in, first out. A slab that becomes empty
+//! stays listed, as an *idle* one, until it is used again or there are too many idle slabs: then a
+//! sweep removes all of them and returns them to the caller, which frees them to the regions. So a
+//! slab that alternates between empty and partial does not move, and the list needs one link a
+//! slab.
 //!
 //! # Safety
 //!
-//! Blocks in the depot are the depot's; slabs of a class are touched under that class' lock alone.
+//! Blocks in the depot belong to the depot. Slabs of a class are accessed under that class's lock
+//! alone.
 
 pub(crate) mod cache;
 pub(crate) mod gate;
@@ -26,22 +27,22 @@ use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, hea
 use crate::sync::{Mutex, lock};
 use std::ptr::NonNull;
 
-/// Bytes in full magazines that the depot keeps for each class, unless one magazine is larger.
+/// Bytes of slots in full blocks that the depot keeps for each class, unless one block is larger.
 const FULL_BYTES: u32 = 2 << 20;
-/// Full magazines that the depot keeps for each class, at most.
+/// Maximum number of full blocks that the depot keeps for each class.
 const MAX_FULL: u32 = 16;
-/// Idle slabs a class keeps, beside one in eight of its listed ones.
+/// Number of idle slabs that a class keeps, in addition to one in eight of its listed slabs.
 const MIN_IDLE: u32 = 2;
 
-/// How a class' memory is spread, in slabs and slots.
+/// The distribution of a class's memory over slabs and slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ClassCounts {
-    /// Slabs that are the class' own.
+    /// Slabs that belong to the class.
     pub(crate) slabs: u64,
     pub(crate) states: States,
-    /// Slots out of the slabs: with buffers, in magazines, or in the depot's.
+    /// Slots out of the slabs: in buffers, in magazines, or in the depot's full blocks.
     pub(crate) slots_out: u64,
-    /// Those of them in the depot's full magazines.
+    /// The slots out of the slabs that are in the depot's full blocks.
     pub(crate) slots_in_depot: u64,
 }
 
@@ -50,39 +51,40 @@ struct ClassState {
     full: Blocks,
     slots_in_depot: u32,
     empty: Blocks,
-    /// Slabs with free slots, idle ones among them.
+    /// Slabs with free slots, including idle ones.
     listed: Option<NonNull<SlabHeader>>,
     listed_count: u32,
     idle: u32,
-    /// Slabs or spans that are the class' own.
+    /// Slabs or spans that belong to the class.
     owned: u64,
     states: States,
     slots_out: u64,
 }
 
-// SAFETY: the blocks are the depot's own and the slabs are touched under this lock.
+// SAFETY: the blocks belong to the depot, and the slabs are accessed under this lock.
 unsafe impl Send for ClassState {}
 
-/// Classes apart by two cache lines (processors fetch them in pairs), so that threads that work on
-/// different classes do not slow each other down.
+/// The state of a class. Aligned to two cache lines (processors fetch them in pairs), so that
+/// threads that use different classes do not slow each other down.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Class(Mutex<ClassState>);
 
-/// What a thread with a full block gets.
+/// The result of exchanging a full block.
 #[derive(Debug)]
 pub(crate) enum Exchange {
-    /// Another block, an empty one.
+    /// Another block, which is empty.
     Empty(NonNull<Block>),
-    /// Its own block, emptied into the slabs because the depot is full, and slabs that are spare now.
+    /// The same block, emptied into the slabs because the depot is full, and slabs that are empty
+    /// now.
     Emptied(NonNull<Block>, EmptySlabs),
-    /// Its own block, still full: the depot would take it but has no empty one to give.
+    /// The same block, still full: the depot has room for it but no empty block.
     NeedsEmpty(NonNull<Block>),
 }
 
 /// The depot of one pool.
 pub(crate) struct Depot {
-    /// Of regions carved into slabs, and of those carved into spans.
+    /// The geometry of regions carved into slabs, and of those carved into spans.
     geometries: [Geometry; 2],
     table: &'static ClassTable,
     classes: [Class; CLASS_PLACES],
@@ -122,8 +124,8 @@ impl Depot {
         (FULL_BYTES / (class.slot_size * class.magazine_capacity)).clamp(1, MAX_FULL)
     }
 
-    /// Exchanges an empty block for a full one, or fills it from a listed slab. Returns the block it was given, still
-    /// empty, if the class has no free slot.
+    /// Exchanges an empty block for a full one, or fills it from listed slabs. Returns the same
+    /// block, still empty, if the class has no free slot.
     pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
         let mut state = self.class(class);
         if let Some(full) = state.full.pop() {
@@ -137,7 +139,7 @@ impl Depot {
         block
     }
 
-    /// One slot, for a thread that has no magazines (any more).
+    /// Allocates a slot past the magazines.
     pub(crate) fn alloc_one(&self, class: usize) -> Option<NonNull<u8>> {
         let mut state = self.class(class);
         if let Some(full) = state.full.pop() {
@@ -154,7 +156,7 @@ impl Depot {
         self.alloc_one_listed(&mut state, class)
     }
 
-    /// One slot from an empty slab, which becomes the class' own.
+    /// Adds an empty slab to the class and allocates a slot.
     pub(crate) fn alloc_one_from(&self, class: usize, slab: EmptySlab) -> Option<NonNull<u8>> {
         let mut state = self.class(class);
         self.adopt(&mut state, class, slab.0);
@@ -176,28 +178,29 @@ impl Depot {
         Exchange::Empty(empty)
     }
 
-    /// Puts every slot of a block back into its slab.
+    /// Frees every slot of a block to its slab. Returns slabs that are empty now.
     pub(crate) fn flush(&self, class: usize, block: NonNull<Block>) -> EmptySlabs {
         let mut state = self.class(class);
         self.flush_block(&mut state, class, block);
         self.sweep_if_many(&mut state, class)
     }
 
-    /// Puts one slot back into its slab.
+    /// Frees one slot to its slab. Returns slabs that are empty now.
     pub(crate) fn free_one(&self, class: usize, slot: NonNull<u8>) -> EmptySlabs {
         let mut state = self.class(class);
         self.free_to_slab(&mut state, class, slot);
         self.sweep_if_many(&mut state, class)
     }
 
-    /// Keeps a full block whose thread brought no use for an empty one.
+    /// Keeps a full block for which the thread uses an empty block of its own.
     pub(crate) fn keep_full(&self, class: usize, block: NonNull<Block>) {
         let mut state = self.class(class);
         state.slots_in_depot += Block::of(block).height();
         state.full.push(block);
     }
 
-    /// Empties the class' magazines into the slabs, takes out every idle slab, and frees its blocks.
+    /// Empties the class's full blocks into the slabs, frees all blocks, and returns every idle
+    /// slab.
     pub(crate) fn drain(&self, class: usize) -> EmptySlabs {
         let mut state = self.class(class);
         while let Some(block) = state.full.pop() {
@@ -212,7 +215,7 @@ impl Depot {
         slabs
     }
 
-    /// Takes out the idle slabs once they are one in eight of the listed ones, the last one in any case.
+    /// Returns the idle slabs if they are more than one in eight of the listed slabs, rounded down.
     pub(crate) fn sweep_most(&self, class: usize) -> EmptySlabs {
         let mut state = self.class(class);
         if state.idle > state.listed_count / 8 {
@@ -239,8 +242,9 @@ impl Depot {
         state.list(at);
     }
 
-    /// Fills an empty block from the first listed slab, and from further ones only while they are in use
-    /// already and the block is less than half full. Slots will leave the magazine in address order.
+    /// Fills an empty block from the first listed slab. Continues with further slabs only while
+    /// those are in use and the block is less than half full. Slots will leave the magazine in
+    /// address order.
     fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
         let fill = self.table.get(class).fill.min(Block::of(block).capacity());
         loop {
@@ -261,7 +265,7 @@ impl Depot {
         one
     }
 
-    /// Takes slots from the first listed slab, if there is one.
+    /// Allocates up to `want` slots from the first listed slab, if there is one.
     fn take_listed(
         &self,
         state: &mut ClassState,
@@ -312,7 +316,8 @@ impl Depot {
         }
     }
 
-    /// Takes every idle slab out of the list. The order of the others stays.
+    /// Removes every idle slab from the list and returns them. The order of the other slabs stays
+    /// the same.
     fn sweep(&self, state: &mut ClassState, class: usize) -> EmptySlabs {
         let mut swept = EmptySlabs::default();
         if state.idle == 0 {

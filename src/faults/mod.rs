@@ -1,7 +1,7 @@
-//! A fixed workload, again and again, with another call of the system refused each time.
+//! A fixed workload, run repeatedly, with another call of the system refused each time.
 //!
-//! Whatever is refused, a request is served or fails with an error that names it, no byte is lost, the
-//! figures are those of a recount, and the pool works on.
+//! Whichever call is refused, a request is served or fails with an error that names the call, no
+//! byte is lost, the counters equal a recount, and the pool continues to work.
 
 use crate::AllocError;
 use crate::Buffer;
@@ -20,8 +20,8 @@ mod page_sizes;
 
 const KIB: usize = 1 << 10;
 
-/// Each kind of call, and whether a request may fail for it. What is advice, or has another way round, or
-/// can wait, fails nobody.
+/// Each kind of call, and whether a request may fail because of it. A request does not fail because
+/// of a call that is advice, has an alternative, or can be repeated later.
 const CALLS: [(Option<Call>, bool); 9] = [
     (Some(Call::Map), true),
     (Some(Call::Align), true),
@@ -34,7 +34,7 @@ const CALLS: [(Option<Call>, bool); 9] = [
     (None, true),
 ];
 
-/// A pool on a system that refuses, and what is live.
+/// A pool on a system that refuses calls, and the live buffers.
 struct Workload {
     fake: &'static FakeOs,
     pool: Pool,
@@ -56,7 +56,7 @@ impl Workload {
         }
     }
 
-    /// The figures are those of a recount.
+    /// Asserts that the counters equal a recount.
     fn check(&self) {
         let mut expected = PoolUsage::default();
         for (buffer, _) in &self.live {
@@ -135,7 +135,7 @@ impl Workload {
         self.check();
     }
 
-    /// Every kind of call, several times.
+    /// Makes every kind of call, several times.
     fn run(&mut self) {
         for round in 1..=2 {
             for n in 0..48 {
@@ -148,12 +148,13 @@ impl Workload {
             self.pool.trim();
             self.check();
             self.take(10 * KIB);
-            // Less than doubling, so that the mapping has to become longer each time.
+            // Each length is more than the capacity of the mapping, so that the mapping has to grow
+            // each time.
             for len in [60 * KIB, 150 * KIB, 400 * KIB, 900 * KIB] {
                 self.grow_last(len);
             }
             if self.fake.page_size() > 4 * KIB {
-                // Pages with nothing but empty slabs, in regions that stay.
+                // Creates pages with only empty slabs, in regions that stay.
                 for _ in 0..72 {
                     self.take_unchecked(4 * KIB);
                 }
@@ -164,7 +165,7 @@ impl Workload {
         }
     }
 
-    /// Once nothing is refused any more the pool does all it should, and everything comes home.
+    /// Ends the faults, and asserts that the pool works and all memory is released.
     fn end(mut self) {
         self.fake.set_fault(None);
         let failures = self.failures;
@@ -180,7 +181,7 @@ impl Workload {
     }
 }
 
-/// How many calls of a kind the workload makes if none is refused.
+/// Returns the number of calls of a kind that the workload makes if none is refused.
 fn calls_of(call: Option<Call>, page_size: usize, guard_pages: bool) -> u64 {
     let mut workload = Workload::new(page_size, guard_pages);
     let (first, count) = (u64::MAX, 0);
@@ -195,7 +196,7 @@ fn calls_of(call: Option<Call>, page_size: usize, guard_pages: bool) -> u64 {
 fn refuse_each_in_turn(page_size: usize, guard_pages: bool) {
     for (call, may_fail) in CALLS {
         let calls = calls_of(call, page_size, guard_pages);
-        // A guarded mapping cannot be made longer; only those have guards.
+        // A guarded mapping cannot grow. Mappings have guards only with the setting.
         let unused = [Call::Protect, Call::Remap][usize::from(guard_pages)];
         assert_eq!(calls == 0, call == Some(unused), "{call:?}");
         for first in 0..calls {
@@ -235,7 +236,7 @@ fn each_call_refused_in_turn_with_pages_of_64_kib() {
     refuse_each_in_turn(64 * KIB, true);
 }
 
-/// From 32 MiB on, zeros come from a purge: where that is refused they come from a memset.
+/// From 32 MiB on, zeros come from a purge. If that is refused they come from a memset.
 #[test]
 fn zeros_without_a_purge() {
     let fake = FakeOs::leaked();
@@ -256,14 +257,15 @@ fn zeros_without_a_purge() {
     assert_eq!(fake.mapped(), 0);
 }
 
-/// Not even when what was mapped for nothing cannot be given back, and comes round again.
+/// An allocation without its guard fails, also if its mapping cannot be unmapped and is kept for
+/// later.
 #[test]
 fn no_buffer_goes_without_its_guard() {
     let fake = FakeOs::leaked();
     let builder = Pool::builder().fake_os(fake).guard_pages(true);
     let pool = builder.build().unwrap();
     for len in [0, 100 * KIB] {
-        // The mapping is had, and nothing else.
+        // The system maps, and refuses all other calls.
         fake.set_fault(Some(Fault {
             call: None,
             first: 1,
@@ -290,7 +292,8 @@ impl Wake for Wakes {
     }
 }
 
-/// Who waits tries to empty the caches each time: in vain, it does not wake itself to try again.
+/// Each attempt of a waiter releases the caches. If that frees nothing, the waiter does not wake
+/// itself to try again.
 #[test]
 fn who_waits_sleeps_though_nothing_can_be_unmapped() {
     let fake = FakeOs::leaked();
@@ -319,15 +322,15 @@ fn who_waits_sleeps_though_nothing_can_be_unmapped() {
     assert!(waits.as_mut().poll(context).is_ready());
 }
 
-/// A request releases an empty region, which the system does not take back. A waiter that tries in between
-/// finds no memory, and is woken when the region serves again, or waits for its
+/// A request releases an empty region, which the system refuses to unmap. A waiter that tries in
+/// between finds no memory, and is woken when the region is in the list again, or it waits for its
 /// turn and finds the region.
 #[test]
 fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
     let fake = FakeOs::leaked();
     let pool = Pool::builder().fake_os(fake).limit(64 * KIB).build();
     let pool = pool.unwrap();
-    // One region, which is empty, and no room for another.
+    // The pool has one region, which is empty, and no room for another.
     drop(pool.alloc(100));
     let held = pool.alloc(64 * KIB - fake.mapped());
     fake.set_fault(Some(Fault {
@@ -335,7 +338,7 @@ fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
         first: 0,
         count: u64::MAX,
     }));
-    // The slot goes back to its slab, and the slab to its region.
+    // The slot returns to its slab, and the slab to its region.
     assert!(pool.try_alloc(32 * KIB).is_err());
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
@@ -345,11 +348,12 @@ fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
         waits.as_mut().poll(&mut Context::from_waker(&waker))
     };
     let on_another_thread = poll.clone();
-    // Something was freed since the last request that was refused, so the next one looks for it.
+    // A slot was freed since the last request that was refused, so the next request releases the
+    // caches.
     drop(pool.alloc(100));
     let (sender, receiver) = std::sync::mpsc::channel();
     fake.before_next(Call::Unmap, move || {
-        // Not joined here: its attempt waits for the turn of this request.
+        // The thread is joined later: its attempt waits for the turn of this request.
         sender.send(std::thread::spawn(on_another_thread)).unwrap();
     });
     assert!(pool.try_alloc(32 * KIB).is_err());
@@ -359,7 +363,7 @@ fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
     drop(held);
 }
 
-/// What a closing pool's system will not take at first, it is offered again.
+/// Memory that the system refuses to unmap while a pool closes is unmapped later.
 #[test]
 fn a_pool_that_closes_while_the_system_refuses() {
     for (first, pool_goes_last) in [0, 1, 2, 3].map(|n| (n / 2, n % 2 == 1)) {

@@ -1,4 +1,4 @@
-//! What must hold whatever the page size is.
+//! Properties that hold for every page size.
 
 use crate::Pool;
 use crate::os::fake::{Call, FakeOs, Fault};
@@ -6,14 +6,14 @@ use crate::os::fake::{Call, FakeOs, Fault};
 const KIB: usize = 1 << 10;
 const PAGE_SIZES: [usize; 3] = [4 * KIB, 16 * KIB, 64 * KIB];
 
-/// From here on `calls` counts calls of this kind, none of which is refused.
+/// Makes `calls` count calls of this kind from here on. None of them is refused.
 fn count(fake: &FakeOs, call: Call) {
     let (first, count) = (u64::MAX, 0);
     let call = Some(call);
     fake.set_fault(Some(Fault { call, first, count }));
 }
 
-/// Every length up to two of the largest pages, then those around each multiple of the page size.
+/// Returns every length up to two of the largest pages, then those around multiples of four pages.
 fn lengths(page_size: usize) -> impl Iterator<Item = usize> {
     let edges = (1..=32).flat_map(move |n| {
         let edge = 4 * n * page_size;
@@ -22,8 +22,8 @@ fn lengths(page_size: usize) -> impl Iterator<Item = usize> {
     (0..=128 * KIB).chain(edges)
 }
 
-/// A mapping that was dropped just now serves a request for the same length, out of the thread's own and out of the
-/// pool's cache.
+/// A mapping that was just freed serves a request for the same length, from the thread's cache and
+/// from the pool's.
 #[test]
 fn a_length_taken_again_maps_nothing() {
     for page_size in PAGE_SIZES {
@@ -38,7 +38,7 @@ fn a_length_taken_again_maps_nothing() {
             for len in lengths(page_size) {
                 let pages = len.max(1).div_ceil(page_size);
                 if pages != last {
-                    // No other mapping is there to serve this length.
+                    // No other mapping is cached that could serve this length.
                     pool.trim();
                     last = pages;
                     drop(pool.alloc_unsafe_slow(len));
@@ -56,7 +56,8 @@ fn a_length_taken_again_maps_nothing() {
     }
 }
 
-/// The same for several buffers of one length at once, which neither cache keeps only one of.
+/// Several mappings of one length that were just freed serve as many requests. Each cache keeps
+/// more than one of them.
 #[test]
 fn a_batch_taken_again_maps_nothing() {
     for page_size in PAGE_SIZES {
@@ -77,7 +78,8 @@ fn a_batch_taken_again_maps_nothing() {
     }
 }
 
-/// Small buffers all over a pool's slabs: what `trim` says it gave back is what the system took.
+/// With small buffers spread over a pool's slabs, `trim` reports the bytes that the system
+/// released.
 #[test]
 fn a_trim_reports_what_the_system_took() {
     for page_size in PAGE_SIZES {

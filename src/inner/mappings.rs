@@ -1,8 +1,8 @@
-//! Mappings of large buffers: out of the cache or new, and back.
+//! Allocating and freeing the mappings of large buffers.
 //!
 //! # Safety
 //!
-//! A mapping that is unmapped here was mapped just before, and nobody has seen it.
+//! A mapping that is unmapped here was mapped just before, and no other thread has a pointer to it.
 
 use super::PoolInner;
 use super::release::Unmap;
@@ -21,8 +21,8 @@ impl PoolInner {
         }
     }
 
-    /// Whether an empty pool has room for a buffer of `len` bytes within its limit. A slot always has: the
-    /// least limit holds a region.
+    /// Returns whether an empty pool has room for a buffer of `len` bytes within its limit. A slot
+    /// always has room, because the least limit holds a region.
     pub(crate) fn can_ever_fit(&self, len: usize) -> bool {
         let page = self.mapper.page_size();
         let guard = if self.config.guard_pages { page } else { 0 };
@@ -32,14 +32,19 @@ impl PoolInner {
         self.table.class_of(len).is_some() || footprint.is_some_and(|sum| sum <= self.config.limit)
     }
 
-    /// Allocates a mapping of at least `len` bytes: a cached one, or a new one. Reclaims before it fails. May make
-    /// system calls and run wakers.
+    /// Allocates a mapping of at least `len` bytes: a cached mapping, or a new one. Reclaims before
+    /// it fails. May make system calls and run wakers.
     pub(crate) fn alloc_large(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
+        if !self.can_ever_fit(len) {
+            // No release would help.
+            return self.alloc_large_once(len);
+        }
         self.with_reclaim(|| self.alloc_large_once(len))
     }
 
     fn alloc_large_once(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {
-        // At least one byte: a retired mapping has room for none.
+        // The cache rounds `len` up to at least one page, so it does not return a retired mapping,
+        // whose capacity is 0.
         if let Some(large) = self.mappings.take(len, self.mapper.page_size()) {
             return Ok(large);
         }
@@ -53,9 +58,9 @@ impl PoolInner {
         match large {
             Ok(large) if !self.config.guard_pages => Ok(large),
             Ok(large) if LargeAlloc::of(large).protect_guard(&self.mapper) => Ok(large),
-            // A guard that was asked for and cannot be had is a failure, not a risk to take.
+            // A guard page is part of the request: without it the allocation fails.
             Ok(large) => {
-                // SAFETY: mapped just now, and nobody else's.
+                // SAFETY: mapped just now, and no other thread has a pointer to it.
                 match unsafe { self.unmap_large(large) } {
                     Ok(()) => drop(self.references.fetch_sub(1, Relaxed)),
                     Err(large) => {
@@ -77,7 +82,8 @@ impl PoolInner {
         }
     }
 
-    /// Frees a mapping to the mapping cache, or to the system. May make system calls and run wakers.
+    /// Frees a mapping to the mapping cache, or to the system. May make system calls and run
+    /// wakers.
     pub(crate) fn free_large(&self, large: NonNull<LargeAlloc>) {
         let _carry = self.carry();
         let regions: usize = self.regions.iter().map(Regions::all_empty_bytes).sum();

@@ -1,18 +1,22 @@
-//! What the threads of one pool share, and how long it lives.
+//! The state that the threads of one pool share, and its lifetime.
 //!
-//! # Life
+//! # Lifetime
 //!
-//! `references` counts what may still lead a thread here: one for all handles together, one for each region, one for
-//! each mapping of a large buffer. Buffers hold none: a slot's region and a large buffer's mapping do it for them, so
-//! allocating and freeing a buffer counts nothing. Thread caches hold none either: with the last handle the pool is
-//! *closed*, which empties them through their gates, and from then on freed slots bypass them. So a closed pool that has
-//! neither regions nor mappings has no buffers, no thread is on its way to a cache of it, and the thread that released
-//! the last reference frees the caches of all threads together with the pool.
+//! `references` counts what may still give a thread access to this state: one reference for all
+//! handles together, one for each region, one for each mapping of a large buffer. Buffers with
+//! memory hold none: a slot's region and a large buffer's mapping hold one for them, so allocating
+//! and freeing a buffer counts nothing. Empty buffers of a pool other than the global one hold one
+//! each. Thread caches hold none: when the last handle is dropped the pool is *closed*, which
+//! empties the caches through their gates, and from then on freed slots bypass them. So a closed
+//! pool that has neither regions nor mappings has no buffers, and no thread is about to use one of
+//! its caches. The thread that releases the last reference frees the caches of all threads together
+//! with the pool.
 //!
 //! # Safety
 //!
-//! A `PoolInner` is made by [`PoolInner::create`] and freed by [`PoolInner::release`] alone. Every function that may
-//! release a region or a mapping is called by a thread that holds a reference of another kind.
+//! A `PoolInner` is created by [`PoolInner::create`] and freed by [`PoolInner::release`] alone.
+//! Every function that may release a region or a mapping is called by a thread that holds a
+//! reference of another kind.
 
 use crate::config::Config;
 use crate::depot::Depot;
@@ -49,17 +53,17 @@ use reclaim::Transit;
 use sampler::Sampler;
 use tag::Prefix;
 
-/// A pool, without its handles.
+/// A pool's shared state, without its handles.
 pub(crate) struct PoolInner {
-    /// See [`registry`].
+    /// The pool's index: see [`registry`].
     pub(crate) index: usize,
-    /// The pointer that the pool was made with, as regions and large buffers hold it.
+    /// The pointer that `create` returned, as regions and large buffers hold it.
     this: AtomicPtr<PoolInner>,
     pub(crate) config: Config,
     pub(crate) prefix: Prefix,
     pub(crate) table: &'static ClassTable,
     pub(crate) mapper: Mapper,
-    /// Carved into slabs, and carved into spans.
+    /// The regions that are carved into slabs, and those that are carved into spans.
     pub(crate) regions: [Regions; 2],
     pub(crate) depot: Depot,
     pub(crate) mappings: MappingCache,
@@ -75,14 +79,15 @@ pub(crate) struct PoolInner {
     closed: AtomicBool,
     handles: AtomicUsize,
     references: AtomicUsize,
-    /// Bytes of mappings that threads may keep, over all threads.
+    /// Sum of the leases of all threads: bytes of mappings that they may keep.
     leased: AtomicUsize,
-    /// See [`ThreadCache::large_live`]: the part of threads that have no cache (any more). Wraps.
+    /// Requested lengths of live large buffers, as counted by threads without a cache: see
+    /// [`ThreadCache::large_live`]. Includes the counters of caches that were unlinked. Wraps.
     large_live: AtomicUsize,
 }
 
 impl PoolInner {
-    /// Creates a pool with one handle and one reference, on behalf of the handles.
+    /// Creates a pool with one handle and one reference, which the handles share.
     pub(crate) fn create(
         index: usize,
         config: Config,
@@ -127,33 +132,34 @@ impl PoolInner {
         Ok(inner)
     }
 
-    /// The pool behind a pointer that a holder of a reference has.
+    /// Returns the pool behind a pointer. The caller holds a reference.
     pub(crate) fn of<'a>(inner: NonNull<PoolInner>) -> &'a PoolInner {
-        // SAFETY: the holder's reference keeps it alive.
+        // SAFETY: the caller's reference keeps the pool alive.
         unsafe { inner.as_ref() }
     }
 
-    /// The pool as regions, large buffers and thread caches know it.
+    /// Returns the pool's pointer as regions, large buffers and thread caches hold it.
     pub(crate) fn as_owner(&self) -> NonNull<()> {
         NonNull::new(self.this.load(Relaxed)).map_or(NonNull::dangling(), NonNull::cast)
     }
 
-    /// Counts one more reference. Relaxed: the caller holds one already.
+    /// Adds a reference. Relaxed: the caller holds one already.
     pub(crate) fn retain(&self) {
         self.references.fetch_add(1, Relaxed);
     }
 
-    /// Counts one more reference unless there is none. Under the registry's lock, which a pool without references
-    /// passes before it is freed.
+    /// Adds a reference unless there is none. The caller holds the registry's lock, which a thread
+    /// acquires after it has released the last reference and before it frees the pool.
     pub(crate) fn try_retain(&self) -> bool {
         let one_more = |references| (references > 0).then_some(references + 1);
         let retained = self.references.fetch_update(Relaxed, Relaxed, one_more);
         retained.is_ok()
     }
 
-    /// Counts one reference less, and frees the pool after the last.
+    /// Releases a reference, and frees the pool if it was the last.
     pub(crate) fn release(inner: NonNull<PoolInner>) {
-        // Release: pairs with the fence below, so that the thread that frees sees all that others did.
+        // Release: pairs with the fence below, so that the thread that frees the pool sees all
+        // accesses of other threads.
         if Self::of(inner).references.fetch_sub(1, Release) != 1 {
             return;
         }
@@ -172,8 +178,8 @@ impl PoolInner {
             let mut caches = this.caches();
             while let Some(cache) = caches.pop() {
                 if let Some(entry) = ThreadCache::of(cache).entry() {
-                    // Relaxed: its thread reads the entry for another pool of this index, which it learns of from
-                    // a thread that held this lock later.
+                    // Relaxed: the entry's thread reads it next for another pool of this index. It
+                    // learns of that pool from a thread that held the registry's lock later.
                     entry.store(ptr::from_ref(absent()).cast_mut(), Relaxed);
                 }
                 unlinked.link(cache);
@@ -182,10 +188,11 @@ impl PoolInner {
             pools.remove(this.index, Some(inner.cast()));
         }
         while let Some(cache) = unlinked.pop() {
-            // SAFETY: in no entry and no list, and no thread is on its way to it (see the module's text).
+            // SAFETY: in no entry and no list, and no thread is about to use it (see the module's
+            // text).
             unsafe { ThreadCache::free(cache) };
         }
-        // SAFETY: there is no reference, and `create` made it as a box.
+        // SAFETY: there is no reference, and `create` allocated it as a box.
         drop(unsafe { Box::from_raw(inner.as_ptr()) });
     }
 
@@ -193,19 +200,20 @@ impl PoolInner {
         self.handles.fetch_add(1, Relaxed);
     }
 
-    /// Adds a handle on behalf of a buffer, which keeps the pool alive; there may be no other handle left. Then the
-    /// handles get their reference anew, and the pool stays closed.
+    /// Adds a handle on behalf of a buffer, which keeps the pool alive. If there was no other
+    /// handle left, the handles get a new reference, and the pool stays closed.
     pub(crate) fn add_handle_from_buffer(&self) {
         if self.handles.fetch_add(1, Relaxed) == 0 {
-            // Nothing releases it before the caller's own handle goes.
+            // The caller's own handle keeps this reference until it is dropped.
             self.retain();
         }
     }
 
-    /// Removes a handle; `true` if it was the last, and the pool is closed now. The caller then calls
-    /// [`close`](Self::close) and releases the handles' reference.
+    /// Removes a handle. Returns `true` if it was the last, and closes the pool. The caller then
+    /// calls [`close`](Self::close) and releases the handles' reference.
     pub(crate) fn remove_handle(&self) -> bool {
-        // AcqRel: the last handle's thread sees what was done through the others.
+        // AcqRel: pairs with itself in other threads, so that the thread of the last handle sees
+        // what they did through theirs.
         if self.handles.fetch_sub(1, AcqRel) != 1 {
             return false;
         }
@@ -224,14 +232,15 @@ impl PoolInner {
         lock(&self.caches)
     }
 
-    /// Unlinks a thread's cache and adds its counters to the pool's own, in one step for a thread that sums them up.
+    /// Unlinks a thread's cache and adds its counters to the pool's own. A thread that sums them
+    /// under the list's lock counts them exactly once.
     pub(crate) fn unlink(&self, cache: NonNull<ThreadCache>) {
         let mut caches = self.caches();
         caches.unlink(cache);
         self.count_large_live(ThreadCache::of(cache).large_live.get());
     }
 
-    /// Adds to the lengths of live large buffers. Pass the two's complement to subtract.
+    /// Adds to the requested lengths of live large buffers. Pass the two's complement to subtract.
     pub(crate) fn count_large_live(&self, requested_len: usize) {
         self.large_live.fetch_add(requested_len, Relaxed);
     }
@@ -240,8 +249,8 @@ impl PoolInner {
         self.large_live.load(Relaxed)
     }
 
-    /// Lets a thread keep `bytes` more of mappings, if all threads together then keep no more than they may. Relaxed:
-    /// the sum orders nothing else.
+    /// Adds `bytes` to the sum of leases, if the sum stays within its limit and the pool is not
+    /// closed. Returns whether it did. Relaxed: the sum orders no other access.
     pub(crate) fn lease(&self, bytes: usize) -> bool {
         let lease = |leased: usize| {
             let sum = leased.checked_add(bytes)?;
@@ -254,7 +263,8 @@ impl PoolInner {
         self.leased.fetch_sub(bytes, Relaxed);
     }
 
-    /// Bytes that caches may hold, beside what threads have leased.
+    /// Returns the bytes that the pool's caches may hold: the configured limit less the leases of
+    /// threads.
     fn cache_limit(&self) -> usize {
         if self.is_closed() {
             return 0;
@@ -263,7 +273,8 @@ impl PoolInner {
         self.config.cache_limit.saturating_sub(leased)
     }
 
-    /// For each of the two kinds of regions: half of what the mapping cache leaves.
+    /// Returns what each of the two kinds of regions may keep: half of what the mapping cache
+    /// leaves.
     fn keep_regions(&self) -> Keep {
         Keep {
             bytes: self.cache_limit().saturating_sub(self.mappings.resident()) / 2,
@@ -271,7 +282,8 @@ impl PoolInner {
         }
     }
 
-    /// Wakes the first waiter, after memory has arrived where it can be allocated. Runs foreign code (wakers).
+    /// Wakes the first waiter. The caller has put memory where the waiter can allocate it. Runs
+    /// foreign code (wakers).
     pub(crate) fn notify(&self) {
         if self.is_limited() {
             self.waiting.notify();

@@ -1,12 +1,13 @@
-//! What a pool counts on slow paths: live bytes for its watermarks, allocations for its sampler.
+//! Counters that a pool updates on slow paths: live bytes for its watermarks, allocations for its
+//! sampler.
 
 use super::PoolInner;
 use crate::depot::cache::ThreadCache;
 use crate::pressure::watermark::Change;
 
 impl PoolInner {
-    /// Counts slots that left the depot and the slabs, and slots that came back with a block. Wakes no thread, so it may
-    /// be called inside a gate.
+    /// Counts slots that left the depot and the slabs, and slots that came back with a block. Wakes
+    /// no thread, so the caller may be inside a gate.
     #[inline]
     pub(super) fn count_slots(&self, class: usize, out: u32, back: u32) {
         if let Some(watermarks) = &self.watermarks {
@@ -16,8 +17,8 @@ impl PoolInner {
         }
     }
 
-    /// Compares with the watermarks after slots or a large buffer were allocated. May make system calls and run
-    /// wakers.
+    /// Compares the live bytes with the watermarks after an allocation of slots or of a large
+    /// buffer. May make system calls and run wakers.
     #[inline]
     pub(crate) fn check_watermarks(&self) {
         if let Some(watermarks) = &self.watermarks {
@@ -25,7 +26,8 @@ impl PoolInner {
         }
     }
 
-    /// Counts bytes that were freed past the magazines, likewise.
+    /// Counts bytes that were freed past the magazines, and compares with the watermarks. May make
+    /// system calls and run wakers.
     #[inline]
     pub(crate) fn count_freed(&self, bytes: usize) {
         if let Some(watermarks) = &self.watermarks {
@@ -33,7 +35,8 @@ impl PoolInner {
         }
     }
 
-    /// Counts the bytes of a large buffer that was allocated or grew, likewise.
+    /// Counts the bytes of a large buffer that was allocated or grew, and compares with the
+    /// watermarks. May make system calls and run wakers.
     #[inline]
     pub(crate) fn count_large(&self, bytes: usize) {
         if let Some(watermarks) = &self.watermarks {
@@ -61,7 +64,8 @@ impl PoolInner {
         }
     }
 
-    /// Whether the allocation that the calling thread has just made is one to sample.
+    /// Returns whether the sampler is to remember the allocation that the calling thread has just
+    /// made. Advances the countdown to the next sample.
     pub(crate) fn is_sample_due(&self, cache: Option<&ThreadCache>) -> bool {
         let Some(sampler) = &self.sampler else {
             return false;
@@ -76,7 +80,8 @@ impl PoolInner {
         less.is_none()
     }
 
-    /// Remembers an allocation, if it can: see [`Sampler::remember`](super::sampler::Sampler::remember).
+    /// Remembers an allocation and returns whether it did: see
+    /// [`Sampler::remember`](super::sampler::Sampler::remember).
     pub(crate) fn remember(&self, key: usize, len: usize) -> bool {
         self.sampler
             .as_ref()

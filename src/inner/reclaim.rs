@@ -1,22 +1,25 @@
-//! Reaching what all threads hold: for a trim, for a request that is about to fail, and when a pool is closed.
+//! Reclaiming memory from the caches of all threads: for a trim, for a request that is about to
+//! fail, and when a pool is closed.
 //!
 //! # No spurious refusal
 //!
-//! A request is refused only if, at some moment, neither a slab nor a cache had memory for it. Requests that fail take
-//! turns on a lock of their own; each retries after the one before it has reclaimed. Freed slots bypass the magazines
-//! meanwhile, so that no thread collects what was reclaimed. Memory on its way from one structure to another is in
-//! neither for a moment: threads that carry some are counted ([`PoolInner::carry`]), and a request that found nothing
-//! while one was under way waits until it has arrived and retries.
+//! A request is refused only if, at some moment, neither a slab nor a cache had memory for it.
+//! Requests that fail take turns under a lock; each retries after the one before it has reclaimed.
+//! Freed slots bypass the magazines meanwhile, so that no thread caches what was reclaimed. Memory
+//! that a thread moves from one structure to another is in neither for a moment. Threads that move
+//! memory are counted as carriers ([`PoolInner::carry`]). A request that found nothing while there
+//! was a carrier waits until the memory has arrived, and retries.
 //!
 //! # Bypass
 //!
-//! While a pool is full, each request that fails would claim every cache anew. So the bypass stays in effect until
-//! [`CACHED_AGAIN`] slots were freed without another refusal and without a waiter. Until then magazines stay empty, and
-//! there is nothing to claim.
+//! While a pool is full, each request that fails would claim every cache again. So the bypass stays
+//! in effect until [`CACHED_AGAIN`] slots were freed without another refusal and without a waiter.
+//! Until then magazines stay empty, and there is nothing to claim.
 //!
 //! # Safety
 //!
-//! A block or mapping is taken out of a cache while its owner is kept out of the gate, and is this thread's then.
+//! A thread takes a block or a mapping out of another thread's cache only while the cache's owner
+//! is outside of its gate and cannot enter. Then the block or mapping belongs to the claimer.
 
 use super::PoolInner;
 use crate::depot::cache::{CacheList, ThreadCache};
@@ -31,32 +34,32 @@ use crate::sync::{
     Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
     fence, lock, settle_stores,
 };
-use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// Why freed slots bypass magazines: a request was refused lately, or waits.
+/// A reason for the bypass: a request was refused recently, or waits.
 const REFUSED: u8 = 1;
-/// The pool is closed.
+/// A reason for the bypass: the pool is closed.
 const CLOSED: u8 = 1 << 1;
-/// The pool is near a watermark, and counts each slot.
+/// A reason for the bypass: the pool is near a watermark, and counts each slot.
 const WATERMARK: u8 = 1 << 2;
 
-/// Slots freed without a refusal after which threads cache again.
+/// Number of slots freed without a refusal after which threads use their magazines again.
 const CACHED_AGAIN: u32 = 64;
-/// Attempts of a request that finds nothing while other threads carry memory. Models have waiters, which are woken.
+/// Maximum number of attempts of a request that finds nothing while other threads carry memory.
+/// Models use one attempt: their requests wait in the queue, and are woken.
 const ROUNDS: usize = if MODEL { 1 } else { 64 };
 
-/// What the module's text calls turns and carrying.
+/// The lock for turns, and the counters of carriers: see the module's text.
 pub(super) struct Transit {
     turns: Mutex<()>,
-    /// Threads that carry memory between structures.
+    /// Number of threads that carry memory between structures.
     carrying: AtomicUsize,
-    /// How often one has arrived. Wraps.
+    /// Number of arrivals of carriers. Wraps.
     arrived: AtomicUsize,
-    /// Slots to be freed until threads cache again; 0 while they do.
+    /// Number of slots to be freed until threads use their magazines again; 0 while they do.
     until_cached: AtomicU32,
-    /// `arrived` after the last release that did not serve its request: while it is the same, there is nothing to
-    /// release.
+    /// The value of `arrived` before the last attempt of the last turn that ended with a refusal.
+    /// While `arrived` has this value, there is nothing to release.
     fruitless: AtomicUsize,
 }
 
@@ -71,15 +74,16 @@ impl Transit {
         }
     }
 
-    /// Whether nothing has been freed since a release that did not serve its request. The bypass is in effect: it ends
-    /// with frees.
+    /// Returns whether nothing has been freed since the last refusal, so that a release would find
+    /// nothing. `false` without the bypass: then frees that fill magazines are not counted as
+    /// arrivals.
     fn is_fruitless(&self) -> bool {
         self.carrying.load(Acquire) == 0
             && self.arrived.load(Acquire) == self.fruitless.load(Relaxed)
             && self.until_cached.load(Relaxed) > 0
     }
 
-    /// Waits while memory is on its way. Returns whether some has arrived since `seen`.
+    /// Waits while a thread carries memory. Returns whether a carrier has arrived since `seen`.
     fn has_arrived_since(&self, seen: usize) -> bool {
         let mut backoff = Backoff::new();
         // Acquire: pairs with the AcqRel in the drop of `Carry`.
@@ -92,19 +96,17 @@ impl Transit {
     }
 }
 
-thread_local! {
-    // How often the thread carries memory. Without a destructor, so that it is there to the thread's very end.
-    static CARRIES: Cell<u32> = const { Cell::new(0) };
+/// A thread that carries memory from one structure to another. Waiters are woken when it ends.
+pub(crate) struct Carry<'a> {
+    transit: Option<&'a Transit>,
+    /// Dropped last: that runs wakers.
+    _deferred: Option<Deferred<'a>>,
 }
 
-/// A thread that carries memory from one structure to another.
-pub(crate) struct Carry<'a>(Option<&'a Transit>);
-
 impl Carry<'_> {
-    /// Ends it without an arrival: there was nothing to carry.
+    /// Ends the carrying without an arrival, because there was no memory to carry.
     pub(super) fn end_without(mut self) {
-        if let Some(transit) = self.0.take() {
-            CARRIES.set(CARRIES.get() - 1);
+        if let Some(transit) = self.transit.take() {
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
@@ -112,27 +114,26 @@ impl Carry<'_> {
 
 impl Drop for Carry<'_> {
     fn drop(&mut self) {
-        if let Some(transit) = self.0 {
-            // AcqRel: pairs with the Acquire in `has_arrived_since`. First the arrival: a thread that sees no carrier
-            // any more sees it.
+        if let Some(transit) = self.transit {
+            // AcqRel: pairs with the Acquire in `has_arrived_since`. First the arrival: a thread
+            // that sees no carrier any more sees it.
             transit.arrived.fetch_add(1, AcqRel);
-            CARRIES.set(CARRIES.get() - 1);
             transit.carrying.fetch_sub(1, AcqRel);
         }
     }
 }
 
-/// The owner of a thread cache, inside its gate. No memory is allocated meanwhile, no system call made, no lock waited
-/// for but a class', and no foreign code runs.
+/// Proof that the owner of a thread cache is inside its gate. While it exists, the owner allocates
+/// no heap memory, makes no system call, waits for no lock but a class's, and runs no foreign code.
 pub(crate) struct Inside<'a> {
     cache: &'a ThreadCache,
     bypass: bool,
-    /// The gate was claimed: the lock keeps the next claimer out.
+    /// `Some` if the gate was claimed when the owner entered: the lock keeps the next claimer out.
     locked: Option<MutexGuard<'a, CacheList>>,
 }
 
 impl Inside<'_> {
-    /// Whether freed slots go to their slabs, and magazines are not filled.
+    /// Returns whether freed slots go to their slabs and magazines are not filled.
     pub(crate) fn bypass(&self) -> bool {
         self.bypass
     }
@@ -146,7 +147,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// What was taken out of thread caches.
+/// Memory that a claimer took out of thread caches.
 struct Claimed {
     blocks: [Blocks; CLASS_PLACES],
     mappings: Evicted,
@@ -154,7 +155,8 @@ struct Claimed {
 }
 
 impl PoolInner {
-    /// Lets the owner of a cache into it.
+    /// Lets the calling thread, which owns the cache, enter its gate. Waits while the gate is
+    /// claimed.
     pub(crate) fn enter<'a>(&'a self, cache: &'a ThreadCache) -> Inside<'a> {
         let (state, locked) = match cache.gate.enter() {
             Some(state) => (state, None),
@@ -170,25 +172,28 @@ impl PoolInner {
         }
     }
 
-    /// Counts the calling thread as one that carries memory, until what is returned is dropped. Not counted: in a pool
-    /// without a limit, where no request depends on it; a thread in its turn, which no other request looks past.
+    /// Counts the calling thread as a carrier until the returned guard is dropped. Two kinds of
+    /// carriers are not counted: those of a pool without a limit, because no request depends on
+    /// them, and a thread in its turn, because no other request retries before the turn ends.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.is_limited() && !Deferred::is_active();
+        let counted = self.is_limited() && !Deferred::is_active(&self.waiting);
         if counted {
             // AcqRel: before the memory leaves its structure.
-            CARRIES.set(CARRIES.get() + 1);
             self.transit.carrying.fetch_add(1, AcqRel);
         }
-        Carry(counted.then_some(&self.transit))
+        Carry {
+            transit: counted.then_some(&self.transit),
+            _deferred: counted.then(|| Deferred::new(&self.waiting)).flatten(),
+        }
     }
 
-    /// Whether the pool has a limit: then waiters may exist, and threads that carry memory are counted.
+    /// Returns whether the pool has a limit. Only then it may have waiters, and counts carriers.
     pub(super) fn is_limited(&self) -> bool {
         self.config.limit != usize::MAX
     }
 
-    /// Makes an attempt, and if it is refused, further ones after the caches of all threads and of the pool were
-    /// released. Makes system calls and runs wakers then.
+    /// Runs `attempt`. If it is refused, releases the caches of all threads and of the pool and
+    /// runs it again. Makes system calls and runs wakers then.
     pub(crate) fn with_reclaim<T>(
         &self,
         attempt: impl Fn() -> Result<T, AllocFailure>,
@@ -204,11 +209,10 @@ impl PoolInner {
         &self,
         attempt: impl Fn() -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        // A hook of the heap that comes here in its thread's turn, or while the thread carries memory, must not wait for
-        // others: they may wait for the thread.
-        let waits = CARRIES.get() == 0;
-        // Wakers run foreign code: after the turn.
-        let deferred = waits.then(|| Deferred::new(&self.waiting)).flatten();
+        // Wakers run foreign code: after the turn. A hook of the heap that comes here in its
+        // thread's turn, or while the thread carries memory, must not wait for other threads, which
+        // may wait for this one.
+        let deferred = Deferred::new(&self.waiting);
         let turn = deferred.as_ref().map(|_| lock(&self.transit.turns));
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
@@ -234,13 +238,14 @@ impl PoolInner {
         result
     }
 
-    /// After the last handle was dropped: releases all that no buffer uses, and keeps nothing from now on.
+    /// Releases all memory that no buffer uses, after the last handle was dropped. The pool keeps
+    /// nothing from then on.
     pub(crate) fn close(&self) {
         self.release_caches(CLOSED);
     }
 
-    /// Puts every slot that lies in a magazine or in the depot back into its slab, so that what is out of the slabs is
-    /// with buffers. Makes system calls and runs wakers.
+    /// Frees every slot in a magazine or in the depot to its slab, so that all slots out of the
+    /// slabs belong to buffers. Makes system calls and runs wakers.
     pub(crate) fn flush_all(&self) {
         let _carry = self.carry();
         self.reclaim(0);
@@ -249,19 +254,21 @@ impl PoolInner {
         }
     }
 
-    /// Counts each slot from now on.
+    /// Starts exact counting: empties the magazines and sets the bypass, so that each slot is
+    /// counted.
     pub(super) fn count_exactly(&self) {
         let _carry = self.carry();
         self.reclaim(WATERMARK);
     }
 
-    /// The pool is far from its watermarks again.
+    /// Ends exact counting, when the pool is far from its watermarks again.
     pub(super) fn count_blocks(&self) {
         self.end_bypass(WATERMARK);
     }
 
-    /// Notes that a slot went back to its slab past the magazines.
-    pub(super) fn slot_bypassed(&self) {
+    /// Counts a slot or mapping that was freed past the thread caches, and ends the bypass after
+    /// the last refusal if it was the last one to count.
+    pub(crate) fn freed_past_caches(&self) {
         if self.transit.until_cached.load(Relaxed) == 0 {
             return;
         }
@@ -277,9 +284,13 @@ impl PoolInner {
 
     fn end_bypass(&self, reason: u8) {
         let mut caches = self.caches();
-        // SeqCst: pairs with the fence in `WaitQueue::join`. Either we see the waiter, or its attempt, which takes this
-        // lock, comes after us and sets the bypass anew.
+        // SeqCst: pairs with the fence in `WaitQueue::join`. Either this thread sees the waiter, or
+        // the waiter's attempt, which acquires this lock, comes later and sets the bypass again.
         fence(SeqCst);
+        if reason == REFUSED && self.transit.until_cached.load(Relaxed) > 0 {
+            // Refused again meanwhile: that request has set the bypass anew, or is about to.
+            return;
+        }
         if reason == REFUSED && !self.waiting.is_empty() {
             self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
             return;
@@ -292,8 +303,9 @@ impl PoolInner {
         }
     }
 
-    /// Puts every slot that lies in a thread's magazine back into its slab, and every mapping that a thread keeps into
-    /// the mapping cache. Sets the bypass for the reason `bypass`, if it is one. The caller [carries](Self::carry).
+    /// Frees every slot in a thread's magazine to its slab, and every mapping that a thread keeps
+    /// to the mapping cache. Sets the bypass for the reason `bypass`, unless that is 0. The caller
+    /// [carries](Self::carry).
     pub(super) fn reclaim(&self, bypass: u8) {
         let mut claimed = Claimed {
             blocks: std::array::from_fn(|_| Blocks::default()),
@@ -302,7 +314,8 @@ impl PoolInner {
         };
         {
             let mut caches = self.caches();
-            // Then no thread has cached anything since it took effect, and there is most often nothing to claim.
+            // If the bypass is in effect, no thread has cached anything since it was set, and there
+            // is usually nothing to claim.
             let in_effect = caches.bypass != 0;
             caches.bypass |= bypass;
             if caches.iter().all(|cache| in_effect && cache.is_empty()) {
@@ -324,7 +337,8 @@ impl PoolInner {
         if caches.common & FULL_FENCE == 0 && !self.config.os.fence_heavy() {
             caches.common |= FULL_FENCE;
             caches.iter().for_each(|cache| cache.gate.set(FULL_FENCE));
-            // Owners that entered without a fence before: their stores are on their way for a moment only.
+            // Some owners may have entered with a light fence before they saw the bit. This waits
+            // until their stores are visible.
             settle_stores();
         }
         fence(SeqCst);
@@ -339,7 +353,7 @@ impl PoolInner {
     fn take_all(&self, cache: &ThreadCache, claimed: &mut Claimed) {
         for (class, blocks) in claimed.blocks.iter_mut().enumerate() {
             let magazine = cache.magazine(class);
-            // Empty blocks stay: the owner may be about to need them.
+            // Empty blocks stay, because the owner may need them soon.
             if class < self.table.count() && magazine.slots() > 0 {
                 magazine
                     .uninstall()
@@ -363,12 +377,12 @@ impl PoolInner {
         }
     }
 
-    /// Puts the slots of a block back into their slabs and frees it.
+    /// Frees the slots of a block to their slabs, then the block.
     pub(crate) fn flush_block(&self, class: usize, block: NonNull<Block>) {
         let count = Block::of(block).height();
         self.free_slabs(class, self.depot.flush(class, block));
         self.sweep_if_closed(class);
-        // SAFETY: allocated for a magazine, out of it, and emptied.
+        // SAFETY: allocated for a magazine, taken out of it, and emptied.
         unsafe { Block::free(block) };
         if count > 0 {
             self.count_slots(class, 0, count);

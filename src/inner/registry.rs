@@ -1,8 +1,9 @@
-//! The pools of the process, by index, and the lock that decides between a thread's end and a pool's.
+//! The pools of the process, by index, and the lock that orders a thread's end and a pool's.
 //!
-//! A pool's *index* is what a slot's tag and a thread's table name it by. Indices are dense and used again: a pool gives
-//! its index back when it is freed, after the thread that frees it has removed it from every thread's table. A thread
-//! that ends removes its own entries. Both do it under this lock.
+//! A pool's *index* is its name in slots' tags and threads' tables. Indices are dense and are used
+//! again: a pool's index is free when the pool is freed, after the thread that frees it has removed
+//! it from every thread's table. A thread that ends removes its own entries. Both do so under this
+//! lock.
 
 use crate::error::AllocFailure;
 use crate::sync::{MODEL, Mutex, MutexGuard, lock, static_ref};
@@ -11,7 +12,7 @@ use std::ptr::NonNull;
 
 /// The index of the global pool.
 pub(crate) const GLOBAL: usize = 0;
-/// Indices are below this.
+/// Number of pools that may exist at once. Indices are below it.
 pub(crate) const MAX_POOLS: usize = if MODEL { 4 } else { 1 << 16 };
 
 static_ref! {
@@ -24,22 +25,23 @@ static_ref! {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Free,
-    /// For a pool that is being built.
+    /// The index is reserved for a pool that is being built.
     Reserved,
     Pool(NonNull<()>),
 }
 
-/// The live pools, opaque here.
+/// The live pools, as opaque pointers.
 pub(crate) struct Registry {
     global: Place,
-    /// Of index 1, 2, ...
+    /// The places of index 1, 2, ...
     others: Vec<Place>,
 }
 
 // SAFETY: the pointers are keys; their users know when what they point to is alive.
 unsafe impl Send for Registry {}
 
-/// Locks the registry. A pool is removed before it is freed, and so lives while the guard does.
+/// Locks the registry. A pool is removed before it is freed, so a pool in the registry lives at
+/// least as long as the guard.
 pub(crate) fn pools() -> MutexGuard<'static, Registry> {
     lock(registry())
 }
@@ -67,8 +69,9 @@ impl Registry {
         }
     }
 
-    /// Frees the index of a pool, or one that was reserved for a pool that could not be built. Does nothing for a pool
-    /// that was never added: of two global pools that are built at once, one is dropped.
+    /// Frees the index of a pool, or one that was reserved for a pool that could not be built. Does
+    /// nothing for a pool that was never added: of two global pools that are built at once, one is
+    /// dropped.
     pub(crate) fn remove(&mut self, index: usize, pool: Option<NonNull<()>>) {
         let expected = pool.map_or(Place::Reserved, Place::Pool);
         if let Some(place) = self.place(index).filter(|place| **place == expected) {
@@ -77,7 +80,7 @@ impl Registry {
     }
 }
 
-/// Reserves the least free index. `None`: there are [`MAX_POOLS`].
+/// Reserves the least free index. Returns `None` if [`MAX_POOLS`] pools exist.
 pub(crate) fn reserve() -> Result<Option<usize>, AllocFailure> {
     let mut pools =
         lock_with_room(registry(), |pools| &mut pools.others).ok_or(AllocFailure::System)?;

@@ -1,9 +1,9 @@
-//! What is spare and goes back to the system: mappings, regions, pages of empty slabs.
+//! Releasing memory to the system: cached mappings, empty regions, pages of empty slabs.
 //!
 //! # Safety
 //!
-//! What is unmapped was taken out of its structure, so nobody else has it; the caller holds a reference of
-//! another kind.
+//! A mapping is unmapped after it was taken out of its structure, so no other thread has a pointer
+//! to it. The caller holds a reference of another kind.
 
 use super::PoolInner;
 use crate::large::LargeAlloc;
@@ -14,10 +14,11 @@ use crate::sync::Ordering::Release;
 use crate::util::events::Event;
 use std::ptr::NonNull;
 
-/// Which mappings are unmapped.
+/// A selection of the mappings to unmap.
 #[derive(Clone, Copy)]
 pub(super) enum Unmap {
-    /// Not those whose unmapping would cut the address space up, when so many leave together.
+    /// Only mappings whose unmapping does not fragment the address space, when `leaving` of them
+    /// leave together.
     Sparing {
         leaving: usize,
     },
@@ -25,7 +26,7 @@ pub(super) enum Unmap {
 }
 
 impl PoolInner {
-    /// Gives back cached mappings that are too many or too old.
+    /// Unmaps cached mappings that exceed the cache's limit or its decay time.
     pub(crate) fn shrink_mappings(&self, now_ms: u64) {
         let decay_ms = self.config.decay_ms;
         let evicted = self.mappings.release(self.cache_limit(), decay_ms, now_ms);
@@ -38,18 +39,20 @@ impl PoolInner {
             any_rejoined,
         } = regions.unmap(&self.mapper, empty);
         self.note(Event::RegionsUnmapped, count, count * regions.region_size());
-        // Not the last references: the caller holds one of another kind.
+        // These are not the last references: the caller holds one of another kind.
         self.references.fetch_sub(count, Release);
-        // A region that rejoins can serve others, who may have looked while it was away. A waiter that finds it so in
-        // its own attempt goes on with it.
+        // A region that rejoins can serve other waiters, whose attempts may have run while it was
+        // away. A waiter that rejoins a region in its own attempt is not woken for it: its attempt
+        // continues.
         if count > 0 || (any_rejoined && !is_attempting()) {
             self.notify();
         }
     }
 
-    /// Empties the caches of a closed pool once more, after something was put into them: whoever did may
-    /// have looked before the pool was closed, and come after the closing thread had emptied them. The
-    /// caches' locks order this look after theirs.
+    /// Empties the caches of a closed pool again, after the calling thread has put something into
+    /// them. That thread may have read `closed` before the pool was closed, and reached the caches
+    /// after the closing thread had emptied them. The caches' locks order this read after the
+    /// closing thread's store.
     pub(super) fn drain_if_closed(&self) {
         if self.is_closed() {
             if self.mappings.resident() > 0 {
@@ -62,11 +65,11 @@ impl PoolInner {
         }
     }
 
-    /// Gives a mapping back to the system, or back to the caller if the system refuses.
+    /// Unmaps a mapping. Returns it to the caller as `Err` if the system refuses.
     ///
     /// # Safety
     ///
-    /// As for [`LargeAlloc::unmap`].
+    /// The caller fulfils the conditions of [`LargeAlloc::unmap`].
     pub(super) unsafe fn unmap_large(
         &self,
         large: NonNull<LargeAlloc>,
@@ -77,7 +80,8 @@ impl PoolInner {
         unmapped.inspect_err(|large| self.large_list.enter(*large))
     }
 
-    /// Unmaps what was evicted. What has to stay, or had better by `how`, is purged and kept.
+    /// Unmaps evicted mappings. Those that the system refuses to unmap, or that `how` excludes, are
+    /// purged and kept.
     pub(super) fn unmap_mappings(&self, mut evicted: Evicted, how: Unmap) {
         let mut any = false;
         while let Some(large) = evicted.pop() {
@@ -92,17 +96,17 @@ impl PoolInner {
             let kept = if keep {
                 Err(large)
             } else {
-                // SAFETY: evicted, so nobody else's.
+                // SAFETY: evicted, so no other thread has a pointer to it.
                 unsafe { self.unmap_large(large) }
             };
             match kept {
-                // Not the last reference: the caller holds one of another kind.
+                // This is not the last reference: the caller holds one of another kind.
                 Ok(()) => {
                     self.note(Event::MappingsUnmapped, 1, footprint);
                     self.references.fetch_sub(1, Release);
                     any = true;
                 }
-                // Worth a word only once: who waits may come by here with each attempt.
+                // Notifies on the first purge only, because a waiter's retry also gets here.
                 Err(large) => {
                     let purged_before = LargeAlloc::of(large).purged.get();
                     any |= self.mappings.keep(large, &self.mapper) && !purged_before;
@@ -114,7 +118,8 @@ impl PoolInner {
         }
     }
 
-    /// Releases everything that no buffer uses, of all threads' caches too. Makes system calls and runs wakers.
+    /// Releases all memory that no buffer uses, including the caches of all threads. Makes system
+    /// calls and runs wakers.
     pub(crate) fn trim(&self) {
         let _carry = self.carry();
         self.reclaim(0);
@@ -123,8 +128,9 @@ impl PoolInner {
         self.drain_slabs();
     }
 
-    /// The same when a request is about to fail, or the pool is closed: also mappings whose release fragments the
-    /// address space. `bypass`: why freed slots bypass magazines from now on.
+    /// Releases all memory that no buffer uses, when a request is about to fail or the pool is
+    /// closed. Unlike [`trim`](Self::trim) it also unmaps mappings whose release fragments the
+    /// address space. `bypass` is the reason for which freed slots bypass magazines from now on.
     pub(super) fn release_caches(&self, bypass: u8) {
         let _carry = self.carry();
         self.note(Event::CachesEmptied, 1, 0);
@@ -149,12 +155,13 @@ impl PoolInner {
         }
     }
 
-    /// Gives back the memory of empty slabs whose region stays. Returns the bytes.
+    /// Purges the pages of empty slabs whose region stays mapped. Returns the number of bytes.
     pub(crate) fn purge(&self) -> usize {
         let _carry = self.carry();
         let purge = |regions: &Regions| regions.purge(&self.mapper);
         let purged = self.regions.iter().map(purge).sum();
-        // Slabs were out of their regions meanwhile.
+        // Slabs were out of their regions during the purge, so a waiter's attempt may have missed
+        // them.
         self.notify();
         purged
     }

@@ -1,13 +1,15 @@
-//! The sampler: of one in so many takes it remembers where it was made, and when, until the buffer is dropped.
+//! The sampler: remembers where and when one in `n` allocations was made, until the buffer is
+//! dropped.
 //!
-//! Each thread counts down to its next sample. How far is drawn by lot, from 1 to `2 n - 1`, so that a program
-//! that takes in a rhythm does not always show the same beat.
+//! Each thread counts down to its next sample. The interval is random, from 1 to `2 n - 1`, so that
+//! a program that allocates periodically is not sampled at the same phase each time.
 //!
-//! What is remembered lies in a table by the memory's *key*: a slot's address, or that of a large buffer's descriptor. A
-//! sampled buffer's tag or descriptor says so, and only its drop consults the table. A sample leaves before its memory
-//! is freed, so no other buffer has the same key meanwhile.
+//! A sample is stored in a table by the memory's *key*: a slot's address, or the address of a large
+//! buffer's descriptor. A flag in the tag or descriptor marks a sampled buffer, and only the drop
+//! of a marked buffer accesses the table. A sample is removed before its memory is freed, so no
+//! other buffer has the same key meanwhile.
 //!
-//! No lock is held while a call stack is captured, made readable or freed.
+//! No lock is held while a call stack is captured, resolved or freed.
 
 use crate::error::AllocFailure;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering::Relaxed, lock};
@@ -17,32 +19,32 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Tables, each under a lock of its own.
+/// Number of tables. Each has its own lock.
 const TABLES: usize = 16;
 /// A multiplier that spreads keys over the upper bits: 2^64 divided by the golden ratio.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What is remembered of a take.
+/// A sampled allocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// The length asked for.
+    /// The requested length.
     pub(crate) len: usize,
     pub(crate) born: Instant,
     pub(crate) stack: Arc<Backtrace>,
 }
 
 thread_local! {
-    // Without a destructor, so that it is there to the thread's very end.
+    // Has no destructor, so it exists until the thread's end.
     static CAPTURING: Cell<bool> = const { Cell::new(false) };
 }
 
 type Table = HashMap<usize, Sample>;
 
-/// See the module's text.
+/// The sampler of one pool: see the module's text.
 pub(crate) struct Sampler {
     one_in: u32,
     rng_state: AtomicU64,
-    /// Takes of threads without a local cache until the next sample.
+    /// Number of allocations by threads without a cache until the next sample.
     uncached_countdown: AtomicU32,
     tables: Vec<Mutex<Table>>,
 }
@@ -60,10 +62,10 @@ fn filled<T>(count: usize, value: impl FnMut() -> T) -> Result<Vec<T>, AllocFail
 }
 
 impl Sampler {
-    /// Samples one in `one_in` takes, at least one.
+    /// Creates a sampler of one in `one_in` allocations, of each one if `one_in` is 0.
     pub(crate) fn new(one_in: usize) -> Result<Self, AllocFailure> {
         let sampler = Self {
-            // So that twice as many fit as well.
+            // Twice this value fits into a `u32` as well.
             one_in: one_in.clamp(1, 1 << 30) as u32,
             rng_state: AtomicU64::new(1),
             uncached_countdown: AtomicU32::new(0),
@@ -75,9 +77,9 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Takes from here to the next sample, that one included.
+    /// Returns a random number of allocations until the next sample, including the sampled one.
     pub(crate) fn interval(&self) -> u32 {
-        // Splitmix64: what is added has no pattern in the upper bits after this.
+        // Splitmix64: after these steps the upper bits show no pattern.
         let mut rng_state = self.rng_state.fetch_add(SPREAD, Relaxed);
         rng_state = (rng_state ^ (rng_state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         rng_state = (rng_state ^ (rng_state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -85,7 +87,8 @@ impl Sampler {
         1 + (((rng_state >> 32) * range) >> 32) as u32
     }
 
-    /// Whether a take of a thread without a local cache is to be remembered.
+    /// Returns whether an allocation by a thread without a cache is to be remembered. Advances the
+    /// countdown.
     pub(crate) fn is_uncached_due(&self) -> bool {
         let next = |left: u32| Some(left.checked_sub(1).unwrap_or_else(|| self.interval() - 1));
         self.uncached_countdown.fetch_update(Relaxed, Relaxed, next) == Ok(0)
@@ -95,8 +98,9 @@ impl Sampler {
         &self.tables[(hash(key) >> 32) as usize % TABLES]
     }
 
-    /// Remembers this allocation. Returns whether it did: not if the heap has no room, and not while the calling
-    /// thread captures a call stack, which holds a lock of the standard library: a hook of the heap is here.
+    /// Remembers this allocation. Returns `false` if the calling thread is capturing a call stack
+    /// already: then a hook of the heap is the caller, and the thread holds a lock of the standard
+    /// library. The sample is lost if the heap has no memory for it.
     #[cold]
     #[inline(never)]
     pub(crate) fn remember(&self, key: usize, len: usize) -> bool {
@@ -129,7 +133,8 @@ impl Sampler {
                 std::mem::swap(&mut *table, &mut larger);
                 continue;
             }
-            // Not under the lock: the heap may have hooks, which may allocate buffers.
+            // The table grows outside of the lock, because the heap may have hooks, which may
+            // allocate buffers.
             drop(table);
             if larger.try_reserve(2 * count + 8).is_err() {
                 return;
@@ -147,20 +152,20 @@ impl Sampler {
         lock(self.table(key)).remove(&key)
     }
 
-    /// A live buffer has moved to other memory, on behalf of a request for `len` bytes: it is as old as it was,
-    /// and was taken where it was.
+    /// Moves the sample of a live buffer that has moved to other memory, for a request of `len`
+    /// bytes. Its age and call stack stay the same.
     pub(crate) fn follow(&self, from: usize, to: usize, len: usize) {
         if let Some(sample) = self.remove(from) {
             self.insert(to, Sample { len, ..sample });
         }
     }
 
-    /// Every sample with its key.
+    /// Returns every sample with its key.
     pub(crate) fn samples(&self) -> Vec<(usize, Sample)> {
         let mut samples = Vec::new();
         for table in &self.tables {
             loop {
-                // Outside of the lock, so that the heap is not asked under it.
+                // Reserves outside of the lock, so that the heap is not called under it.
                 let count = lock(table).len();
                 samples.reserve(count);
                 let table = lock(table);
@@ -220,7 +225,7 @@ mod tests {
             samples.iter().find(|(key, _)| *key == at).unwrap().1.born
         };
         let first = born(16);
-        // From a place that was sampled, and from one that was not.
+        // The first key has a sample to move, the second has none.
         sampler.forget(32);
         sampler.follow(16, 32, 7);
         sampler.follow(48, 32, 8);

@@ -1,4 +1,4 @@
-//! Slots on their way between threads and slabs, and slabs on theirs to the regions.
+//! Moving slots between threads and slabs, and slabs between classes and regions.
 
 use super::PoolInner;
 use crate::depot::Exchange;
@@ -11,17 +11,19 @@ use crate::util::events::Event;
 use std::ptr::NonNull;
 
 impl PoolInner {
-    /// Exchanges an empty block for one with slots of the class. Returns it, still empty, if the class' slabs have none:
-    /// then an empty slab is needed. Takes one lock, and allocates nothing.
+    /// Exchanges an empty block for one with slots of the class. Returns the same block, still
+    /// empty, if neither the depot nor the class's slabs have a free slot: then the caller needs an
+    /// empty slab. Acquires one lock, and allocates no heap memory.
     pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
         let block = self.depot.refill(class, block);
         self.count_slots(class, Block::of(block).height(), 0);
         block
     }
 
-    /// Exchanges a full block for an empty one, `spare` if the depot has none. Returns what could not be exchanged as
-    /// `Err`. What becomes of slabs that are empty now is the caller's business: [`free_slabs`](Self::free_slabs),
-    /// outside of the gate. Takes one lock, and allocates nothing.
+    /// Exchanges a full block for an empty one, or for `spare` if the depot has none. Returns the
+    /// full block as `Err` if both are missing. The caller passes the slabs that are empty now to
+    /// [`free_slabs`](Self::free_slabs), outside of the gate. Acquires at most one lock at a time,
+    /// and allocates no heap memory.
     pub(crate) fn exchange_full(
         &self,
         class: usize,
@@ -46,7 +48,8 @@ impl PoolInner {
         Ok(empty)
     }
 
-    /// Allocates a slot past the magazines. Reclaims before it fails. May make system calls and run wakers.
+    /// Allocates a slot past the magazines. Reclaims before it fails. May make system calls and run
+    /// wakers.
     pub(crate) fn alloc_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
         let slot = self.with_reclaim(|| self.alloc_slot_once(class))?;
         self.count_slots(class, 1, 0);
@@ -70,7 +73,7 @@ impl PoolInner {
         };
         let slot = self.depot.alloc_one_from(class, slab);
         drop(carry);
-        // The rest of the slab may be what a waiter needs.
+        // The first waiter may need the rest of the slab.
         self.notify();
         slot.ok_or(AllocFailure::System)
     }
@@ -82,18 +85,18 @@ impl PoolInner {
         self.sweep_if_closed(class);
         drop(carry);
         self.count_freed(self.table.get(class).slot_size as usize);
-        self.slot_bypassed();
+        self.freed_past_caches();
         self.notify();
     }
 
-    /// Lets a closed pool keep no idle slabs.
+    /// Frees the idle slabs of a closed pool.
     pub(super) fn sweep_if_closed(&self, class: usize) {
         if self.is_closed() {
             self.free_slabs(class, self.depot.sweep_most(class));
         }
     }
 
-    /// The regions that the class' slabs or spans are carved from.
+    /// Returns the regions that the class's slabs or spans are carved from.
     pub(super) fn regions_of(&self, class: usize) -> &Regions {
         &self.regions[usize::from(self.table.get(class).spans)]
     }
@@ -115,8 +118,9 @@ impl PoolInner {
         slab
     }
 
-    /// What was counted as mapped until the system refused is free for others. The limit's own refusal has changed
-    /// nothing.
+    /// Wakes the first waiter after the system refused a mapping. Its bytes were counted as mapped
+    /// until then, so another request may have been refused because of them. The limit's own
+    /// refusal changes no counter.
     pub(super) fn notify_of_failure(&self, failure: AllocFailure) {
         if failure == AllocFailure::System {
             self.notify();

@@ -1,4 +1,4 @@
-//! Where a buffer's memory belongs, in one word.
+//! The tag of a buffer: one word that identifies its memory.
 //!
 //! The three lowest bits tell the kinds of words apart:
 //!
@@ -16,16 +16,16 @@
 //! |---|---|
 //! | 0 | `SLOT`: this is a slot's word |
 //! | 1 | `ADVANCED`: the buffer's pointer has moved past the slot's start |
-//! | 2 | `SCRUB`: the pool zeroes what is freed |
-//! | 3 | `ZERO_FILL`: the pool zeroes what is allocated |
+//! | 2 | `SCRUB`: the pool zeroes slots when they are freed |
+//! | 3 | `ZERO_FILL`: the pool zeroes slots when they are allocated |
 //! | 4 | `SAMPLED`: the sampler remembers the allocation |
-//! | 5..11 | size class: in place, its magazine's offset in bytes |
+//! | 5..11 | size class; in place, these bits are its magazine's offset in bytes |
 //! | 11..28 | slot size in units of 16 bytes |
 //! | 28..33 | log2 of the region size |
 //! | 33..49 | the pool's index; 0 is the global pool |
 //!
-//! The flags but `ADVANCED` and `SAMPLED`, and the bits from 28 on, are the same for all of a pool's slots: its
-//! [`Prefix`].
+//! The flags except `ADVANCED` and `SAMPLED`, and the bits from 28 on, are the same for all slots
+//! of a pool: its [`Prefix`].
 
 use super::registry::MAX_POOLS;
 use crate::depot::cache::MagazineOffset;
@@ -41,7 +41,7 @@ const _: () = assert!(
     "a pool's address has room for the kind"
 );
 
-/// Of a word that is not a slot's.
+/// The bits that give the kind of a word that is not a slot's.
 const KIND: usize = 0b111;
 const HEAD: usize = 0b010;
 const TAIL: usize = 0b100;
@@ -53,7 +53,7 @@ const ZERO_FILL: usize = 1 << 3;
 const SAMPLED: usize = 1 << 4;
 const CLASS_SHIFT: u32 = 5;
 const CLASS_MASK: usize = (1 << 6) - 1;
-/// A slot size is a multiple of 16 below 2^21: shifted by this its bits are 11 to 28.
+/// A slot size is a multiple of 16 below 2^21. Shifted by this, it occupies bits 11 to 27.
 const SIZE_SHIFT: u32 = 7;
 const SIZE_MASK: usize = ((1 << 17) - 1) << 4;
 const REGION_SHIFT: u32 = 28;
@@ -61,7 +61,7 @@ const REGION_MASK: usize = (1 << 5) - 1;
 const INDEX_SHIFT: u32 = 33;
 const INDEX_MASK: usize = MAX_POOLS - 1;
 
-/// What the handles of a pool's slots have in common.
+/// The bits that the tags of all slots of a pool have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix(usize);
 
@@ -87,26 +87,26 @@ impl Prefix {
     }
 }
 
-/// See the module's table.
+/// The tag of a buffer's memory: see the module's tables.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AllocTag(*mut LargeAlloc);
 
-/// Where a part ends.
+/// The position where a part ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum End {
-    /// With its buffer's length.
+    /// The part ends with its buffer's length.
     Head,
-    /// With the whole memory.
+    /// The part ends with the whole memory.
     Tail,
 }
 
-/// What a handle names.
+/// The memory that a tag identifies.
 pub(crate) enum Place {
     Slot,
     Large(NonNull<LargeAlloc>),
-    /// A part of a memory, by the block that its parts share (see `buffer::raw::part`).
+    /// A part of a memory, with the block that its parts share (see `buffer::raw::part`).
     Part(NonNull<()>, End),
-    /// No memory, in this pool; `None` is the global pool.
+    /// No memory. The buffer belongs to this pool; `None` is the global pool.
     Empty(Option<NonNull<PoolInner>>),
 }
 
@@ -118,7 +118,7 @@ impl AllocTag {
         ))
     }
 
-    /// In a handle's place where there is none.
+    /// Creates a word that stands for a failure, where there is no tag.
     pub(crate) fn of_refusal(refused: AllocFailure) -> Self {
         Self(ptr::without_provenance_mut(refused as usize))
     }
@@ -133,7 +133,7 @@ impl AllocTag {
         }
     }
 
-    /// A slot's handle as a number.
+    /// Returns a slot's tag as a number.
     pub(crate) fn to_word(self) -> usize {
         self.bits()
     }
@@ -143,7 +143,7 @@ impl AllocTag {
         Self(ptr::without_provenance_mut(word))
     }
 
-    /// Of a slot's handle.
+    /// Returns whether the pool of this slot zeroes what it allocates.
     #[inline(always)]
     pub(crate) fn is_zero_fill(self) -> bool {
         debug_assert!(self.is_slot());
@@ -154,15 +154,16 @@ impl AllocTag {
         Self(large.as_ptr())
     }
 
-    /// No memory, of the global pool.
+    /// The tag of no memory, of the global pool.
     pub(crate) const EMPTY_GLOBAL: Self = Self(ptr::null_mut());
 
-    /// No memory, of the pool at `inner`. The word stands for one of the pool's references.
+    /// Creates the tag of no memory, of the pool at `inner`. The word owns one of the pool's
+    /// references.
     pub(crate) fn empty(inner: NonNull<PoolInner>) -> Self {
         Self(inner.as_ptr().cast()).of_kind(EMPTY)
     }
 
-    /// A part of the memory that the block at `shared` counts.
+    /// Creates the tag of a part of the memory whose shares the block at `shared` counts.
     #[inline(always)]
     pub(crate) fn part(shared: NonNull<()>, end: End) -> Self {
         let kind = match end {
@@ -205,7 +206,7 @@ impl AllocTag {
         self.bits() & KIND == TAIL
     }
 
-    /// The block that a tail's tag leads to.
+    /// Returns the block that a tail's tag points to, or `None` for other tags.
     #[inline(always)]
     pub(crate) fn tail_of(self) -> Option<NonNull<()>> {
         let shared = self.0.map_addr(|bits| bits & !KIND).cast();
@@ -219,20 +220,21 @@ impl AllocTag {
         self.bits() & SLOT != 0
     }
 
-    /// Whether this is a slot of the global pool and the buffer points to its start, in one comparison.
+    /// Returns whether this is a slot of the global pool that need not be zeroed when it is freed,
+    /// and the buffer points to its start. Needs one comparison.
     #[inline(always)]
     pub(crate) fn is_plain_global(self) -> bool {
         self.bits() & (SLOT | ADVANCED | SCRUB | !0 << INDEX_SHIFT) == SLOT
     }
 
-    /// Whether this is a slot that can go back as it is: the buffer points to its start, it need not be zeroed, and the
-    /// sampler does not know it.
+    /// Returns whether this is a slot that can be freed as it is: the buffer points to its start,
+    /// it need not be zeroed, and the sampler does not remember it.
     #[inline(always)]
     pub(crate) fn is_plain(self) -> bool {
         self.bits() & (SLOT | ADVANCED | SCRUB | SAMPLED) == SLOT
     }
 
-    /// Whether only zeroing keeps this from being [plain](Self::is_plain).
+    /// Returns whether this would be [plain](Self::is_plain) if its pool did not zero freed slots.
     pub(crate) fn is_plain_but_scrubbed(self) -> bool {
         self.bits() & (SLOT | ADVANCED | SCRUB | SAMPLED) == SLOT | SCRUB
     }
@@ -246,7 +248,7 @@ impl AllocTag {
         self.0.addr()
     }
 
-    /// Where the class' magazine is in a thread cache.
+    /// Returns the offset of the class's magazine in a thread cache.
     #[inline(always)]
     pub(crate) fn magazine_offset(self) -> MagazineOffset {
         MagazineOffset::of(self.class())
@@ -266,7 +268,7 @@ impl AllocTag {
         (self.bits() >> REGION_SHIFT & REGION_MASK) as u32
     }
 
-    /// The index of a slot's pool.
+    /// Returns the index of a slot's pool.
     #[inline(always)]
     pub(crate) fn index(self) -> usize {
         self.bits() >> INDEX_SHIFT & INDEX_MASK
@@ -276,7 +278,7 @@ impl AllocTag {
         self.is_slot() && self.bits() & SAMPLED != 0
     }
 
-    /// The same slot, which the sampler remembers.
+    /// Returns the tag with a mark that the sampler remembers the allocation.
     pub(crate) fn sampled(self) -> Self {
         Self(self.0.map_addr(|bits| bits | SAMPLED))
     }
@@ -302,7 +304,7 @@ impl AllocTag {
         }
     }
 
-    /// Returns the tag as a pointer, for foreign code to keep.
+    /// Returns the tag as a pointer that foreign code can store.
     pub(crate) fn into_ptr(self) -> *mut () {
         self.0.cast()
     }
@@ -341,7 +343,7 @@ mod tests {
 
     #[test]
     fn words_of_parts_and_of_no_memory_come_back() {
-        // Addresses alone matter: nothing is read through them.
+        // Only the addresses matter: the test reads nothing through them.
         let shared = NonNull::<u128>::dangling().cast::<()>();
         let ends = [End::Head, End::Tail];
         let [head, tail] = ends.map(|end| AllocTag::part(shared, end));

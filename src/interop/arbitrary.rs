@@ -1,10 +1,10 @@
-//! `Arbitrary`: buffers out of a fuzzer's bytes.
+//! `Arbitrary`: buffers from a fuzzer's input.
 
 use ::arbitrary::{Arbitrary, Error, Result, Unstructured};
 
 use crate::buffer::Buffer;
 
-/// A buffer of the global pool, with contents and length as the input has them, as `&[u8]` has.
+/// Creates a buffer of the global pool, with contents and length from the input, as for `&[u8]`.
 ///
 /// ```
 /// use arbitrary::{Arbitrary, Unstructured};
@@ -17,7 +17,8 @@ use crate::buffer::Buffer;
 ///
 /// # Errors
 ///
-/// [`Error::IncorrectFormat`] where the memory cannot be had: the fuzzer goes on to its next input.
+/// [`Error::IncorrectFormat`] if the memory cannot be allocated: the fuzzer continues with its next
+/// input.
 impl<'a> Arbitrary<'a> for Buffer {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let len = u.arbitrary_len::<u8>()?;

@@ -1,9 +1,9 @@
-//! The traits of the `bytes` crate: reading takes from the front, writing appends at the end.
+//! The traits of the `bytes` crate: reading removes bytes from the front, writing appends bytes.
 //!
 //! # Safety
 //!
 //! `BufMut` is an unsafe trait, because callers may rely on `chunk_mut` and `remaining_mut` for
-//! memory safety. Both are answered by `Buffer` itself, through safe functions: the chunk is a
+//! memory safety. `Buffer` implements both through its own safe methods: the chunk is a
 //! `&mut [u8]`, so it is valid and initialised for all of its length.
 
 use ::bytes::buf::UninitSlice;
@@ -11,11 +11,11 @@ use ::bytes::{Buf, BufMut, Bytes};
 
 use crate::buffer::Buffer;
 
-/// What `chunk_mut` reserves when the buffer is full, as `BytesMut` does.
+/// The bytes that `chunk_mut` reserves in a full buffer, as `BytesMut` does.
 const CHUNK: usize = 64;
 
-/// Reads from the front: what was read is no longer part of the buffer, and its capacity falls by as much. With
-/// the last byte read, the whole memory is room again.
+/// Reads from the front: bytes that were read are no longer part of the buffer, and its capacity
+/// decreases by as many. After the last byte the buffer can use the whole memory again.
 ///
 /// ```
 /// use bytes::Buf;
@@ -40,19 +40,19 @@ impl Buf for Buffer {
 
     /// # Panics
     ///
-    /// If `count` is more than what remains.
+    /// If `count` is above the length.
     #[inline]
     #[track_caller]
     fn advance(&mut self, count: usize) {
         self.advance_start(count);
     }
 
-    /// Takes `len` bytes from the front without a copy: equals
+    /// Removes `len` bytes from the front and returns them without a copy: equals
     /// [`split_to(len)`](Buffer::split_to)`.`[`freeze()`](Buffer::freeze).
     ///
     /// # Panics
     ///
-    /// If `len` is more than what remains, or the heap has no memory for the block that the parts share.
+    /// If `len` is above the length, or the heap has no memory for the block that the parts share.
     #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         assert!(
@@ -67,7 +67,7 @@ impl Buf for Buffer {
     }
 }
 
-/// Appends at the end, and grows as `BytesMut` does.
+/// Appends bytes, and grows as `BytesMut` does.
 ///
 /// ```
 /// use bytes::BufMut;
@@ -82,11 +82,11 @@ impl Buf for Buffer {
 ///
 /// # Panics
 ///
-/// Every method that needs more memory panics where it can't be had. [`Buffer::try_reserve`] first, or
-/// [`std::io::Write`], returns an error instead.
+/// Every method that needs more memory panics if it cannot be allocated. To get an error, call
+/// [`Buffer::try_reserve`] before, or use [`std::io::Write`].
 // SAFETY: `chunk_mut` returns the memory after the contents, all of it writable and at most
-// `remaining_mut` bytes (no buffer is larger than isize::MAX); `advance_mut` moves the length over the
-// same memory, and `set_len` checks that it stays within.
+// `remaining_mut` bytes (no buffer is larger than isize::MAX); `advance_mut` moves the length over
+// the same memory, and `set_len` checks that it stays within.
 unsafe impl BufMut for Buffer {
     #[inline]
     fn remaining_mut(&self) -> usize {
@@ -99,20 +99,20 @@ unsafe impl BufMut for Buffer {
     ///
     /// # Panics
     ///
-    /// If `count` is more than the capacity leaves.
+    /// If `count` is above the spare capacity.
     #[inline]
     #[track_caller]
     unsafe fn advance_mut(&mut self, count: usize) {
-        // A sum that overflows is past any capacity, and so is usize::MAX.
+        // An overflowing sum is above any capacity, and so is `usize::MAX`.
         self.set_len(self.len().saturating_add(count));
     }
 
     /// Returns the spare capacity; a full buffer reserves some first.
     ///
-    /// A read loop that takes bytes out with [`split_to`](Buffer::split_to), [`split`](Buffer::split) or
-    /// `copy_to_bytes` keeps its capacity. If what was taken is dropped by now, the whole memory is used again.
-    /// Otherwise a remainder without spare capacity moves to new memory of the same capacity, at
-    /// most 64 KiB, in the same pool.
+    /// A read loop that removes bytes with [`split_to`](Buffer::split_to), [`split`](Buffer::split)
+    /// or `copy_to_bytes` keeps its capacity. If the removed parts are dropped by then, the buffer
+    /// uses the whole memory again. Otherwise a remainder without spare capacity moves to new
+    /// memory of the same capacity, at most 64 KiB, in the same pool.
     #[inline]
     #[track_caller]
     fn chunk_mut(&mut self) -> &mut UninitSlice {
@@ -141,12 +141,12 @@ unsafe impl BufMut for Buffer {
 
     #[track_caller]
     fn put_bytes(&mut self, byte: u8, count: usize) {
-        // A sum that overflows is too large for any buffer, and so is usize::MAX.
+        // An overflowing sum is too large for any buffer, and so is `usize::MAX`.
         self.resize(self.len().saturating_add(count), byte);
     }
 }
 
-/// Without a copy: see [`Buffer::freeze`].
+/// Converts without a copy: see [`Buffer::freeze`].
 impl From<Buffer> for Bytes {
     fn from(buffer: Buffer) -> Bytes {
         buffer.freeze()

@@ -1,14 +1,15 @@
-//! The traits of `std::io`: reading drains the buffer from the front, writing appends at the end.
+//! The traits of `std::io`: reading removes bytes from the front, writing appends bytes.
 
 use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Read, Result, Write};
 
 use crate::buffer::Buffer;
 use crate::error::AllocError;
 
-/// Drains the buffer from the front. An empty buffer is at its end, until more is written.
+/// Removes bytes from the front. An empty buffer is at its end, until more is written.
 ///
-/// No system calls, and never [`ErrorKind::Interrupted`]. Where they fail, [`Read::read_exact`] has drained the
-/// buffer, and [`Read::read_to_string`] has taken nothing: the same as a slice of bytes does.
+/// Reading makes no system call, and never returns [`ErrorKind::Interrupted`]. If they fail,
+/// [`Read::read_exact`] has emptied the buffer, and [`Read::read_to_string`] has removed nothing,
+/// as with a slice of bytes.
 ///
 /// ```
 /// use slabuf::Buffer;
@@ -66,7 +67,7 @@ impl Read for Buffer {
     }
 }
 
-/// Appends at the end and grows as needed; every write takes all it is given, or nothing.
+/// Appends bytes and grows as needed. Each write appends all of its bytes, or nothing.
 ///
 /// ```
 /// use slabuf::Buffer;
@@ -80,8 +81,8 @@ impl Read for Buffer {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::OutOfMemory`], with the [`AllocError`] inside, where memory can't be had: a pool's limit
-/// is reached, or the system refuses. The buffer is then as it was.
+/// [`ErrorKind::OutOfMemory`], which wraps the [`AllocError`], if the memory cannot be allocated:
+/// the pool's limit has no room, or the system refuses. The buffer is unchanged.
 ///
 /// ```
 /// use slabuf::{AllocError, Pool};
@@ -110,7 +111,7 @@ impl Write for Buffer {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> Result<usize> {
-        // Slices may overlap, so the sum of their lengths may pass what any buffer can hold.
+        // Slices may overlap, so the sum of their lengths may exceed what any buffer can hold.
         let len = slices
             .iter()
             .map(|slice| slice.len())
@@ -129,7 +130,8 @@ impl Write for Buffer {
     }
 }
 
-/// Of kind [`ErrorKind::OutOfMemory`], with the [`AllocError`] inside: the limit of a pool is one on memory.
+/// Wraps the [`AllocError`] in an error of kind [`ErrorKind::OutOfMemory`], also if a pool's limit
+/// has no room: that is a limit of memory.
 impl From<AllocError> for Error {
     fn from(error: AllocError) -> Error {
         Error::new(ErrorKind::OutOfMemory, error)

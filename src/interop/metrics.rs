@@ -1,8 +1,8 @@
-//! Figures for a recorder of the [`metrics`] crate, under names that stay.
+//! Counters for a recorder of the [`metrics`] crate, under stable names.
 //!
-//! Call [`describe`] once, after the recorder is installed, and then, as often as the figures are wanted,
-//! [`record_pool`] for each pool and [`record_process`]. Nothing is recorded by itself: the pool has no thread
-//! of its own, and its fast paths count nothing.
+//! Call [`describe`] once, after the recorder is installed. Then call [`record_pool`] for each pool
+//! and [`record_process`] as often as the counters are needed. The crate records nothing by itself:
+//! a pool has no thread of its own, and its fast paths count nothing.
 //!
 //! ```
 //! use slabuf::{Pool, metrics};
@@ -26,15 +26,15 @@
 //! | `slabuf_large_cached_bytes` | gauge | `pool` | [`PoolUsage::large_cached`] |
 //! | `slabuf_slabs` | gauge | `pool`, `state` (`empty`, `partial`, `full`) | [`PoolUsage::slabs_empty`] and so on |
 //! | `slabuf_mapped_bytes_total` | counter | `pool` | bytes mapped since the pool was built |
-//! | `slabuf_unmapped_bytes_total` | counter | `pool` | bytes of those given back to the system |
+//! | `slabuf_unmapped_bytes_total` | counter | `pool` | bytes of those returned to the system |
 //! | `slabuf_process_rss_bytes` | gauge | | [`MemoryUsage::rss`] |
 //! | `slabuf_process_heap_total_bytes` | gauge | | [`MemoryUsage::heap_total`] |
 //! | `slabuf_process_heap_used_bytes` | gauge | | [`MemoryUsage::heap_used`] |
 //! | `slabuf_process_external_bytes` | gauge | | [`MemoryUsage::external`] |
 //! | `slabuf_process_array_buffers_bytes` | gauge | | [`MemoryUsage::array_buffers`] |
 //!
-//! A name or a label's value changes with a new major version alone. A recorder's gauge is a float: figures
-//! are exact up to 2^53 bytes.
+//! Names and label values change only with a new major version. A recorder's gauge is a
+//! floating-point number: counters are exact up to 2^53 bytes.
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
@@ -42,7 +42,7 @@ use crate::inner::PoolInner;
 use crate::pool::Pool;
 use crate::pool::usage::{MemoryUsage, PoolUsage, memory_usage};
 
-/// A gauge: its name, what it is, and where its figure stands.
+/// A gauge: its name, its description, and the field that it records.
 type Gauge<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 const OF_POOL: [Gauge<PoolUsage>; 6] = [
@@ -110,7 +110,7 @@ const SLABS: &str = "slabuf_slabs";
 const MAPPED: &str = "slabuf_mapped_bytes_total";
 const UNMAPPED: &str = "slabuf_unmapped_bytes_total";
 
-/// Tells the recorder units and descriptions of all names.
+/// Registers the units and descriptions of all names with the recorder.
 ///
 /// ```
 /// slabuf::metrics::describe();
@@ -124,11 +124,11 @@ pub fn describe() {
     }
     describe_gauge!(SLABS, Unit::Count, "slabs by state");
     describe_counter!(MAPPED, Unit::Bytes, "bytes the pool ever mapped");
-    describe_counter!(UNMAPPED, Unit::Bytes, "bytes the pool ever gave back");
+    describe_counter!(UNMAPPED, Unit::Bytes, "bytes the pool ever unmapped");
 }
 
-/// Records the figures of one pool under the label `pool` = `name`. Give each pool a name of its own, and few of
-/// them: every name is a series of its own with most recorders.
+/// Records the counters of one pool under the label `pool` = `name`. Use a different name for each
+/// pool, and few of them: most recorders keep a series for each name.
 ///
 /// ```
 /// let pool = slabuf::Pool::builder().build()?;
@@ -138,8 +138,8 @@ pub fn describe() {
 ///
 /// # Complexity
 ///
-/// That of [`Pool::usage`], and eleven calls of the recorder, which is called with no lock of the pool held. Makes
-/// no system call. Without a recorder nobody hears of it.
+/// That of [`Pool::usage`], and eleven calls of the recorder, which run without any lock of the
+/// pool. Makes no system call. Without a recorder it has no effect.
 pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     let name = name.into();
     let usage = pool.usage();
@@ -158,7 +158,7 @@ pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     counter!(UNMAPPED, "pool" => name).absolute(unmapped);
 }
 
-/// Records the figures of the process and all its pools.
+/// Records the counters of the process and all its pools.
 ///
 /// ```
 /// slabuf::metrics::record_process();
@@ -166,7 +166,8 @@ pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
 ///
 /// # Complexity
 ///
-/// That of [`memory_usage`], which makes system calls (reads `/proc`), and five calls of the recorder.
+/// That of [`memory_usage`], which makes system calls (reads `/proc`), and five calls of the
+/// recorder.
 pub fn record_process() {
     let usage = memory_usage();
     for (name, _, figure) in OF_PROCESS {

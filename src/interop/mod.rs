@@ -1,11 +1,11 @@
-//! How a buffer meets the traits that other code is written against, one file for each.
+//! Implementations of traits from other crates and the standard library, one file for each.
 //!
-//! These files use what [`Buffer`](crate::Buffer) and [`Pool`](crate::Pool) offer; but for the counters in
-//! `metrics` they know nothing of where memory comes from.
+//! These files use the methods of [`Buffer`](crate::Buffer) and [`Pool`](crate::Pool). Apart from
+//! the counters in `metrics`, they do not depend on where memory comes from.
 
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
-// `BufMut` is an unsafe trait: the one `unsafe impl` stands in this file.
+// `BufMut` is an unsafe trait: the only `unsafe impl` is in this file.
 #[allow(unsafe_code)]
 mod bytes;
 mod io;

@@ -1,4 +1,4 @@
-//! `Serialize` for figures, and for buffers both ways.
+//! `Serialize` for counters and buffers, `Deserialize` for buffers.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::error::AllocError;
 use crate::pool::Pool;
 use crate::pool::usage::{MemoryUsage, PoolUsage};
 
-/// The most bytes that are taken at the word of a sequence's length hint, which the input may have made up.
+/// The most bytes to allocate because of a sequence's length hint, which the input may have forged.
 const TRUSTED_HINT: usize = 64 << 10;
 
-/// A structure of the figures, in bytes, under the fields' names.
+/// Serializes the counters as a structure, in bytes, under the fields' names.
 ///
 /// ```
 /// let json = serde_json::to_value(slabuf::memory_usage())?;
@@ -22,7 +22,7 @@ const TRUSTED_HINT: usize = 64 << 10;
 /// ```
 impl Serialize for MemoryUsage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Taken apart by name, so that no field is forgotten.
+        // Destructured by name, so that no field is forgotten.
         let Self {
             rss,
             heap_total,
@@ -40,7 +40,7 @@ impl Serialize for MemoryUsage {
     }
 }
 
-/// A structure of the figures under the fields' names.
+/// Serializes the counters as a structure, under the fields' names.
 ///
 /// ```
 /// let pool = slabuf::Pool::builder().build()?;
@@ -76,15 +76,17 @@ impl Serialize for PoolUsage {
     }
 }
 
-/// The contents, as a byte string. Formats without byte strings write a sequence of numbers.
+/// Serializes the contents as a byte string. Formats without byte strings write a sequence of
+/// numbers.
 impl Serialize for Buffer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self)
     }
 }
 
-/// A buffer of the global pool, from a byte string, a sequence of numbers below 256, or a text (its UTF-8). To
-/// bound what an input may make you allocate, deserialize with a pool that has a limit: see
+/// Deserializes into a buffer of the global pool, from a byte string, a sequence of numbers below
+/// 256, or a text (its UTF-8). To bound how much memory an input can make the program allocate,
+/// deserialize with a pool that has a limit: see
 /// [the seed](Pool#impl-DeserializeSeed%3C'de%3E-for-%26Pool).
 ///
 /// ```
@@ -100,7 +102,8 @@ impl<'de> ::serde::Deserialize<'de> for Buffer {
     }
 }
 
-/// A buffer of this pool, from a byte string, a sequence of numbers below 256, or a text (its UTF-8).
+/// Deserializes into a buffer of this pool, from a byte string, a sequence of numbers below 256, or
+/// a text (its UTF-8).
 ///
 /// ```
 /// use serde::de::DeserializeSeed;
@@ -115,8 +118,9 @@ impl<'de> ::serde::Deserialize<'de> for Buffer {
 ///
 /// # Errors
 ///
-/// That of the format, with the [`AllocError`]'s message, where the memory cannot be had. A length that the input
-/// announces is taken at its word for 64 KiB at most; beyond that the buffer grows with what really comes.
+/// The format's error, with the message of the [`AllocError`], if the memory cannot be allocated.
+/// For a length that the input announces, at most 64 KiB are allocated in advance; beyond that the
+/// buffer grows with the bytes that arrive.
 impl<'de> DeserializeSeed<'de> for &Pool {
     type Value = Buffer;
 

@@ -1,16 +1,17 @@
-//! `Zeroize`: wiping a buffer by hand.
+//! `Zeroize`: wiping a buffer explicitly.
 
 use ::zeroize::Zeroize;
 
 use crate::buffer::Buffer;
 
-/// Wipes all of the buffer's memory and makes it empty, as for `Vec<u8>`: also the bytes behind its length, and
-/// those before its start that were read by [`Buf`](bytes::Buf) or [`Read`](std::io::Read). The writes are volatile, so the
-/// compiler keeps them. What a large buffer's mapping has that nobody ever wrote stays untouched.
+/// Wipes all of the buffer's memory and makes it empty, as for `Vec<u8>`. This includes the bytes
+/// behind its length, and those before its start that [`Buf`](bytes::Buf) or
+/// [`Read`](std::io::Read) has read. The writes are volatile, so the compiler keeps them. Bytes of
+/// a large buffer's mapping that were never written are not touched.
 ///
-/// Memory that the buffer moved out of when it grew is not reached, nor are copies. In a pool with
-/// [`zero_on_free`](crate::PoolBuilder::zero_on_free) every buffer is wiped when it is dropped or moves, without
-/// this trait; `Buffer` is therefore not `ZeroizeOnDrop`, and
+/// It does not reach memory that the buffer moved out of when it grew, nor copies. In a pool with
+/// [`zero_on_free`](crate::PoolBuilder::zero_on_free) every buffer is wiped when it is dropped or
+/// moves, without this trait. Therefore `Buffer` is not `ZeroizeOnDrop`, and
 /// [`Zeroizing<Buffer>`](zeroize::Zeroizing) is for pools that do not wipe.
 ///
 /// ```
@@ -25,10 +26,10 @@ use crate::buffer::Buffer;
 ///
 /// # Complexity
 ///
-/// Linear in the capacity, or of a large buffer in the bytes that were ever exposed for writing.
+/// Linear in the capacity; for a large buffer, in the bytes that were ever exposed for writing.
 impl Zeroize for Buffer {
     fn zeroize(&mut self) {
-        // All read, the start is where the memory begins.
+        // After all bytes are read, the start is at the beginning of the memory.
         self.advance_start(self.len());
         self.written_mut().zeroize();
     }

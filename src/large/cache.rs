@@ -1,39 +1,40 @@
 //! The mapping cache: freed mappings kept for reuse.
 //!
-//! It keeps mappings by size, four bins per doubling, and by age. It is bounded in bytes; what is over the
-//! bound or older than the decay is handed to the caller to unmap, oldest first.
+//! It keeps mappings by size, in four bins per doubling, and by age. It is bounded in bytes.
+//! Mappings above the bound, or older than the decay, are returned to the caller to unmap, oldest
+//! first.
 //!
-//! A cached mapping that has been purged holds no memory, only addresses. Such mappings do not count
-//! against the bound, and are in no order of age. They arise where unmapping would cut the address space
-//! into more areas than the kernel allows ([`Mapper::unmapping_fragments`]).
+//! A cached mapping that has been purged holds no memory, only addresses. Such mappings do not
+//! count against the bound, and are not in the list by age. They arise where unmapping would cut
+//! the address space into more areas than the kernel allows ([`Mapper::unmapping_fragments`]).
 //!
 //! # Safety
 //!
-//! The lists lead to descriptors that the cache owns, and are followed under its lock.
+//! The lists point to descriptors that the cache owns, and are followed under its lock.
 
 use crate::large::{BINS, LargeAlloc, Link, bin_of, serves};
 use crate::os::mapping::Mapper;
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};
 use std::ptr::NonNull;
 
-/// Entries of a bin that are looked at before the next bin is.
+/// Number of entries of a bin that are examined before the next bin.
 const SCAN: usize = 8;
 
 #[derive(Debug)]
 struct State {
     bins: [Link; BINS],
-    /// By age, those that may hold memory.
+    /// The newest of the mappings that may hold memory, which are listed by age.
     newest: Link,
     oldest: Link,
-    /// Mappings in the cache, and bytes in them, memory or not.
+    /// Number of mappings in the cache. `footprint` is their bytes, with memory or without.
     count: usize,
     footprint: usize,
 }
 
-// SAFETY: the links lead to descriptors the cache owns, and are followed under the lock.
+// SAFETY: the links point to descriptors that the cache owns, and are followed under the lock.
 unsafe impl Send for State {}
 
-/// Freed mappings kept for reuse.
+/// The mapping cache of one pool: see the module's text.
 #[derive(Debug)]
 pub(crate) struct MappingCache {
     state: Mutex<State>,
@@ -41,7 +42,7 @@ pub(crate) struct MappingCache {
     resident: AtomicUsize,
 }
 
-/// Mappings on their way back to the system, linked through `older`.
+/// Mappings to be unmapped, linked through `older`.
 #[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct Evicted {
@@ -60,8 +61,8 @@ impl Evicted {
         Some(large)
     }
 
-    /// In the order of their addresses, so that unmapping a row of neighbours cuts no map area in two
-    /// for longer than a moment. Left as they are if there is no memory to sort them in.
+    /// Sorts the mappings by address, so that unmapping a row of neighbours leaves at most one
+    /// additional map area at a time. Returns them unsorted if the heap has no memory to sort them.
     pub(crate) fn sorted(mut self) -> Self {
         let mut all = Vec::new();
         let mut next = self.first;
@@ -93,18 +94,18 @@ impl MappingCache {
         }
     }
 
-    /// Bytes in cached mappings that may hold memory.
+    /// Returns the bytes in cached mappings that may hold memory.
     pub(crate) fn resident(&self) -> usize {
         self.resident.load(Relaxed)
     }
 
-    /// Bytes in cached mappings, memory or not.
+    /// Returns the bytes in cached mappings, with memory or without.
     pub(crate) fn footprint(&self) -> usize {
         lock(&self.state).footprint
     }
 
-    /// A cached mapping for a request of `len` bytes: of its [rounded capacity](LargeAlloc::rounded_capacity), or not
-    /// much more.
+    /// Removes and returns a cached mapping for a request of `len` bytes: of its [rounded
+    /// capacity](LargeAlloc::rounded_capacity), or not much more.
     pub(crate) fn take(&self, len: usize, page_size: usize) -> Link {
         let rounded = LargeAlloc::rounded_capacity(len, page_size)?;
         let mut state = lock(&self.state);
@@ -125,7 +126,7 @@ impl MappingCache {
         None
     }
 
-    /// Keeps a freed mapping, and returns those that are too many or too old for it.
+    /// Keeps a freed mapping. Returns mappings that exceed the bound or the decay, to be unmapped.
     pub(crate) fn give(
         &self,
         large: NonNull<LargeAlloc>,
@@ -139,8 +140,8 @@ impl MappingCache {
         self.evict(&mut state, bytes, decay_ms, now_ms)
     }
 
-    /// Keeps a mapping whatever the bound, without its memory: the system would not take it, or had better
-    /// not. Returns whether it is without memory.
+    /// Purges a mapping and keeps it whatever the bound, because the system refused to unmap it or
+    /// because unmapping would fragment the address space. Returns whether it holds no memory.
     pub(crate) fn keep(&self, large: NonNull<LargeAlloc>, mapper: &Mapper) -> bool {
         let this = LargeAlloc::of(large);
         if !this.purged.get() {
@@ -151,7 +152,7 @@ impl MappingCache {
         purged
     }
 
-    /// The mappings that are over `bytes` or older than `decay_ms`.
+    /// Returns the mappings above `bytes` or older than `decay_ms`, to be unmapped.
     pub(crate) fn release(&self, bytes: usize, decay_ms: u64, now_ms: u64) -> Evicted {
         if self.resident() == 0 {
             return Evicted::default();
@@ -159,7 +160,7 @@ impl MappingCache {
         self.evict(&mut lock(&self.state), bytes, decay_ms, now_ms)
     }
 
-    /// Everything, those without memory too, and how many they are.
+    /// Returns every mapping, including those without memory, and their number.
     pub(crate) fn drain(&self) -> (Evicted, usize) {
         let mut state = lock(&self.state);
         let count = state.count;

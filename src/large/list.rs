@@ -1,26 +1,27 @@
-//! The roll: every large mapping of a pool, live or cached, so that somebody can go through them.
+//! The list of every large mapping of a pool, live or cached, for snapshots.
 //!
-//! A mapping gets a place when it is mapped and leaves it before it is unmapped, so taking one from a cache and
-//! putting it back does nothing here.
+//! A mapping gets a place when it is mapped and leaves it before it is unmapped. So moving it into
+//! a cache or out of it does not change the list.
 //!
 //! # Safety
 //!
-//! A descriptor in the roll is looked at under the lock alone. Whoever owns it takes it out before freeing it.
+//! A descriptor in the list is accessed through it under the lock alone. Its owner removes it from
+//! the list before freeing it.
 
 use crate::large::{LargeAlloc, LargeView};
 use crate::sync::{Mutex, lock};
 use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 
-/// Places looked at under the lock in one go.
+/// Number of places examined under the lock at a time.
 pub(crate) const STEP: usize = 64;
-/// Instead of a place: there is none.
+/// Value of a mapping's `place` while it has none.
 const NOWHERE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Taken(NonNull<LargeAlloc>),
-    /// And the next free one.
+    /// A free place, with the next free one.
     Free(u32),
 }
 
@@ -38,7 +39,7 @@ impl State {
         taken: 0,
     };
 
-    /// Enters a mapping in a place that was left. `false`: there is none.
+    /// Enters a mapping in a free place. Returns `false` if there is none.
     fn reuse(&mut self, large: NonNull<LargeAlloc>) -> bool {
         let place = self.free;
         let Some(Place::Free(next)) = self.places.get(place as usize).copied() else {
@@ -51,7 +52,7 @@ impl State {
         true
     }
 
-    /// Enters a mapping behind the last place, for which there is room.
+    /// Enters a mapping behind the last place. The caller has reserved room for it.
     fn append(&mut self, large: NonNull<LargeAlloc>) {
         debug_assert!(self.places.len() < self.places.capacity());
         let place = u32::try_from(self.places.len()).unwrap_or(NOWHERE);
@@ -63,10 +64,10 @@ impl State {
     }
 }
 
-// SAFETY: descriptors are looked at under the lock, and what is looked at in them are atomics.
+// SAFETY: descriptors are accessed under the lock, and the fields that are read are atomics.
 unsafe impl Send for State {}
 
-/// See the module's text.
+/// The list of a pool's large mappings: see the module's text.
 #[derive(Debug)]
 pub(crate) struct LargeList(Mutex<State>);
 
@@ -75,19 +76,19 @@ impl LargeList {
         Self(Mutex::new(State::EMPTY))
     }
 
-    /// Enters a mapping. One that the heap has no room to enter serves all the same.
+    /// Enters a mapping. A mapping for which the heap has no room here is used all the same.
     pub(crate) fn enter(&self, large: NonNull<LargeAlloc>) {
-        // A statement of its own: the list grows without the lock.
+        // A separate statement: the lock is released before the list grows.
         let reused = lock(&self.0).reuse(large);
         if !reused && let Some(mut state) = lock_with_room(&self.0, |state| &mut state.places) {
-            // A place may have been left meanwhile.
+            // Another thread may have left a place meanwhile.
             if !state.reuse(large) {
                 state.append(large);
             }
         }
     }
 
-    /// Strikes a mapping off, if it is here.
+    /// Removes a mapping, if it is in the list.
     pub(crate) fn strike(&self, large: NonNull<LargeAlloc>) {
         let place = LargeAlloc::of(large).place.replace(NOWHERE);
         if place == NOWHERE {
@@ -104,10 +105,11 @@ impl LargeList {
         }
     }
 
-    /// Looks at the mappings in `STEP` places from `place` on; `false`: there are no more places. A mapping that
-    /// stays while somebody goes through all is seen exactly once.
+    /// Appends the state of the mappings in `STEP` places from `place` on to `looks`. Returns
+    /// `false` if there are no more places. A walk through all places sees each mapping that stays
+    /// in the list exactly once.
     pub(crate) fn look(&self, place: usize, looks: &mut Vec<LargeView>) -> bool {
-        // Here, so that the heap is not asked under the lock.
+        // Reserved before the lock is acquired, so that the heap is not called under it.
         looks.reserve(STEP);
         let state = lock(&self.0);
         let Some(places) = state.places.get(place..) else {
@@ -153,7 +155,7 @@ mod tests {
         let mapper = Mapper::new(Os::native(), usize::MAX);
         let page = mapper.page_size();
         let large_list = LargeList::new();
-        // More than one step, and more than two.
+        // More than two steps.
         let all: Vec<_> = (1..=2 * STEP + 2).map(|n| map(&mapper, n)).collect();
         all.iter().for_each(|large| large_list.enter(*large));
         let expected: Vec<_> = (1..=all.len()).map(|n| n * page).collect();
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(lock(&large_list.0).places.len(), places);
         for large in all {
             large_list.strike(large);
-            // SAFETY: mapped above, and nobody else's.
+            // SAFETY: mapped above, and owned by this test.
             unsafe { LargeAlloc::unmap(large, &mapper) }.unwrap();
         }
         assert_eq!(lock(&large_list.0).places.capacity(), 0);

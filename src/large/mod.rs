@@ -1,10 +1,11 @@
-//! Large buffers: a mapping each, and a descriptor beside it.
+//! Large buffers: each has a mapping and a descriptor on the heap.
 //!
 //! # Safety
 //!
-//! A descriptor has one owner at a time: a buffer, a thread's local cache, or the mapping cache. Its
-//! owner holds a raw pointer made from a box. Others may [look](Large::look) at one that the roll holds: what
-//! they see are atomics that the owner alone writes, and which order nothing.
+//! A descriptor has one owner at a time: a buffer, a thread's cache, or the mapping cache. The
+//! owner holds a raw pointer from a box. Other threads may [look](LargeAlloc::look) at a descriptor
+//! in the pool's list: they read atomics that the owner alone writes, and which order no other
+//! access.
 
 pub(crate) mod cache;
 pub(crate) mod list;
@@ -16,28 +17,28 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
-/// Bytes in a transparent huge page on the usual machines.
+/// Number of bytes in a transparent huge page on common processors.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
-/// Four per doubling, from 4 KiB to 2^48.
+/// Number of bins: four per doubling, from 4 KiB to 2^48.
 pub(crate) const BINS: usize = 4 * 36;
 
-/// The descriptor of a large buffer. Aligned so that its address has room for tags.
+/// The descriptor of a large buffer. Its alignment leaves the low bits of its address for tags.
 #[repr(align(64))]
 pub(crate) struct LargeAlloc {
-    /// There, but for the time of a call that changes it.
+    /// The mapping. `None` while a method replaces it.
     mapping: Cell<Option<Mapping>>,
     base: AtomicPtr<u8>,
     capacity: AtomicUsize,
     footprint: AtomicUsize,
-    /// Bytes from this one on are known to be zero.
+    /// Offset from which on all bytes are known to be zero.
     dirty: Cell<usize>,
-    /// In the mapping cache without memory.
+    /// Whether the mapping is in the mapping cache without memory.
     pub(crate) purged: Cell<bool>,
-    /// The length asked for, as counted in `array_buffers`; `FREE` while it is free.
+    /// The requested length, as counted in `array_buffers`; `FREE` for a free mapping.
     requested_len: AtomicUsize,
-    /// The sampler remembers the allocation.
+    /// Whether the sampler remembers the allocation.
     sampled: Cell<bool>,
-    /// In the pool's list.
+    /// The mapping's place in the pool's list.
     pub(crate) place: Cell<u32>,
     /// The pool's own structure, opaque here.
     owner: NonNull<()>,
@@ -52,18 +53,18 @@ pub(crate) type Link = Option<NonNull<LargeAlloc>>;
 
 const _: () = assert!(size_of::<LargeAlloc>() <= 128, "two cache lines");
 
-/// Asked for while nobody asks.
+/// Value of `requested_len` for a free mapping.
 const FREE: usize = usize::MAX;
 
-/// What others see of a mapping.
+/// A snapshot of a mapping's state, which any thread may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LargeView {
-    /// Of the descriptor: stays the same when the mapping moves.
+    /// The address of the descriptor: stays the same when the mapping moves.
     pub(crate) key: usize,
     pub(crate) address: usize,
     pub(crate) capacity: usize,
     pub(crate) footprint: usize,
-    /// The length asked for, while it is with a buffer.
+    /// The requested length; `None` for a free mapping.
     pub(crate) requested_len: Option<usize>,
 }
 
@@ -88,30 +89,30 @@ impl LargeAlloc {
                 Ok(large)
             }
             Err(refused) => {
-                // SAFETY: made by `try_box` above, shown to nobody.
+                // SAFETY: created by `try_box` above, and not shared.
                 drop(unsafe { Box::from_raw(large.as_ptr()) });
                 Err(refused)
             }
         }
     }
 
-    /// Returns the capacity that a request for `len` bytes gets: whole pages, at least one. What is kept and what is
-    /// looked for are compared by this length. `None` if no address space holds it.
+    /// Returns the capacity that a request for `len` bytes gets: whole pages, at least one. Stores
+    /// and look-ups in the caches compare this length. Returns `None` if no address space holds it.
     #[inline(always)]
     pub(crate) fn rounded_capacity(len: usize, page_size: usize) -> Option<usize> {
         debug_assert!(page_size.is_power_of_two());
-        // As `next_multiple_of`, without a division: the page size is known at run time only.
+        // Like `next_multiple_of`, without a division: the page size is known at run time only.
         (len.saturating_sub(1) | (page_size - 1)).checked_add(1)
     }
 
-    /// Whether a request for `len` bytes would map just as many bytes as this mapping has, seen without rounding.
-    /// Of an empty request it is `false`.
+    /// Returns whether a request for `len` bytes would map exactly the bytes of this mapping,
+    /// computed without rounding. Returns `false` for a length of 0.
     #[inline(always)]
     pub(crate) fn is_rounded(&self, len: usize, page_size: usize) -> bool {
         self.capacity().wrapping_sub(len) < page_size
     }
 
-    /// A descriptor without memory.
+    /// Creates a descriptor without memory.
     fn empty(owner: NonNull<()>) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         try_box(Self {
             mapping: Cell::new(None),
@@ -132,7 +133,7 @@ impl LargeAlloc {
         })
     }
 
-    /// The descriptor behind a pointer its owner holds.
+    /// Returns the descriptor behind a pointer that its owner holds.
     pub(crate) fn of<'a>(large: NonNull<LargeAlloc>) -> &'a LargeAlloc {
         // SAFETY: the owner's pointer is valid until the owner calls `unmap`.
         unsafe { large.as_ref() }
@@ -157,7 +158,7 @@ impl LargeAlloc {
         self.owner
     }
 
-    /// The length asked for, of a live one.
+    /// Returns the requested length of a live mapping.
     pub(crate) fn requested_len(&self) -> usize {
         self.requested_len.load(Relaxed)
     }
@@ -167,7 +168,7 @@ impl LargeAlloc {
         self.requested_len.store(len, Relaxed);
     }
 
-    /// Makes it free, and returns the length that was asked for.
+    /// Marks the mapping as free, and returns the length that was requested.
     #[inline(always)]
     pub(crate) fn end_requested_len(&self) -> usize {
         let requested_len = self.requested_len();
@@ -175,7 +176,8 @@ impl LargeAlloc {
         requested_len
     }
 
-    /// For somebody who need not be the owner; each figure is true at some moment.
+    /// Returns a snapshot of the state. The caller need not be the owner: each value was true at
+    /// some moment.
     pub(crate) fn look(&self) -> LargeView {
         LargeView {
             key: std::ptr::from_ref(self).addr(),
@@ -195,7 +197,7 @@ impl LargeAlloc {
         self.sampled.set(sampled);
     }
 
-    /// Bytes from the start that may be other than zero.
+    /// Returns the number of bytes from the start that may differ from zero.
     pub(crate) fn dirty(&self) -> usize {
         self.dirty.get()
     }
@@ -204,7 +206,7 @@ impl LargeAlloc {
         self.dirty.set(dirty.min(self.capacity.load(Relaxed)));
     }
 
-    /// Notes that bytes below `len` may be written from now on.
+    /// Records that bytes below `len` may be written from now on.
     #[inline]
     pub(crate) fn expose(&self, len: usize) {
         if len > self.dirty.get() {
@@ -212,13 +214,14 @@ impl LargeAlloc {
         }
     }
 
-    /// Every byte the system holds for it.
+    /// Returns all bytes that are mapped for it, including its guard.
     pub(crate) fn footprint(&self) -> usize {
         self.footprint.load(Relaxed)
     }
 
-    /// Makes it at least `len` bytes long, at another address if need be, without a copy. The bytes stay
-    /// as they are, new ones are zero. `None`: it cannot be done this way.
+    /// Makes the mapping at least `len` bytes long without a copy; it may move to another address.
+    /// The bytes keep their values, new ones are zero. Returns `None` if the mapping cannot grow
+    /// this way.
     pub(crate) fn grow(
         &self,
         mapper: &Mapper,
@@ -228,7 +231,7 @@ impl LargeAlloc {
         let len = Self::rounded_capacity(len, mapper.page_size());
         let mut mapping = self.mapping.take()?;
         let result = match len {
-            // A part that was the last one owns the whole, which may be long enough already.
+            // The last part of a split buffer owns the whole mapping, which may be long enough.
             Some(len) if len <= mapping.len() => Some(Ok(())),
             _ if !mapping.can_remap() => None,
             Some(len) => {
@@ -244,7 +247,8 @@ impl LargeAlloc {
         result
     }
 
-    /// Makes its guard fault on every access. `false`: the system refused.
+    /// Protects the mapping's guard, so that every access to it faults. Returns `false` if the
+    /// system refuses.
     pub(crate) fn protect_guard(&self, mapper: &Mapper) -> bool {
         let mapping = self.mapping.take();
         let protected = mapping
@@ -254,12 +258,13 @@ impl LargeAlloc {
         protected
     }
 
-    /// Lets it serve nobody, until it can be unmapped.
+    /// Excludes the mapping from reuse until it can be unmapped.
     pub(crate) fn retire(&self) {
         self.capacity.store(0, Relaxed);
     }
 
-    /// Gives back its memory; afterwards the whole reads as zero. `false`: refused.
+    /// Purges the mapping's memory; afterwards all of it reads as zero. Returns `false` if the
+    /// system refuses.
     pub(crate) fn purge(&self, mapper: &Mapper) -> bool {
         let Some(mapping) = self.mapping.take() else {
             return false;
@@ -272,11 +277,12 @@ impl LargeAlloc {
         purged
     }
 
-    /// Gives the mapping back to the system and frees the descriptor, or gives it back.
+    /// Unmaps the mapping and frees the descriptor. Returns the descriptor as `Err` if the system
+    /// refuses.
     ///
     /// # Safety
     ///
-    /// The caller owns the descriptor, and on success nobody uses it again.
+    /// The caller owns the descriptor, and on success no thread uses it again.
     pub(crate) unsafe fn unmap(
         large: NonNull<LargeAlloc>,
         mapper: &Mapper,
@@ -285,17 +291,17 @@ impl LargeAlloc {
         if let Some(mapping) = this.mapping.take()
             && let Err(mapping) = mapper.unmap(mapping)
         {
-            // Only this: a retired one stays retired.
+            // Only this field is restored: a retired mapping stays retired.
             this.mapping.set(Some(mapping));
             return Err(large);
         }
-        // SAFETY: made by `try_box`, and the caller's alone.
+        // SAFETY: created by `try_box`, and owned by the caller.
         drop(unsafe { Box::from_raw(large.as_ptr()) });
         Ok(())
     }
 }
 
-/// How large buffers of a pool are mapped.
+/// The options for mapping large buffers of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MapOptions {
     pub(crate) huge_pages: bool,
@@ -303,13 +309,14 @@ pub(crate) struct MapOptions {
 }
 
 impl MapOptions {
-    /// Whether a mapping of `len` bytes is one for huge pages.
+    /// Returns whether a mapping of `len` bytes is to have huge pages.
     fn is_huge(self, len: usize) -> bool {
         self.huge_pages && len >= HUGE_PAGE
     }
 }
 
-/// The bin of mappings of `capacity` bytes: all of bin `n + 1` are longer than any of bin `n`.
+/// Returns the bin of mappings of `capacity` bytes: all of bin `n + 1` are longer than any of bin
+/// `n`.
 #[inline(always)]
 pub(crate) fn bin_of(capacity: usize) -> usize {
     let log2 = capacity.max(4096).ilog2();
@@ -317,11 +324,11 @@ pub(crate) fn bin_of(capacity: usize) -> usize {
     ((log2 as usize - 12) * 4 + quarter).min(BINS - 1)
 }
 
-/// Whether a mapping of `capacity` bytes may serve a request whose
-/// [rounded capacity](LargeAlloc::rounded_capacity) is `rounded`: at most a quarter and 16 KiB are wasted.
+/// Returns whether a mapping of `capacity` bytes may serve a request whose [rounded
+/// capacity](LargeAlloc::rounded_capacity) is `rounded`: at most a quarter and 16 KiB are wasted.
 #[inline(always)]
 pub(crate) fn serves(capacity: usize, rounded: usize) -> bool {
     const SLACK: usize = 16 << 10;
-    // Lengths above half of all addresses never get here; no sum overflows.
+    // `rounded` is at most half of the address space, so no sum overflows.
     capacity >= rounded && capacity - rounded <= rounded / 4 + SLACK
 }

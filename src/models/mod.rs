@@ -1,4 +1,4 @@
-//! Models of what threads can do to each other.
+//! Models of the interleavings of threads.
 //!
 //! # Safety
 //!

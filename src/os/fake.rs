@@ -1,9 +1,8 @@
-//! A system made of the heap, which refuses calls by a plan.
+//! A simulated system, backed by the heap, which refuses calls according to a plan.
 //!
-//! It serves two ends: tests and fuzz targets let the n-th call fail; models and miri run where no
-//! mapping can be made. It knows every live mapping and
-//! panics when one is freed twice or with the wrong length, and at the end it can say that none is
-//! left.
+//! Tests and fuzz targets let the n-th call fail. Models and Miri run where no mapping can be made.
+//! The simulated system records every live mapping. It panics when a mapping is freed twice or with
+//! the wrong length, and reports at the end whether any is left.
 //!
 //! # Safety
 //!
@@ -26,8 +25,8 @@ const ENOMEM: i32 = 12;
 pub enum Call {
     /// mmap
     Map,
-    /// munmap of a mapping at the wrong address, on the way to an aligned one. Where it is refused, that
-    /// mapping is stranded.
+    /// munmap of a mapping at the wrong address, on the way to an aligned one. If it is refused,
+    /// that mapping is stranded.
     Align,
     /// munmap
     Unmap,
@@ -45,15 +44,15 @@ pub enum Call {
     Membarrier,
 }
 
-/// Which calls are refused: those of the kind `call` (any, if `None`) from the `first`-th on (counted
-/// from 0), `count` of them.
+/// A plan of which calls are refused: `count` calls of the kind `call` (of any kind, if `None`),
+/// from the `first`-th on (counted from 0).
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// The kind of call, or any.
     pub call: Option<Call>,
-    /// The first that is refused, counted from 0 among those of the kind.
+    /// The first call that is refused, counted from 0 among those of the kind.
     pub first: u64,
-    /// How many are refused.
+    /// The number of calls that are refused.
     pub count: u64,
 }
 
@@ -63,14 +62,14 @@ struct State {
     fault: Option<Fault>,
     seen: u64,
     now_ms: u64,
-    /// Bytes purged since the system was made.
+    /// Bytes purged since the system was created.
     purged: usize,
-    /// Where the next mapping is, without memory behind it.
+    /// The address of the next mapping, without memory behind it.
     next_address: Option<usize>,
     hook: Option<Hook>,
 }
 
-/// What runs before the next call of a kind.
+/// A function that runs before the next call of a kind.
 struct Hook {
     call: Call,
     run: Box<dyn FnOnce() + Send>,
@@ -85,13 +84,13 @@ impl fmt::Debug for Hook {
 #[derive(Debug)]
 enum Owned {
     Heap(NonNull<u8>),
-    /// An address alone.
+    /// An address without memory.
     Nothing,
 }
-// SAFETY: the pointer is a key to memory that the pool owns; it is not dereferenced here.
+// SAFETY: the pointer is a key for memory that the pool owns; it is not dereferenced here.
 unsafe impl Send for Owned {}
 
-/// A heap-backed system. Leak one ([`FakeOs::leaked`]) and give it to a pool's builder.
+/// A heap-backed system. Leak one ([`FakeOs::leaked`]) and pass it to a pool's builder.
 #[derive(Debug)]
 pub struct FakeOs {
     page_size: usize,
@@ -107,7 +106,7 @@ impl Default for FakeOs {
     }
 }
 
-/// The one that stands in where there is no other system.
+/// Returns the system that is used where there is no other.
 #[cfg(any(miri, not(unix)))]
 pub(crate) fn shared() -> &'static FakeOs {
     static SHARED: std::sync::OnceLock<FakeOs> = std::sync::OnceLock::new();
@@ -115,18 +114,18 @@ pub(crate) fn shared() -> &'static FakeOs {
 }
 
 impl FakeOs {
-    /// A system with pages of 4096 bytes that lives as long as the process.
+    /// Creates a system with pages of 4096 bytes that lives as long as the process.
     pub fn leaked() -> &'static Self {
         Self::leaked_with_pages(DEFAULT_PAGE_SIZE)
     }
 
-    /// The same with pages of `page_size` bytes.
+    /// Creates a system with pages of `page_size` bytes that lives as long as the process.
     ///
     /// # Panics
     ///
     /// If `page_size` is not a power of two.
     pub fn leaked_with_pages(page_size: usize) -> &'static Self {
-        // Kept reachable, so that leak checkers do not report them.
+        // Keeps the systems reachable, so that leak checkers do not report them.
         static ALL: Mutex<Vec<&FakeOs>> = Mutex::new(Vec::new());
         assert!(page_size.is_power_of_two(), "pages of {page_size} bytes");
         let new: &'static Self = Box::leak(Box::new(Self {
@@ -137,7 +136,7 @@ impl FakeOs {
         new
     }
 
-    /// Bytes in a page.
+    /// Returns the number of bytes in a page.
     pub fn page_size(&self) -> usize {
         self.page_size
     }
@@ -149,28 +148,29 @@ impl FakeOs {
         state.seen = 0;
     }
 
-    /// Calls of the plan's kind since it was set (every call, if there is no plan).
+    /// Returns the number of calls of the plan's kind since it was set (of all calls, if there is
+    /// no plan).
     pub fn calls(&self) -> u64 {
         self.state().seen
     }
 
-    /// Bytes mapped now.
+    /// Returns the bytes mapped now.
     pub fn mapped(&self) -> usize {
         let state = self.state();
         state.live.values().map(|(_, layout)| layout.size()).sum()
     }
 
-    /// Bytes purged since the system was made.
+    /// Returns the bytes purged since the system was created.
     pub fn purged(&self) -> usize {
         self.state().purged
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance_ms(&self, ms: u64) {
         self.state().now_ms += ms;
     }
 
-    /// Makes the next mapping begin at `address`. No memory is behind it, so it must not be touched.
+    /// Sets the address of the next mapping. No memory is behind it, so it must not be accessed.
     pub fn place_next_at(&self, address: usize) {
         self.state().next_address = Some(address);
     }
@@ -250,7 +250,8 @@ impl FakeOs {
     ) -> Result<NonNull<u8>, OsError> {
         let mut state = self.enter(Call::Remap)?;
         let new = state.map(new_len, self.page_size)?;
-        // SAFETY: both ranges are live mappings of at least this length, and different ones.
+        // SAFETY: both ranges are live mappings of at least this length, and they are different
+        // mappings.
         unsafe { base.copy_to_nonoverlapping(new, len) };
         state.unmap(base, len);
         Ok(new)

@@ -1,13 +1,13 @@
-//! An owned mapping, and the one place that counts mapped bytes.
+//! An owned mapping, and the only place that counts mapped bytes.
 //!
-//! Every byte the crate maps passes through [`Mapper`]: the count rises before the system is asked and
-//! falls after it took the bytes back, so it never says less than is mapped, and the limit is never
-//! exceeded, not even for a moment by two threads at once.
+//! Every byte that the crate maps passes through [`Mapper`]. The count rises before the system is
+//! asked and falls after the bytes are unmapped, so it is never below the mapped bytes, and the
+//! limit is never exceeded, not even for a moment by two threads at once.
 //!
 //! # Safety
 //!
-//! A [`Mapping`] owns its range: it is neither `Copy` nor `Clone`, only `Mapper` makes and unmakes it.
-//! The system's primitives are called for such ranges and no others.
+//! A [`Mapping`] owns its range: it is neither `Copy` nor `Clone`, and only `Mapper` creates and
+//! unmaps it. The system's primitives are called for such ranges and no others.
 
 use crate::error::AllocFailure;
 use crate::os::{Os, Stranded};
@@ -16,30 +16,34 @@ use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 use std::sync::atomic::{self, AtomicU64};
 
-/// With more mappings than this in use, a pool purges and keeps small ones rather than unmap them: unmapping
-/// every second one would cut the address space into more areas than the kernel allows a process (65,530).
+/// Number of mappings above which a pool purges and keeps small ones instead of unmapping them:
+/// unmapping every second one would cut the address space into more areas than the kernel allows a
+/// process (65,530).
 const MANY_MAPPINGS: usize = 16 << 10;
 
 /// A range of mapped bytes.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     base: NonNull<u8>,
-    /// Usable bytes.
+    /// Number of usable bytes.
     len: usize,
-    /// Bytes behind them that fault on every access; counted as mapped.
+    /// Number of bytes behind them that fault on every access; counted as mapped.
     guard: usize,
 }
 
 impl Mapping {
-    /// Forgets that the range is owned; [`from_base`](Self::from_base) remembers.
+    /// Gives up the ownership of the range, which [`from_base`](Self::from_base) restores.
     pub(crate) fn into_base(self) -> NonNull<u8> {
         debug_assert_eq!(self.guard, 0, "a guard would be forgotten");
         self.base
     }
 
+    /// Creates a mapping of a range whose ownership was given up.
+    ///
     /// # Safety
     ///
-    /// `base` came from [`into_base`](Self::into_base) of a mapping of `len` bytes, once.
+    /// `base` came from [`into_base`](Self::into_base) of a mapping of `len` bytes. Of several
+    /// mappings created from it, at most one is unmapped, after the last use of the others.
     pub(crate) unsafe fn from_base(base: NonNull<u8>, len: usize) -> Self {
         Self {
             base,
@@ -56,12 +60,12 @@ impl Mapping {
         self.len
     }
 
-    /// Every byte the system holds for it, the guard included.
+    /// Returns all bytes that are mapped for it, including the guard.
     pub(crate) fn footprint(&self) -> usize {
         self.len + self.guard
     }
 
-    /// Whether it can be made longer by the system.
+    /// Returns whether the system can make the mapping longer.
     pub(crate) fn can_remap(&self) -> bool {
         self.guard == 0
     }
@@ -74,14 +78,16 @@ pub(crate) struct Mapper {
     page_size: usize,
     limit: usize,
     mapped: AtomicUsize,
-    /// How many mappings that is.
+    /// Number of mappings.
     count: AtomicUsize,
-    /// Bytes ever mapped. Of `std` also under loom: nothing depends on it.
+    /// Bytes mapped since the pool was built. An atomic of `std` also under loom, because no other
+    /// access depends on it.
     mapped_ever: AtomicU64,
-    /// What aligning has left mapped, counted in `mapped`. It is offered to the system again before the next
-    /// aligned mapping and after each `unmap`.
+    /// Ranges that aligning has left mapped, counted in `mapped`. The mapper tries to unmap them
+    /// before the next aligned mapping and after each `unmap`.
     stranded: Mutex<Vec<Stranded>>,
-    /// How many they are. Of `std` also under loom: read before the lock is taken, to spare it.
+    /// Number of stranded ranges. An atomic of `std` also under loom: it is read before the lock is
+    /// acquired, to avoid it.
     stranded_count: atomic::AtomicUsize,
 }
 
@@ -99,19 +105,20 @@ impl Mapper {
         }
     }
 
-    /// Whether a mapping of `len` bytes is better kept, without its memory, than unmapped, when `leaving`
-    /// mappings are about to be unmapped together.
+    /// Returns whether a mapping of `len` bytes should be purged and kept instead of unmapped, when
+    /// `leaving` mappings are about to be unmapped together.
     pub(crate) fn unmapping_fragments(&self, len: usize, leaving: usize) -> bool {
         let count = self.count.load(Ordering::Relaxed);
         len < 1 << 20 && count.saturating_sub(leaving) > MANY_MAPPINGS
     }
 
-    /// Bytes mapped now.
+    /// Returns the bytes mapped now.
     pub(crate) fn mapped(&self) -> usize {
         self.mapped.load(Ordering::Relaxed)
     }
 
-    /// Bytes mapped since the pool was built, and of those the bytes unmapped since: two figures that only rise.
+    /// Returns the bytes mapped since the pool was built, and the bytes unmapped since: two
+    /// counters that only rise.
     #[cfg(feature = "metrics")]
     pub(crate) fn totals(&self) -> (u64, u64) {
         let now = self.mapped() as u64;
@@ -132,7 +139,7 @@ impl Mapper {
         self.os.now_ms()
     }
 
-    /// Counts `bytes` as mapped if the limit allows. Relaxed: the count orders nothing else.
+    /// Counts `bytes` as mapped if the limit allows it. Relaxed: the count orders no other access.
     fn reserve(&self, bytes: usize) -> Result<(), AllocFailure> {
         self.mapped
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mapped| {
@@ -146,8 +153,8 @@ impl Mapper {
         self.mapped.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`, and if asked for a page behind them
-    /// for a guard, which is still to be [protected](Self::protect_guard).
+    /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`. Adds a page for a guard if
+    /// that is requested; the caller [protects](Self::protect_guard) it.
     pub(crate) fn map(
         &self,
         len: usize,
@@ -157,7 +164,8 @@ impl Mapper {
         let guard = if guarded { self.page_size } else { 0 };
         let footprint = len.checked_add(guard).ok_or(AllocFailure::System)?;
         self.reserve(footprint)?;
-        // While the system takes nothing back, one more attempt could strand one more range.
+        // While the system refuses to unmap the stranded ranges, another attempt could strand one
+        // more.
         if align > self.page_size && !self.unmap_stranded() {
             self.release(footprint);
             return Err(AllocFailure::System);
@@ -171,7 +179,7 @@ impl Mapper {
             Err(refused) => refused,
         };
         if let Some(stranded) = refused.stranded {
-            // It is mapped already: no limit can refuse it.
+            // The range is mapped already, so it is counted even above the limit.
             self.mapped.fetch_add(stranded.len, Ordering::Relaxed);
             self.count_mapped(stranded.len);
             self.keep_stranded(stranded);
@@ -180,7 +188,8 @@ impl Mapper {
         Err(AllocFailure::System)
     }
 
-    /// Remembers a range, to be unmapped later. Without memory for that it stays mapped, and counted.
+    /// Records a range, to be unmapped later. If the heap has no memory for that, the range stays
+    /// mapped, and counted.
     fn keep_stranded(&self, stranded: Stranded) {
         if let Some(mut list) = lock_with_room(&self.stranded, |list| list) {
             list.push(stranded);
@@ -188,25 +197,25 @@ impl Mapper {
         }
     }
 
-    /// Bytes of what aligning has left behind.
+    /// Returns the bytes in stranded ranges.
     #[cfg(test)]
     pub(crate) fn stranded_bytes(&self) -> usize {
         lock(&self.stranded).iter().map(|range| range.len).sum()
     }
 
-    /// Whether aligning has left something behind.
+    /// Returns whether there are stranded ranges.
     pub(crate) fn any_stranded(&self) -> bool {
         self.stranded_count.load(atomic::Ordering::Relaxed) > 0
     }
 
-    /// Unmaps what aligning has left behind. `false`: the system refuses still.
+    /// Unmaps the stranded ranges. Returns `false` if the system still refuses.
     pub(crate) fn unmap_stranded(&self) -> bool {
         while self.any_stranded() {
-            // A statement of its own: the lock is not held across the system call.
+            // A separate statement: the lock is not held across the system call.
             let next = lock(&self.stranded).pop();
             let Some(stranded) = next else { return true };
             self.stranded_count.fetch_sub(1, atomic::Ordering::Relaxed);
-            // SAFETY: the range came from the system as the caller's own, and has left the list.
+            // SAFETY: the range was mapped for this mapper alone, and has left the list.
             if unsafe { self.os.unmap(stranded.base, stranded.len) }.is_err() {
                 self.keep_stranded(stranded);
                 return false;
@@ -216,17 +225,18 @@ impl Mapper {
         true
     }
 
-    /// Makes the mapping's guard fault on every access. `false`: the system refused.
+    /// Protects the mapping's guard, so that every access to it faults. Returns `false` if the
+    /// system refuses.
     pub(crate) fn protect_guard(&self, mapping: &Mapping) -> bool {
         // SAFETY: the guard begins `len` bytes into the mapping, which is `len + guard` long.
         let guard = unsafe { mapping.base.add(mapping.len) };
-        // SAFETY: whole pages at the end of the mapping, which nobody has touched.
+        // SAFETY: whole pages at the end of the mapping, which no thread has accessed.
         unsafe { self.os.protect(guard, mapping.guard) }.is_ok()
     }
 
-    /// Gives the mapping back to the system, or to the caller if the system refuses.
+    /// Unmaps the mapping. Returns it as `Err` if the system refuses.
     pub(crate) fn unmap(&self, mapping: Mapping) -> Result<(), Mapping> {
-        // SAFETY: the mapping is owned and, on success, gone.
+        // SAFETY: the mapping is owned here, and not used again after success.
         if unsafe { self.os.unmap(mapping.base, mapping.footprint()) }.is_err() {
             return Err(mapping);
         }
@@ -236,7 +246,8 @@ impl Mapper {
         Ok(())
     }
 
-    /// Gives back a mapping that serves nothing. If the system refuses, it stays counted and is offered again later.
+    /// Unmaps a mapping that is not used. If the system refuses, its range stays counted and is
+    /// unmapped later.
     pub(crate) fn discard(&self, mapping: Mapping) {
         if let Err(mapping) = self.unmap(mapping) {
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -245,8 +256,8 @@ impl Mapper {
         }
     }
 
-    /// Makes the mapping `new_len` bytes long (whole pages, more than now). It may move; bytes stay,
-    /// new ones are zero. On refusal it is as it was.
+    /// Makes the mapping `new_len` bytes long (whole pages, more than now). It may move. Its bytes
+    /// keep their values, new ones are zero. On failure the mapping is unchanged.
     pub(crate) fn grow(&self, mapping: &mut Mapping, new_len: usize) -> Result<(), AllocFailure> {
         debug_assert!(mapping.can_remap() && new_len > mapping.len);
         let more = new_len - mapping.len;
@@ -266,8 +277,9 @@ impl Mapper {
         }
     }
 
-    /// Gives back the memory of `start..start + len` of the mapping (whole pages) and keeps the range, which reads
-    /// as zero afterwards. `false`: the system refused, nothing has changed.
+    /// Purges the memory of `start..start + len` of the mapping (whole pages) and keeps the range,
+    /// which reads as zero afterwards. Returns `false` if the system refuses; then nothing has
+    /// changed.
     pub(crate) fn purge(&self, mapping: &Mapping, start: usize, len: usize) -> bool {
         debug_assert!((start | len).is_multiple_of(self.page_size));
         debug_assert!(start + len <= mapping.len);
@@ -276,17 +288,18 @@ impl Mapper {
         }
         // SAFETY: `start` is below the end of the range, which is within the mapping.
         let base = unsafe { mapping.base.add(start) };
-        // SAFETY: whole pages of an owned mapping; the caller has nobody else use them.
+        // SAFETY: whole pages of an owned mapping; the caller ensures that no other thread uses
+        // them.
         unsafe { self.os.purge(base, len) }.is_ok()
     }
 
-    /// Asks for huge pages. Advice: a refusal costs speed, nothing else.
+    /// Asks for huge pages. This is advice: a refusal only costs speed.
     pub(crate) fn advise_huge(&self, mapping: &Mapping) {
         // SAFETY: the range is the mapping's usable part, which is whole pages.
         let _ = unsafe { self.os.advise_huge(mapping.base, mapping.len) };
     }
 
-    /// Asks for small pages. Advice as well: a refusal costs memory that is not given back.
+    /// Asks for small pages. This is advice: a refusal only costs memory that is not purged.
     pub(crate) fn advise_small(&self, mapping: &Mapping) {
         // SAFETY: the range is the mapping's usable part, which is whole pages.
         let _ = unsafe { self.os.advise_small(mapping.base, mapping.len) };
@@ -367,7 +380,7 @@ mod tests {
         fake.set_fault(refuse(Call::Align));
         assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
         assert_eq!((mapper.mapped(), fake.mapped()), (68 << 10, 68 << 10));
-        // Nothing more is mapped while the system does not take it back.
+        // No further mapping is made while the system refuses to unmap the stranded range.
         fake.set_fault(refuse(Call::Unmap));
         for _ in 0..3 {
             assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
@@ -376,7 +389,7 @@ mod tests {
         fake.set_fault(None);
         mapper.unmap(other).unwrap();
         assert_eq!((mapper.mapped(), fake.mapped()), (0, 0));
-        // A mapper that goes takes its own with it.
+        // Dropping a mapper unmaps its stranded ranges.
         fake.set_fault(refuse(Call::Align));
         assert!(mapper.map(1 << 16, 1 << 16, false).is_err());
         fake.set_fault(None);

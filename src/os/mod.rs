@@ -1,12 +1,13 @@
-//! What the crate asks of the operating system: a handful of primitives, each with its contract.
+//! The primitives that the crate needs from the operating system, each with its contract.
 //!
-//! A pool carries an [`Os`] by value. The real one is chosen by target; the fake one is backed by the
-//! heap, refuses calls by a plan, and stands in wherever mappings cannot be had.
+//! A pool holds an [`Os`] by value. The real system is chosen by target. The simulated one is
+//! backed by the heap, refuses calls according to a plan, and is used wherever there are no
+//! mappings.
 //!
 //! # Safety
 //!
-//! The primitives that take an address are unsafe: the caller owns the range and nobody uses what is
-//! taken away. The layer above ([`crate::os::mapping`]) is the only one that calls them.
+//! The primitives that have an address as parameter are unsafe: the caller owns the range, and no
+//! thread uses memory that is unmapped. Only the layer above ([`crate::os::mapping`]) calls them.
 
 use crate::sync;
 use std::ptr::NonNull;
@@ -18,11 +19,11 @@ pub(crate) mod mapping;
 #[cfg(unix)]
 mod unix;
 
-/// The system said no. The number is the system's own (`errno`), for the log.
+/// A refusal by the system. The number is the system's own (`errno`), for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OsError(pub(crate) i32);
 
-/// A range that was mapped on the way to an aligned mapping, and that the system did not take back.
+/// A range that was mapped on the way to an aligned mapping, and that the system refused to unmap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stranded {
     pub(crate) base: NonNull<u8>,
@@ -36,7 +37,8 @@ unsafe impl Send for Stranded {}
 #[derive(Debug)]
 pub(crate) struct MapRefusal {
     pub(crate) error: OsError,
-    /// What is mapped nevertheless. The caller owns it, and gives it to [`Os::unmap`] later.
+    /// A range that is mapped nevertheless. The caller owns it, and passes it to [`Os::unmap`]
+    /// later.
     pub(crate) stranded: Option<Stranded>,
 }
 
@@ -70,7 +72,7 @@ macro_rules! dispatch {
 }
 
 impl Os {
-    /// The system this program runs on.
+    /// Returns the system that this program runs on.
     pub(crate) fn native() -> Self {
         #[cfg(all(unix, not(miri)))]
         return Self::Real;
@@ -78,7 +80,7 @@ impl Os {
         return Self::Fake(fake::shared());
     }
 
-    /// Bytes in a page; a power of two.
+    /// Returns the number of bytes in a page; a power of two.
     pub(crate) fn page_size(self) -> usize {
         dispatch!(self, unix::page_size(), fake => fake.page_size())
     }
@@ -86,41 +88,43 @@ impl Os {
     /// Maps `len` zeroed bytes at a multiple of `align`.
     ///
     /// `len` is a multiple of the page size and not 0, `align` a power of two and at least a page.
-    /// The bytes are readable and writable, take no memory until they are touched, and are the
-    /// caller's alone. On the way the system never holds more bytes than `len` that can be accessed.
+    /// The bytes are readable and writable, have no memory until they are accessed, and belong to
+    /// the caller. During the call the system never holds more accessible bytes than `len`.
     pub(crate) fn map(self, len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
         debug_assert!(len > 0 && len.is_multiple_of(self.page_size()));
         dispatch!(self, unix::map(len, align), fake => fake.map(len, align))
     }
 
-    /// Gives a whole mapping back. If the system refuses (a process has only so many map areas),
-    /// the mapping stays as it was.
+    /// Unmaps a whole mapping. If the system refuses (the number of map areas of a process is
+    /// limited), the mapping is unchanged.
     ///
     /// # Safety
     ///
-    /// `base` and `len` are those of a mapping of this system, and nobody uses it afterwards.
+    /// `base` and `len` are those of a mapping of this system, and no thread uses it afterwards.
     pub(crate) unsafe fn unmap(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        // SAFETY: the same contract.
+        // SAFETY: the caller fulfils the same contract.
         dispatch!(self, unsafe { unix::unmap(base, len) }, fake => unsafe { fake.unmap(base, len) })
     }
 
-    /// Gives the memory of a range back and keeps the range: it reads as zero afterwards.
-    /// If the system refuses, the bytes are as they were.
+    /// Releases the memory of a range and keeps the range, which reads as zero afterwards. If the
+    /// system refuses, the bytes are unchanged.
     ///
     /// # Safety
     ///
-    /// The range is whole pages within a mapping of this system, and nobody else uses it meanwhile.
+    /// The range is whole pages within a mapping of this system, and no other thread uses it
+    /// meanwhile.
     pub(crate) unsafe fn purge(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        // SAFETY: the same contract.
+        // SAFETY: the caller fulfils the same contract.
         dispatch!(self, unsafe { unix::purge(base, len) }, fake => unsafe { fake.purge(base, len) })
     }
 
-    /// Makes a mapping longer, at another address if need be. Its bytes keep their values, new ones are
-    /// zero. If the system refuses, the mapping is as it was.
+    /// Makes a mapping longer; it may move to another address. Its bytes keep their values, new
+    /// ones are zero. If the system refuses, the mapping is unchanged.
     ///
     /// # Safety
     ///
-    /// As for [`unmap`](Self::unmap), and the old address is not used after success.
+    /// The caller fulfils the conditions of [`unmap`](Self::unmap), and does not use the old
+    /// address after success.
     pub(crate) unsafe fn remap(
         self,
         base: NonNull<u8>,
@@ -129,55 +133,57 @@ impl Os {
     ) -> Result<NonNull<u8>, OsError> {
         dispatch!(
             self,
-            // SAFETY: the same contract.
+            // SAFETY: the caller fulfils the same contract.
             unsafe { unix::remap(base, len, new_len) },
-            // SAFETY: the same contract.
+            // SAFETY: the caller fulfils the same contract.
             fake => unsafe { fake.remap(base, len, new_len) }
         )
     }
 
-    /// Asks for huge pages in a range. Advice: nothing breaks when the system declines.
+    /// Asks for huge pages in a range. This is advice, which the system may ignore.
     ///
     /// # Safety
     ///
     /// The range is whole pages within a mapping of this system.
     pub(crate) unsafe fn advise_huge(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        // SAFETY: the same contract.
+        // SAFETY: the caller fulfils the same contract.
         dispatch!(self, unsafe { unix::advise_huge(base, len) }, fake => fake.advise_huge())
     }
 
-    /// Asks for small pages in a range. Advice: nothing breaks when the system declines.
+    /// Asks for small pages in a range. This is advice, which the system may ignore.
     ///
     /// # Safety
     ///
     /// The range is whole pages within a mapping of this system.
     pub(crate) unsafe fn advise_small(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        // SAFETY: the same contract.
+        // SAFETY: the caller fulfils the same contract.
         dispatch!(self, unsafe { unix::advise_small(base, len) }, fake => fake.advise_small())
     }
 
-    /// Makes every access to a range a fault.
+    /// Protects a range, so that every access to it faults.
     ///
     /// # Safety
     ///
-    /// The range is whole pages within a mapping of this system, and nobody uses it again.
+    /// The range is whole pages within a mapping of this system, and no thread uses it again.
     pub(crate) unsafe fn protect(self, base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-        // SAFETY: the same contract.
+        // SAFETY: the caller fulfils the same contract.
         dispatch!(self, unsafe { unix::protect(base, len) }, fake => fake.protect())
     }
 
-    /// Prepares [`fence_heavy`](Self::fence_heavy). Returns `false` where there is no such fence.
+    /// Prepares [`fence_heavy`](Self::fence_heavy). Returns `false` if the system has no such
+    /// fence.
     pub(crate) fn register_fences(self) -> bool {
         dispatch!(self, sync::register_fences(), fake => fake.register_fences())
     }
 
-    /// A full fence on every processor that runs a thread of this process (see [`sync`]). Returns `false` if the
-    /// system refuses; then nothing is ordered.
+    /// Executes a full fence on every processor that runs a thread of this process (see [`sync`]).
+    /// Returns `false` if the system refuses; then no access is ordered.
     pub(crate) fn fence_heavy(self) -> bool {
         dispatch!(self, sync::fence_heavy(), fake => fake.fence_heavy())
     }
 
-    /// Milliseconds on a clock that never goes back, good to about ten of them, cheap to read.
+    /// Returns milliseconds on a monotonic clock with a resolution of about ten milliseconds, which
+    /// is cheap to read.
     pub(crate) fn now_ms(self) -> u64 {
         dispatch!(self, unix::now_ms(), fake => fake.now_ms())
     }

@@ -1,9 +1,9 @@
-//! The real system: memmap2 makes the mappings, libc does what memmap2 has no call for.
+//! The real system: memmap2 creates the mappings, libc makes the calls that memmap2 does not have.
 //!
 //! # Safety
 //!
-//! Each function hands a range to the kernel under the contract of its twin in [`super`]; no memory
-//! is read or written here.
+//! Each function passes a range to the kernel under the contract of the function of the same name
+//! in [`super`]. This module reads and writes no mapped memory.
 
 use super::{MapRefusal, OsError, Stranded};
 use memmap2::MmapOptions;
@@ -26,7 +26,7 @@ fn check(result: libc::c_int) -> Result<(), OsError> {
 pub(super) fn page_size() -> usize {
     static PAGE_SIZE: OnceLock<usize> = OnceLock::new();
     *PAGE_SIZE.get_or_init(|| {
-        // SAFETY: sysconf reads no memory of ours.
+        // SAFETY: sysconf reads no memory of this crate.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(size).unwrap_or(4096)
     })
@@ -37,13 +37,13 @@ fn map_anywhere(len: usize) -> Result<NonNull<u8>, OsError> {
         .len(len)
         .map_anon()
         .map_err(|error| OsError(error.raw_os_error().unwrap_or(0)))?;
-    // From here on the range is freed by `unmap`, which can report a refusal; memmap2's drop cannot.
+    // From here on `unmap` frees the range, which can report a refusal; memmap2's drop cannot.
     let mut map = ManuallyDrop::new(map);
     NonNull::new(map.as_mut_ptr()).ok_or(OsError(libc::ENOMEM))
 }
 
-/// Maps at a multiple of `align`: where the kernel likes if that fits, else at the next aligned address below,
-/// which is free as a rule where mappings grow downwards, else out of a padded reservation.
+/// Maps at a multiple of `align`. Tries the address that the kernel chooses, then the next aligned
+/// address below, which is usually free where mappings grow downwards, then a padded reservation.
 pub(super) fn map(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     let base = map_anywhere(len)?;
     if base.addr().get().is_multiple_of(align) {
@@ -59,11 +59,11 @@ pub(super) fn map(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     map_padded(len, align)
 }
 
-/// Maps at `hint` if that is free, else elsewhere.
+/// Maps at `hint` if that range is free, otherwise elsewhere.
 fn map_with(hint: usize, len: usize, access: libc::c_int) -> Result<NonNull<u8>, OsError> {
     let hint = std::ptr::without_provenance_mut(hint);
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
-    // SAFETY: without `MAP_FIXED` a new mapping replaces none.
+    // SAFETY: without `MAP_FIXED` a new mapping replaces no other.
     let base = unsafe { libc::mmap(hint, len, access, flags, -1, 0) };
     if base == libc::MAP_FAILED {
         return Err(last_error());
@@ -71,8 +71,8 @@ fn map_with(hint: usize, len: usize, access: libc::c_int) -> Result<NonNull<u8>,
     NonNull::new(base.cast()).ok_or(OsError(libc::ENOMEM))
 }
 
-/// Reserves addresses with room to spare, makes the aligned range accessible and gives back the rest. Only
-/// addresses are held in excess, which cannot be accessed.
+/// Reserves a larger range of addresses, makes the aligned part accessible and unmaps the rest. The
+/// excess is only addresses, which cannot be accessed.
 fn map_padded(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     let padded = len
         .checked_add(align - page_size())
@@ -84,12 +84,13 @@ fn map_padded(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     // SAFETY: `head + len` is at most `padded`, the end of the mapping.
     let tail = unsafe { aligned.add(len) };
     let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: the range is part of the mapping made above, which no other code has seen.
+    // SAFETY: the range is part of the mapping created above, which is not shared yet.
     if let Err(error) = check(unsafe { libc::mprotect(aligned.as_ptr().cast(), len, access) }) {
         give_back(base, padded)?;
         return Err(error.into());
     }
-    // A cut can need one map area more than there may be; the whole goes without one, as a rule.
+    // Unmapping a part can need one map area more than the process may have. Unmapping the whole
+    // usually needs none.
     if let Err(refused) = give_back(base, head) {
         give_back(base, padded)?;
         return Err(refused.error.into());
@@ -101,12 +102,12 @@ fn map_padded(len: usize, align: usize) -> Result<NonNull<u8>, MapRefusal> {
     Ok(aligned)
 }
 
-/// Unmaps what was mapped just now. What the system does not take back is stranded.
+/// Unmaps a range that was mapped just now. If the system refuses, the range is stranded.
 fn give_back(base: NonNull<u8>, len: usize) -> Result<(), MapRefusal> {
     if len == 0 {
         return Ok(());
     }
-    // SAFETY: the range was mapped by the caller, and no other code has seen it.
+    // SAFETY: the range was mapped by the caller, and is not shared yet.
     unsafe { unmap(base, len) }.map_err(|error| MapRefusal {
         error,
         stranded: Some(Stranded { base, len }),
@@ -118,14 +119,16 @@ pub(super) unsafe fn unmap(base: NonNull<u8>, len: usize) -> Result<(), OsError>
     check(unsafe { libc::munmap(base.as_ptr().cast(), len) })
 }
 
-/// MADV_DONTNEED, never MADV_FREE: a page that is freed lazily can change between two reads.
+/// Purges with MADV_DONTNEED, never MADV_FREE: a page that is freed lazily can change between two
+/// reads.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
-    // SAFETY: the caller owns the range; private anonymous pages read as zero afterwards (madvise(2)).
+    // SAFETY: the caller owns the range; private anonymous pages read as zero afterwards
+    // (madvise(2)).
     check(unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_DONTNEED) })
 }
 
-/// Elsewhere MADV_DONTNEED promises nothing: a new mapping in the old one's place does.
+/// Purges by mapping the range anew, because MADV_DONTNEED guarantees nothing on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
@@ -139,9 +142,9 @@ pub(super) unsafe fn purge(base: NonNull<u8>, len: usize) -> Result<(), OsError>
     }
 }
 
-/// Moves the pages, not the bytes. Where they go is the kernel's choice: of late it aligns lengths of whole huge
-/// pages to them by itself, and a place of our own choice (`MREMAP_FIXED`) could be another's by the time the
-/// call fails.
+/// Moves the pages, not the bytes. The kernel chooses the address. Recent kernels align lengths of
+/// whole huge pages to huge pages by themselves. An address that this crate chose (`MREMAP_FIXED`)
+/// could belong to another mapping by the time the call fails.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn remap(
     base: NonNull<u8>,
@@ -177,8 +180,9 @@ pub(super) unsafe fn advise_huge(_base: NonNull<u8>, _len: usize) -> Result<(), 
     Err(OsError(libc::ENOSYS))
 }
 
-/// Where huge pages are on for all mappings, the first touch of a region would commit 2 MiB, and the kernel
-/// would join small pages into huge ones again after a purge.
+/// Asks for small pages. Where huge pages are enabled for all mappings, the first access to a
+/// region would commit 2 MiB, and the kernel would join small pages into huge ones again after a
+/// purge.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn advise_small(base: NonNull<u8>, len: usize) -> Result<(), OsError> {
     // SAFETY: advice about a range the caller owns; its contents do not change.
@@ -204,7 +208,7 @@ pub(super) fn now_ms() -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `time` is a valid place for the answer.
+    // SAFETY: `time` is a valid place for the result.
     if unsafe { libc::clock_gettime(CLOCK, &mut time) } != 0 {
         return 0;
     }
@@ -217,7 +221,7 @@ mod tests {
 
     fn exercise(base: NonNull<u8>, len: usize) {
         assert!(base.addr().get().is_multiple_of(len));
-        // SAFETY: the first byte of the mapping just made.
+        // SAFETY: the first byte of the mapping created above.
         assert_eq!(unsafe { base.read() }, 0);
         // SAFETY: as above.
         unsafe { base.write(7) };
@@ -225,11 +229,11 @@ mod tests {
         let last = unsafe { base.add(len - 1) };
         // SAFETY: as above.
         unsafe { last.write(7) };
-        // SAFETY: the mapping, which nobody else uses.
+        // SAFETY: the whole mapping, which no other thread uses.
         unsafe { purge(base, len) }.unwrap();
         // SAFETY: as above; purging keeps the range.
         assert_eq!(unsafe { base.read() }, 0);
-        // SAFETY: as above, and nobody uses it again.
+        // SAFETY: as above, and no thread uses it again.
         unsafe { unmap(base, len) }.unwrap();
     }
 

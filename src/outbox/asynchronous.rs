@@ -17,12 +17,13 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::time::{Instant, timeout};
 
-/// [`Outbox`](crate::Outbox) over tokio's `AsyncWrite`: the same queue, bounds and corks, and futures where the other
-/// blocks.
+/// [`Outbox`](crate::Outbox) over tokio's `AsyncWrite`: the same queue, bounds and corks, with
+/// futures in place of blocking calls.
 ///
-/// [`write`](Self::write), [`cork`](Self::cork) and [`uncork`](Self::uncork) are no futures: they give the writer what it
-/// takes at once, and leave the rest in the queue. **Nothing is written between calls**: whoever wants it out awaits
-/// [`drain`](Self::drain) or [`flush`](Self::flush), or spawns a task that does.
+/// [`write`](Self::write), [`cork`](Self::cork) and [`uncork`](Self::uncork) are not futures: they
+/// pass to the writer what it accepts at once, and leave the rest in the queue. **Nothing is
+/// written between calls**: to write the queue out, await [`drain`](Self::drain) or
+/// [`flush`](Self::flush), or spawn a task that does.
 ///
 /// ```
 /// use slabuf::{AsyncOutbox, Buffer};
@@ -46,20 +47,22 @@ use tokio::time::{Instant, timeout};
 ///
 /// # Cancellation
 ///
-/// A future that is dropped loses no byte and duplicates none: what the writer took is out of the queue, what it
-/// did not take is in it, and another `drain` goes on there. A future of [`write_timeout`](Self::write_timeout) that is
-/// dropped while it waits takes its piece with it, whole.
+/// A future that is dropped loses no byte and duplicates none: bytes that the writer accepted are
+/// out of the queue, the others are in it, and the next `drain` continues there. If a future of
+/// [`write_timeout`](Self::write_timeout) is dropped while it waits, its piece is dropped with it,
+/// whole.
 ///
 /// # Tasks
 ///
-/// All methods take `&self`: tasks share an outbox by reference or `Arc`. One of them at a time uses the writer, and writes
-/// what the others queue meanwhile, in the order of their calls. While the future of a `drain` is neither polled nor
-/// dropped, nobody else gets at the writer: do not keep one beside a `select!` without polling it.
+/// All methods take `&self`: tasks share an outbox by reference or `Arc`. One task at a time uses
+/// the writer, and writes what the other tasks queue meanwhile, in the order of their calls. While
+/// the future of a `drain` is neither polled nor dropped, no other task can use the writer: do not
+/// keep such a future beside a `select!` without polling it.
 ///
 /// # Errors of the writer, dropping
 ///
-/// As for [`Outbox`](crate::Outbox). An error of kind [`WouldBlock`](ErrorKind::WouldBlock), which an asynchronous
-/// writer should not give, is an error like others.
+/// As for [`Outbox`](crate::Outbox). An error of kind [`WouldBlock`](ErrorKind::WouldBlock), which
+/// an asynchronous writer should not return, is treated as any other error.
 pub struct AsyncOutbox<W> {
     shared: Shared<W, Event>,
 }
@@ -77,35 +80,38 @@ impl<W> AsyncOutbox<W> {
         }
     }
 
-    /// An empty outbox with the default settings; for others see [`Outbox::builder`](crate::Outbox::builder) and
-    /// [`OutboxBuilder::build_async`].
+    /// Creates an empty outbox with the default settings; for others see
+    /// [`Outbox::builder`](crate::Outbox::builder) and [`OutboxBuilder::build_async`].
     pub fn new(writer: W) -> Self {
         OutboxBuilder::DEFAULT.build_async(writer)
     }
 
-    /// Bytes that were taken and not yet written.
+    /// Returns the number of bytes that are queued and not written yet.
     pub fn queued(&self) -> usize {
         self.shared.state().queue.bytes()
     }
 
-    /// Pieces that were taken and not yet written to their end.
+    /// Returns the number of pieces that are queued and not completely written yet.
     pub fn queued_pieces(&self) -> usize {
         self.shared.state().queue.pieces()
     }
 
-    /// Whether callers are asked to pause: as many bytes are queued as the high-water mark, or as many pieces as may be.
+    /// Returns whether callers should pause: the queued bytes have reached the high-water mark, or
+    /// the queued pieces their limit.
     pub fn is_over_high_water(&self) -> bool {
         self.shared.state().queue.is_over()
     }
 
-    /// From here on pieces are gathered, until [`uncork`](Self::uncork) was called as many times as this.
+    /// Gathers pieces from now on, until [`uncork`](Self::uncork) has been called as many times as
+    /// `cork`.
     ///
-    /// The bounds hold as ever, and `drain`, `flush` and whoever waits for room write out what is queued, corked or not.
+    /// The bounds still apply. `drain`, `flush` and a caller that waits for room write out what is
+    /// queued, corked or not.
     pub fn cork(&self) {
         self.shared.state().queue.cork();
     }
 
-    /// The writer. What is written to it directly gets ahead of what is queued.
+    /// Returns the writer. Bytes that are written to it directly overtake the queued ones.
     ///
     /// # Panics
     ///
@@ -114,7 +120,8 @@ impl<W> AsyncOutbox<W> {
         self.shared.writer_mut()
     }
 
-    /// The writer, and what was not written, in order; the first piece may be the rest of one.
+    /// Returns the writer, and the pieces that were not written, in order; the first one may be the
+    /// rest of a piece.
     ///
     /// # Panics
     ///
@@ -125,36 +132,42 @@ impl<W> AsyncOutbox<W> {
 }
 
 impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
-    /// Takes a piece, and returns whether the caller may go on: `false` if as many bytes are queued as the
-    /// high-water mark or more, or as many pieces as may be, or if the writer failed. The piece is taken in either case.
+    /// Queues a piece, and returns whether the caller may continue: `false` if the queued bytes
+    /// have reached the high-water mark, or the queued pieces their limit, or if the writer failed.
+    /// The piece is queued in either case.
     ///
-    /// The writer is given it at once if nothing is ahead of it; what it does not take stays queued. An empty piece is
-    /// dropped.
+    /// If no other piece is ahead of it, the piece goes to the writer at once; what the writer does
+    /// not accept stays queued. An empty piece is dropped.
     ///
     /// # Errors
     ///
-    /// If the piece would pass the limit in bytes or in pieces; it is in the error, whole. Never the writer's.
+    /// [`TooManyBytes`](OutboxError::TooManyBytes) or [`TooManyPieces`](OutboxError::TooManyPieces)
+    /// if the piece would exceed a limit. The error contains the whole piece. This method never
+    /// returns the writer's errors.
     ///
     /// # Complexity
     ///
-    /// Constant for a piece that is queued: a lock, no copy, no system call. Else the writer's.
+    /// Constant for a piece that is queued: one lock, no copy, no system call. Otherwise that of
+    /// the writer.
     pub fn write(&self, piece: impl Into<Piece>) -> Result<bool, OutboxError> {
         let (may_go_on, turn) = self.shared.push(piece.into())?;
         Ok(turn.map_or(may_go_on, |turn| self.send_through(turn)))
     }
 
-    /// As [`write`](Self::write), but waits up to `longest` for room: writes the queue out, corked or not, or waits for
-    /// the task that does.
+    /// Writes as [`write`](Self::write), but waits up to `longest` for room: it writes the queue
+    /// out, corked or not, or waits for the task that does.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](OutboxError::TimedOut), or the writer's error; at once if the piece is above the limit by itself. The
-    /// piece is in the error, whole.
+    /// [`TimedOut`](OutboxError::TimedOut) if there is no room in time; [`Io`](OutboxError::Io)
+    /// with the writer's error; at once [`TooManyBytes`](OutboxError::TooManyBytes) or
+    /// [`TooManyPieces`](OutboxError::TooManyPieces) if the piece would not fit into an empty
+    /// queue. The error contains the whole piece.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time enabled. If the writer panics: the piece is then dropped, because it was not
-    /// queued yet; what was queued stays.
+    /// If it is polled outside of a tokio runtime with time enabled, or if the writer panics. In
+    /// both cases the piece is dropped, because it was not queued yet; what was queued stays.
     pub async fn write_timeout(
         &self,
         piece: impl Into<Piece>,
@@ -182,8 +195,9 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
         }
     }
 
-    /// Takes one cork away; a call too many does nothing. With the last one the writer is given what was gathered.
-    /// Returns whether the caller may go on, as [`write`](Self::write) does.
+    /// Removes one cork; does nothing if there is none. Removing the last cork passes the gathered
+    /// pieces to the writer. Returns whether the caller may continue, as [`write`](Self::write)
+    /// does.
     pub fn uncork(&self) -> bool {
         match self.shared.uncork() {
             Some(turn) => self.send_through(turn),
@@ -191,27 +205,28 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
         }
     }
 
-    /// Writes out everything that was queued before its first poll, corked or not. Does not flush the writer.
+    /// Writes out everything that was queued before its first poll, corked or not. Does not flush
+    /// the writer.
     ///
     /// # Errors
     ///
-    /// The writer's, or the one a `write` has met before; what was not written stays queued, and the next call goes on
-    /// there.
+    /// The writer's error, or an earlier one that `write` did not return. What was not written
+    /// stays queued, and the next call continues there.
     pub async fn drain(&self) -> io::Result<()> {
         let goal = self.shared.state().queue.accepted();
         self.write_out(move |queue| (queue.written() < goal).then_some(goal))
             .await
     }
 
-    /// [`drain`](Self::drain) with a time-out.
+    /// Drains as [`drain`](Self::drain), for at most `longest`.
     ///
     /// # Errors
     ///
-    /// As `drain`, or [`TimedOut`](ErrorKind::TimedOut); what was not written stays queued.
+    /// Those of `drain`, or [`TimedOut`](ErrorKind::TimedOut). What was not written stays queued.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time enabled.
+    /// If it is polled outside of a tokio runtime with time enabled.
     pub async fn drain_timeout(&self, longest: Duration) -> io::Result<()> {
         match timeout(longest, self.drain()).await {
             Ok(drained) => drained,
@@ -219,20 +234,21 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
         }
     }
 
-    /// [`drain`](Self::drain), and flushes the writer.
+    /// Drains as [`drain`](Self::drain), then flushes the writer.
     ///
     /// # Errors
     ///
-    /// As `drain`, and those of the writer's `flush`.
+    /// Those of `drain` and of the writer's `flush`.
     pub async fn flush(&self) -> io::Result<()> {
         self.finish(|writer, cx| writer.poll_flush(cx)).await
     }
 
-    /// [`flush`](Self::flush), and shuts the writer down: for a socket, the other side sees the end.
+    /// Flushes as [`flush`](Self::flush), then shuts the writer down: the peer of a socket sees the
+    /// end.
     ///
     /// # Errors
     ///
-    /// As `flush`, and those of the writer's `shutdown`.
+    /// Those of `flush` and of the writer's `shutdown`.
     pub async fn shutdown(&self) -> io::Result<()> {
         self.flush().await?;
         self.finish(|writer, cx| writer.poll_shutdown(cx)).await
@@ -254,13 +270,13 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
                 done => break done?,
             }
         }
-        // What others have queued meanwhile.
+        // Writes what other tasks have queued meanwhile.
         turn.keep = false;
         poll_fn(|cx| poll_send(&mut turn, cx)).await
     }
 
-    /// Sends for `write` and `uncork`, which neither wait nor return the writer's errors. The waker does nothing:
-    /// whoever waits for the writer polls it with a waker of his own.
+    /// Sends for `write` and `uncork`, which neither wait nor return the writer's errors. The waker
+    /// does nothing: a task that waits for the writer polls it with its own waker.
     fn send_through(&self, mut turn: Turn<'_, W, Event>) -> bool {
         let sent = poll_send(&mut turn, &mut Context::from_waker(Waker::noop()));
         drop(turn);
@@ -277,14 +293,14 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
         Ok(())
     }
 
-    /// Waits for the turn to do what is `wanted`; `None` if it is done.
+    /// Waits for the turn to do what is `wanted`. Returns `None` if it is done.
     async fn turn(
         &self,
         wanted: impl Fn(&Queue) -> Option<u64>,
     ) -> io::Result<Option<Turn<'_, W, Event>>> {
         let mut changed = None;
         loop {
-            // Heard from before the look: a change after it is not missed.
+            // The listener was created before this check, so a change after it is not missed.
             match self.shared.find(&mut self.shared.state(), &wanted)? {
                 Found::Nothing => return Ok(None),
                 Found::Turn(turn) => return Ok(Some(turn)),
@@ -298,7 +314,8 @@ impl<W: AsyncWrite + Unpin> AsyncOutbox<W> {
     }
 }
 
-/// Writes until nothing is left, and ends the turn unless it is kept. Where the writer is not ready, the turn lasts.
+/// Writes until nothing is left, and ends the turn unless it is kept. If the writer is not ready,
+/// the turn lasts.
 fn poll_send<W: AsyncWrite + Unpin>(
     turn: &mut Turn<'_, W, Event>,
     cx: &mut Context<'_>,

@@ -13,18 +13,19 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-/// The first pause after `WouldBlock`; each is twice the one before, up to the last.
+/// The first pause after `WouldBlock`. Each pause is twice the one before, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LAST_PAUSE: Duration = Duration::from_millis(1);
 
-/// A bounded queue of [`Buffer`](crate::Buffer)s and [`Bytes`](bytes::Bytes) in front of a writer, after Node's
-/// writable streams.
+/// A bounded queue of [`Buffer`](crate::Buffer)s and [`Bytes`](bytes::Bytes) in front of a writer,
+/// modelled on Node's writable streams.
 ///
-/// [`write`](Self::write) takes a piece and says whether the caller may go on: `false` from the high-water mark on.
-/// A piece goes to the writer at once, without a copy, if no other is ahead of it. Pieces queue while the outbox is
-/// [corked](Self::cork), while another thread is writing, after the writer said [`WouldBlock`](ErrorKind::WouldBlock)
-/// and after an error. Then up to 1024 of them go out with one [vectored write](Write::write_vectored).
-/// A writer that has none of its own is given one piece at a time.
+/// [`write`](Self::write) queues a piece and returns whether the caller may continue: `false` from
+/// the high-water mark on. If no other piece is ahead of it, a piece goes to the writer at once,
+/// without a copy. Pieces queue while the outbox is [corked](Self::cork), while another thread is
+/// writing, after the writer returned [`WouldBlock`](ErrorKind::WouldBlock), and after an error.
+/// Then one [vectored write](Write::write_vectored) passes up to 1024 of them to the writer. A
+/// writer without a vectored write of its own gets one piece at a time.
 ///
 /// ```
 /// use slabuf::{Buffer, Outbox};
@@ -43,41 +44,46 @@ const LAST_PAUSE: Duration = Duration::from_millis(1);
 ///
 /// # Bounds
 ///
-/// The mark asks callers to pause, as Node's does, and the piece is taken all the same. The [limit](OutboxBuilder::limit)
-/// in bytes and the one in [pieces](OutboxBuilder::max_pieces) are hard: past them `write` hands the piece back with
-/// an error. Then, or after `false`: [`drain`](Self::drain), or wait with [`drain_timeout`](Self::drain_timeout) or
+/// The mark asks callers to pause, as Node's does; the piece is queued nevertheless. The
+/// [limit](OutboxBuilder::limit) in bytes and that in [pieces](OutboxBuilder::max_pieces) are hard:
+/// `write` returns a piece that would exceed them in an error. After such an error, or after
+/// `false`, call [`drain`](Self::drain), or wait with [`drain_timeout`](Self::drain_timeout) or
 /// [`write_timeout`](Self::write_timeout).
 ///
 /// # Errors of the writer
 ///
-/// No byte is lost and none written twice. Interrupted writes are tried again. After any other error the outbox
-/// holds exactly what was not written, and the next `drain` goes on there. `write` and `uncork` do not return the writer's errors:
-/// they say `false`, and the next call that writes the queue out returns the error. A writer that takes 0 bytes gives
+/// No byte is lost, and none is written twice. Interrupted writes are retried. After any other
+/// error the outbox holds exactly what was not written, and the next `drain` continues there.
+/// `write` and `uncork` do not return the writer's errors: they return `false`, and the next call
+/// that writes the queue out returns the error. A writer that accepts 0 bytes causes
 /// [`WriteZero`](ErrorKind::WriteZero).
 ///
 /// # Threads
 ///
-/// All methods take `&self`: threads share an outbox by reference or `Arc`. One of them at a time uses the writer, with no
-/// lock held, and writes what the others queue meanwhile, in the order of their calls; so no thread of its own is needed for
-/// writing, and nobody waits in `write` but the one whose writer blocks. Whoever waits for room writes himself, unless
-/// another does. A thread that writes may go on for as long as others queue.
+/// All methods take `&self`: threads share an outbox by reference or `Arc`. One thread at a time
+/// uses the writer, with no lock held, and writes what the other threads queue meanwhile, in the
+/// order of their calls. So the outbox needs no thread of its own, and only the thread that writes
+/// is blocked by the writer. A thread that waits for room writes itself, unless another thread
+/// does. A thread that writes may continue for as long as other threads queue pieces.
 ///
 /// # Writers that block, and those that do not
 ///
-/// A writer that blocks has `write` wait in it, and a time-out of this type is looked at between two of its writes
-/// only; give the writer one of its own, as `TcpStream::set_write_timeout`. A non-blocking one answers `WouldBlock`: call
-/// `drain` when a poller says that it is ready. [`std::io::Write`] has no way to ask for that, so where a time-out is given,
-/// it is tried again after pauses of 50 µs to 1 ms.
+/// A blocking writer blocks `write`. The time-outs of this type are checked between two writes
+/// only, so set a time-out of the writer, such as `TcpStream::set_write_timeout`. A non-blocking
+/// writer returns `WouldBlock`: call `drain` when a poller reports that the writer is ready.
+/// [`std::io::Write`] cannot ask for that, so a call with a time-out retries after pauses of 50 µs
+/// to 1 ms.
 ///
 /// # Dropping
 ///
-/// What was not written is dropped too; [`flush`](Self::flush) first, or keep it with [`into_parts`](Self::into_parts).
+/// What was not written is dropped with the outbox. Call [`flush`](Self::flush) first, or keep the
+/// rest with [`into_parts`](Self::into_parts).
 pub struct Outbox<W> {
     shared: Shared<W, Waiters>,
 }
 
 impl Outbox<()> {
-    /// Settings for a new outbox.
+    /// Returns settings for a new outbox.
     ///
     /// ```
     /// let outbox = slabuf::Outbox::builder().high_water_mark(5).build(Vec::new());
@@ -98,49 +104,55 @@ impl<W> Outbox<W> {
         }
     }
 
-    /// An empty outbox with the default settings: see [`OutboxBuilder`].
+    /// Creates an empty outbox with the default settings: see [`OutboxBuilder`].
     pub fn new(writer: W) -> Self {
         OutboxBuilder::DEFAULT.build(writer)
     }
 
-    /// Bytes that were taken and not yet written.
+    /// Returns the number of bytes that are queued and not written yet.
     pub fn queued(&self) -> usize {
         self.shared.state().queue.bytes()
     }
 
-    /// Pieces that were taken and not yet written to their end.
+    /// Returns the number of pieces that are queued and not completely written yet.
     pub fn queued_pieces(&self) -> usize {
         self.shared.state().queue.pieces()
     }
 
-    /// Whether callers are asked to pause: as many bytes are queued as the high-water mark, or as many pieces as may be.
+    /// Returns whether callers should pause: the queued bytes have reached the high-water mark, or
+    /// the queued pieces their limit.
     pub fn is_over_high_water(&self) -> bool {
         self.shared.state().queue.is_over()
     }
 
-    /// From here on pieces are gathered, until [`uncork`](Self::uncork) was called as many times as this.
+    /// Gathers pieces from now on, until [`uncork`](Self::uncork) has been called as many times as
+    /// `cork`.
     ///
-    /// The bounds hold as ever, and `drain`, `flush` and whoever waits for room write out what is queued, corked or not.
+    /// The bounds still apply. `drain`, `flush` and a caller that waits for room write out what is
+    /// queued, corked or not.
     pub fn cork(&self) {
         self.shared.state().queue.cork();
     }
 
-    /// The writer. What is written to it directly gets ahead of what is queued.
+    /// Returns the writer. Bytes that are written to it directly overtake the queued ones.
     pub fn get_mut(&mut self) -> &mut W {
         self.shared.writer_mut()
     }
 
-    /// The writer, and what was not written, in order; the first piece may be the rest of one.
+    /// Returns the writer, and the pieces that were not written, in order; the first one may be the
+    /// rest of a piece.
     pub fn into_parts(self) -> (W, VecDeque<Piece>) {
         self.shared.into_parts()
     }
 }
 
 impl<W: Write> Outbox<W> {
-    /// Takes a piece, and returns whether the caller may go on: `false` if as many bytes are queued as the
-    /// high-water mark or more, or as many pieces as may be, or if the writer failed. The piece is taken in either case.
+    /// Queues a piece, and returns whether the caller may continue: `false` if the queued bytes
+    /// have reached the high-water mark, or the queued pieces their limit, or if the writer failed.
+    /// The piece is queued in either case.
     ///
-    /// It goes to the writer at once if nothing is ahead of it. An empty piece is dropped.
+    /// If no other piece is ahead of it, the piece goes to the writer at once. An empty piece is
+    /// dropped.
     ///
     /// ```
     /// use slabuf::{Buffer, Outbox};
@@ -154,18 +166,21 @@ impl<W: Write> Outbox<W> {
     ///
     /// # Errors
     ///
-    /// If the piece would pass the limit in bytes or in pieces; it is in the error, whole. Never the writer's.
+    /// [`TooManyBytes`](OutboxError::TooManyBytes) or [`TooManyPieces`](OutboxError::TooManyPieces)
+    /// if the piece would exceed a limit. The error contains the whole piece. This method never
+    /// returns the writer's errors.
     ///
     /// # Complexity
     ///
-    /// Constant for a piece that is queued: a lock, no copy, no system call. Else the writer's.
+    /// Constant for a piece that is queued: one lock, no copy, no system call. Otherwise that of
+    /// the writer.
     pub fn write(&self, piece: impl Into<Piece>) -> Result<bool, OutboxError> {
         let (may_go_on, turn) = self.shared.push(piece.into())?;
         Ok(turn.map_or(may_go_on, |turn| self.send_through(turn)))
     }
 
-    /// As [`write`](Self::write), but waits up to `timeout` for room: writes the queue out, corked or not, or waits for
-    /// the thread that does.
+    /// Writes as [`write`](Self::write), but waits up to `timeout` for room: it writes the queue
+    /// out, corked or not, or waits for the thread that does.
     ///
     /// ```
     /// use slabuf::Outbox;
@@ -181,12 +196,15 @@ impl<W: Write> Outbox<W> {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](OutboxError::TimedOut), or the writer's error; at once if the piece is above the limit by itself. The
-    /// piece is in the error, whole.
+    /// [`TimedOut`](OutboxError::TimedOut) if there is no room in time; [`Io`](OutboxError::Io)
+    /// with the writer's error; at once [`TooManyBytes`](OutboxError::TooManyBytes) or
+    /// [`TooManyPieces`](OutboxError::TooManyPieces) if the piece would not fit into an empty
+    /// queue. The error contains the whole piece.
     ///
     /// # Panics
     ///
-    /// If the writer panics. The piece is then dropped, because it was not queued yet; what was queued stays.
+    /// If the writer panics. The piece is then dropped, because it was not queued yet; what was
+    /// queued stays.
     pub fn write_timeout(
         &self,
         piece: impl Into<Piece>,
@@ -207,7 +225,7 @@ impl<W: Write> Outbox<W> {
             let wanted = |queue: &Queue| (!queue.fits(len)).then(|| queue.accepted());
             match self.write_out(Some(patience), wanted) {
                 Ok(()) => {}
-                // A writer may have a time-out of its own.
+                // The writer may return a time-out of its own.
                 Err(error) if error.kind() == ErrorKind::TimedOut && patience.is_over() => {
                     return Err(self.shared.state().queue.timed_out(timeout, piece));
                 }
@@ -216,8 +234,9 @@ impl<W: Write> Outbox<W> {
         }
     }
 
-    /// Takes one cork away; a call too many does nothing. With the last one what was gathered goes to the
-    /// writer. Returns whether the caller may go on, as [`write`](Self::write) does.
+    /// Removes one cork; does nothing if there is none. Removing the last cork passes the gathered
+    /// pieces to the writer. Returns whether the caller may continue, as [`write`](Self::write)
+    /// does.
     pub fn uncork(&self) -> bool {
         match self.shared.uncork() {
             Some(turn) => self.send_through(turn),
@@ -225,34 +244,36 @@ impl<W: Write> Outbox<W> {
         }
     }
 
-    /// Writes out everything that was queued before the call, corked or not. Does not flush the writer.
+    /// Writes out everything that was queued before the call, corked or not. Does not flush the
+    /// writer.
     ///
-    /// Waits, without a time-out, where another thread is writing.
+    /// If another thread is writing, it waits for that thread, without a time-out.
     ///
     /// # Errors
     ///
-    /// The writer's, [`WouldBlock`](ErrorKind::WouldBlock) included, or the one a `write` has met before; what was
-    /// not written stays queued, and the next call goes on there.
+    /// The writer's error, including [`WouldBlock`](ErrorKind::WouldBlock), or an earlier one that
+    /// `write` did not return. What was not written stays queued, and the next call continues
+    /// there.
     pub fn drain(&self) -> io::Result<()> {
         self.drain_with(None)
     }
 
-    /// As [`drain`](Self::drain), but where the writer says `WouldBlock` it is asked again after a pause, and after
-    /// `timeout` in all the error is [`TimedOut`](ErrorKind::TimedOut). The writer is asked at least once, unless another
-    /// thread is writing.
+    /// Drains as [`drain`](Self::drain), but retries after a pause if the writer returns
+    /// `WouldBlock`, and fails with [`TimedOut`](ErrorKind::TimedOut) after `timeout` in all. It
+    /// calls the writer at least once, unless another thread is writing.
     ///
     /// # Errors
     ///
-    /// The writer's, or that time is up; what was not written stays queued.
+    /// The writer's error, or [`TimedOut`](ErrorKind::TimedOut). What was not written stays queued.
     pub fn drain_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.drain_with(Some(Patience::new(timeout)))
     }
 
-    /// [`drain`](Self::drain), and flushes the writer.
+    /// Drains as [`drain`](Self::drain), then flushes the writer.
     ///
     /// # Errors
     ///
-    /// As `drain`, and those of the writer's `flush`.
+    /// Those of `drain` and of the writer's `flush`.
     pub fn flush(&self) -> io::Result<()> {
         let Some(mut turn) = self.turn(None, |queue| Some(queue.accepted()))? else {
             return Ok(());
@@ -264,7 +285,7 @@ impl<W: Write> Outbox<W> {
                 return Err(error);
             }
         }
-        // What others have queued meanwhile.
+        // Writes what other threads have queued meanwhile.
         turn.keep = false;
         send(&mut turn)
     }
@@ -307,7 +328,7 @@ impl<W: Write> Outbox<W> {
         Ok(())
     }
 
-    /// Waits for the turn to do what is `wanted`; `None` if it is done.
+    /// Waits for the turn to do what is `wanted`. Returns `None` if it is done.
     fn turn(
         &self,
         patience: Option<Patience>,

@@ -2,7 +2,7 @@
 
 use super::blocking::Outbox;
 
-/// What an outbox holds at most, and from where on its callers are asked to pause.
+/// The most that an outbox holds, and the mark from which on its callers should pause.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) high_water_mark: usize,
@@ -10,7 +10,7 @@ pub(super) struct Bounds {
     pub(super) max_pieces: usize,
 }
 
-/// Settings for a new outbox. What is not set has its default.
+/// Settings for a new outbox. Each setting has a default.
 ///
 /// ```
 /// let outbox = slabuf::Outbox::builder()
@@ -28,7 +28,7 @@ pub struct OutboxBuilder {
 }
 
 impl OutboxBuilder {
-    /// All settings at their defaults.
+    /// The default of each setting.
     pub(super) const DEFAULT: Self = Self {
         bounds: Bounds {
             high_water_mark: 64 << 10,
@@ -37,32 +37,35 @@ impl OutboxBuilder {
         },
     };
 
-    /// Queued bytes from which on `write` returns `false`; exactly the mark counts as over. 64 KiB if not set, as in
-    /// Node. With 0 it always returns `false`. A mark above the limit has no effect.
+    /// Sets the number of queued bytes from which on `write` returns `false`; exactly the mark
+    /// counts as over. 64 KiB by default, as in Node. With 0 it always returns `false`. A mark
+    /// above the limit has no effect.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.bounds.high_water_mark = bytes;
         self
     }
 
-    /// Bytes that are queued at most; 16 MiB if not set. A piece that would pass them is handed back.
+    /// Sets the most bytes that are queued; 16 MiB by default. A piece that would exceed them is
+    /// returned in an error.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.bounds.limit = bytes;
         self
     }
 
-    /// Pieces that are queued at most; 65,536 if not set. The next one is handed back. A piece takes up to 40 bytes on
-    /// the heap while it is queued, and the queue keeps that room for later.
+    /// Sets the most pieces that are queued; 65,536 by default. A piece beyond them is returned in
+    /// an error. A queued piece takes up to 40 bytes on the heap, and the queue keeps that memory
+    /// for later pieces.
     pub fn max_pieces(mut self, count: usize) -> Self {
         self.bounds.max_pieces = count;
         self
     }
 
-    /// An empty outbox in front of `writer`. Any values will do.
+    /// Creates an empty outbox in front of `writer`. All values of the settings are valid.
     pub fn build<W>(self, writer: W) -> Outbox<W> {
         Outbox::of(self.bounds, writer)
     }
 
-    /// The same in front of an asynchronous writer.
+    /// Creates an empty outbox in front of an asynchronous writer.
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub fn build_async<W>(self, writer: W) -> super::AsyncOutbox<W> {

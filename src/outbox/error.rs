@@ -1,11 +1,12 @@
-//! Why a piece was not queued.
+//! Errors of queuing a piece, and of draining in time.
 
 use super::piece::Piece;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why an outbox did not take a piece. The piece is in it, whole: see [`into_piece`](Self::into_piece).
+/// The reason why an outbox did not queue a piece. The error contains the whole piece: see
+/// [`into_piece`](Self::into_piece).
 ///
 /// ```
 /// use slabuf::{Outbox, OutboxError};
@@ -15,55 +16,58 @@ use std::time::Duration;
 /// outbox.write("seven b")?;
 /// let error = outbox.write("four").unwrap_err();
 /// assert!(matches!(error, OutboxError::TooManyBytes { queued: 7, limit: 10, .. }));
-/// assert_eq!(error.to_string(), "cannot queue a piece of 4 bytes: 7 bytes are queued, and the limit is 10 bytes");
+/// assert_eq!(
+///     error.to_string(),
+///     "cannot queue a piece of 4 bytes: 7 bytes are queued, and the limit is 10 bytes"
+/// );
 /// assert_eq!(error.into_piece()[..], b"four"[..]);
 /// # Ok::<(), OutboxError>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OutboxError {
-    /// The piece would take the queue past its limit in bytes.
+    /// The piece would exceed the queue's limit in bytes.
     TooManyBytes {
-        /// Bytes that are queued.
+        /// Queued bytes.
         queued: usize,
         /// The limit in bytes.
         limit: usize,
-        /// What was to be queued.
+        /// The piece that was not queued.
         piece: Piece,
     },
-    /// As many pieces are queued as may be.
+    /// The queue's limit in pieces is reached.
     TooManyPieces {
-        /// How many pieces may be queued.
+        /// The limit in pieces.
         limit: usize,
-        /// What was to be queued.
+        /// The piece that was not queued.
         piece: Piece,
     },
-    /// There was no room in time.
+    /// There was no room within the time-out.
     TimedOut {
         /// The time-out.
         waited: Duration,
-        /// Bytes that are queued.
+        /// Queued bytes.
         queued: usize,
         /// The limit in bytes.
         limit: usize,
-        /// Pieces that are queued.
+        /// Queued pieces.
         pieces: usize,
-        /// How many pieces may be queued.
+        /// The limit in pieces.
         max_pieces: usize,
-        /// What was to be queued.
+        /// The piece that was not queued.
         piece: Piece,
     },
-    /// The writer failed while room was to be made.
+    /// The writer failed while the outbox made room.
     Io {
         /// The writer's error.
         error: io::Error,
-        /// What was to be queued.
+        /// The piece that was not queued.
         piece: Piece,
     },
 }
 
 impl OutboxError {
-    /// What was to be queued.
+    /// Returns the piece that was not queued.
     ///
     /// ```
     /// let outbox = slabuf::Outbox::builder().max_pieces(0).build(std::io::sink());
@@ -128,8 +132,9 @@ impl std::error::Error for OutboxError {
     }
 }
 
-/// With the [`OutboxError`] inside, and the piece in it. Of kind [`QuotaExceeded`](io::ErrorKind::QuotaExceeded),
-/// [`TimedOut`](io::ErrorKind::TimedOut), or the writer's own.
+/// Wraps the [`OutboxError`], with the piece in it. The kind is
+/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded), [`TimedOut`](io::ErrorKind::TimedOut), or that
+/// of the writer's error.
 impl From<OutboxError> for io::Error {
     fn from(error: OutboxError) -> io::Error {
         let kind = match &error {
@@ -143,7 +148,7 @@ impl From<OutboxError> for io::Error {
     }
 }
 
-/// The queue could not be written out in time.
+/// Creates the error of a queue that could not be written out in time.
 pub(super) fn drain_timed_out(queued: usize, waited: Duration) -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,

@@ -1,16 +1,17 @@
-//! A bounded queue of pieces in front of a writer, after Node's writable streams.
+//! A bounded queue of pieces in front of a writer, modelled on Node's writable streams.
 //!
 //! - `piece`: what is queued, a buffer or `Bytes`.
 //! - `bounds`: the settings and the builder.
-//! - `error`: why a piece was handed back.
+//! - `error`: why a piece was not queued.
 //! - `queue`: the pieces that wait, their count and the corks. Knows of no writer.
-//! - `sink`: the writer, and the pieces it is being given.
-//! - `shared`: both under one lock, and who may use the writer.
+//! - `sink`: the writer, and the pieces that it is to write next.
+//! - `shared`: both under one lock, and which caller may use the writer.
 //! - `waiting`: threads that wait.
 //! - `blocking`, `asynchronous`: the two outboxes; they differ in how they write and wait.
 //!
-//! The lock is not held while the writer works: whoever writes takes the sink out, and puts it back when nothing is
-//! left to write. Meanwhile others queue, and what they queue is written by the one who has the sink.
+//! The lock is not held while the writer works: the caller that writes takes the sink out, and puts
+//! it back when nothing is left to write. Other callers queue meanwhile, and the caller with the
+//! sink writes what they queue.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;

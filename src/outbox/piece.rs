@@ -1,4 +1,4 @@
-//! What an outbox queues.
+//! The pieces that an outbox queues.
 
 use crate::buffer::Buffer;
 use bytes::{Buf, Bytes};
@@ -7,7 +7,8 @@ use std::ops::Deref;
 
 /// A run of bytes in an outbox: a [`Buffer`], or [`Bytes`].
 ///
-/// A buffer stays a buffer: [`Buffer::freeze`] would allocate a box on the heap for each.
+/// The outbox does not freeze a buffer: [`Buffer::freeze`] would allocate a box on the heap for
+/// each.
 ///
 /// ```
 /// use slabuf::{Buffer, Piece};
@@ -27,7 +28,7 @@ pub enum Piece {
 const _: () = assert!(size_of::<Piece>() <= 40);
 
 impl Piece {
-    /// Takes `count` bytes off the front; less than the piece has.
+    /// Removes `count` bytes from the front. The piece has more than that.
     pub(super) fn advance(&mut self, count: usize) {
         match self {
             Self::Buffer(buffer) => Buf::advance(buffer, count),
@@ -54,7 +55,7 @@ impl AsRef<[u8]> for Piece {
     }
 }
 
-/// Never the contents: a log is no place for them.
+/// Prints the length only: logs should not show the contents.
 impl fmt::Debug for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
@@ -97,21 +98,21 @@ impl From<&'static str> for Piece {
     }
 }
 
-/// Without a copy: the vector's memory stays on the heap.
+/// Copies nothing: the vector's memory stays on the heap.
 impl From<Vec<u8>> for Piece {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(Bytes::from(bytes))
     }
 }
 
-/// Without a copy: the string's memory stays on the heap.
+/// Copies nothing: the string's memory stays on the heap.
 impl From<String> for Piece {
     fn from(text: String) -> Self {
         Self::Bytes(Bytes::from(text))
     }
 }
 
-/// Without a copy: see [`Buffer::freeze`].
+/// Copies nothing: see [`Buffer::freeze`].
 impl From<Piece> for Bytes {
     fn from(piece: Piece) -> Bytes {
         match piece {

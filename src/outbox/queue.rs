@@ -5,11 +5,11 @@ use super::error::OutboxError;
 use super::piece::Piece;
 use std::collections::VecDeque;
 
-/// The count covers the pieces that the sink has taken and not yet written.
+/// A queue of pieces. Its counters include the pieces that the sink has taken and not written yet.
 #[derive(Debug)]
 pub(super) struct Queue {
     bounds: Bounds,
-    /// What the sink has not taken yet. No piece is empty.
+    /// Pieces that the sink has not taken yet. No piece is empty.
     incoming: VecDeque<Piece>,
     bytes: usize,
     pieces: usize,
@@ -45,12 +45,13 @@ impl Queue {
         self.written
     }
 
-    /// Bytes taken so far: when as many are written, everything up to here is.
+    /// Returns the number of bytes queued so far: when as many are written, all of these are.
     pub(super) fn accepted(&self) -> u64 {
         self.written + self.bytes as u64
     }
 
-    /// Exactly the mark counts as over, and so does the last piece.
+    /// Returns whether callers should pause. Exactly the mark counts as over, and so does the last
+    /// piece.
     pub(super) fn is_over(&self) -> bool {
         self.bytes >= self.bounds.high_water_mark
             || self.bytes >= self.bounds.limit
@@ -61,12 +62,12 @@ impl Queue {
         len == 0 || (self.pieces < self.bounds.max_pieces && len <= self.bounds.limit - self.bytes)
     }
 
-    /// Whether a piece of `len` bytes fits when nothing is queued.
+    /// Returns whether a piece of `len` bytes fits into an empty queue.
     pub(super) fn can_ever_fit(&self, len: usize) -> bool {
         len == 0 || (self.bounds.max_pieces > 0 && len <= self.bounds.limit)
     }
 
-    /// Takes a piece that is not empty.
+    /// Queues a piece that is not empty.
     pub(super) fn push(&mut self, piece: Piece) -> Result<(), OutboxError> {
         let len = piece.len();
         debug_assert!(len > 0);
@@ -107,7 +108,8 @@ impl Queue {
         }
     }
 
-    /// Moves what waits behind `batch`. A cork holds it back, unless bytes up to `goal` are to be written.
+    /// Moves the queued pieces behind `batch`. A cork holds them back, unless bytes up to `goal`
+    /// must be written.
     pub(super) fn move_into(&mut self, batch: &mut VecDeque<Piece>, goal: u64) {
         if self.is_corked() && self.moved >= goal {
             return;
@@ -120,7 +122,7 @@ impl Queue {
         }
     }
 
-    /// Notes that so many bytes are written, and with them the last of so many pieces.
+    /// Counts written bytes, and the pieces that ended with them.
     pub(super) fn note_written(&mut self, bytes: usize, pieces: usize) {
         self.bytes -= bytes;
         self.pieces -= pieces;
@@ -135,7 +137,7 @@ impl Queue {
         self.corks = self.corks.saturating_add(1);
     }
 
-    /// Takes one cork away. Whether that was the last one.
+    /// Removes one cork. Returns whether it was the last one.
     pub(super) fn uncork(&mut self) -> bool {
         let last = self.corks == 1;
         self.corks = self.corks.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The queue and the sink under one lock, and who may use the sink.
+//! The queue and the sink under one lock, and the turn of the caller that uses the sink.
 
 use super::bounds::Bounds;
 use super::error::OutboxError;
@@ -12,7 +12,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 
-/// Wakes those who wait for room or for their turn.
+/// Wakes the callers that wait for room or for their turn.
 pub(super) trait Signal {
     fn notify_all(&self);
 }
@@ -20,30 +20,30 @@ pub(super) trait Signal {
 #[derive(Debug)]
 pub(super) struct State<W> {
     pub(super) queue: Queue,
-    /// `None` while somebody's turn lasts.
+    /// `None` during a caller's turn.
     sink: Option<Sink<W>>,
-    /// What went wrong in a call that does not return it.
+    /// The error of a call that does not return it.
     error: Option<io::Error>,
 }
 
-/// What both outboxes are.
+/// The parts that both outboxes share.
 pub(super) struct Shared<W, S> {
     state: Mutex<State<W>>,
     pub(super) signal: S,
 }
 
-/// What somebody finds who wants bytes to be written.
+/// The state of a request to write bytes.
 pub(super) enum Found<'a, W, S: Signal> {
-    /// They are.
+    /// The bytes are written.
     Nothing,
-    /// It is his turn.
+    /// The caller has the turn.
     Turn(Turn<'a, W, S>),
-    /// It is somebody else's turn.
+    /// Another caller has the turn.
     Wait,
 }
 
 impl<W> State<W> {
-    /// Whether the caller may go on.
+    /// Returns whether the caller may continue.
     fn may_go_on(&self) -> bool {
         !self.queue.is_over() && self.error.is_none()
     }
@@ -66,14 +66,14 @@ impl<W, S: Signal> Shared<W, S> {
         lock(&self.state)
     }
 
-    /// Takes a piece. Says whether the caller may go on, and gives a turn if nothing is ahead of the piece and no cork
-    /// holds it back.
+    /// Queues a piece. Returns whether the caller may continue, and a turn if no piece is ahead and
+    /// no cork holds it back.
     pub(super) fn push(&self, piece: Piece) -> Result<(bool, Option<Turn<'_, W, S>>), OutboxError> {
         let mut state = self.state();
         if piece.is_empty() {
             let may_go_on = state.may_go_on();
             drop(state);
-            // Here, because its owner is foreign code, which may use the outbox.
+            // Dropped here, because its owner is foreign code, which may use the outbox.
             drop(piece);
             return Ok((may_go_on, None));
         }
@@ -84,15 +84,15 @@ impl<W, S: Signal> Shared<W, S> {
         Ok((state.may_go_on(), turn))
     }
 
-    /// Takes one cork away, and gives a turn if it was the last.
+    /// Removes one cork. Returns a turn if it was the last one.
     pub(super) fn uncork(&self) -> Option<Turn<'_, W, S>> {
         let mut state = self.state();
         let send = state.queue.uncork() && state.queue.bytes() > 0 && state.error.is_none();
         if send { self.turn(&mut state, 0) } else { None }
     }
 
-    /// Ends what a turn of `push` or `uncork` has begun: `failed` is left to the next who drains. Whether the
-    /// caller may go on.
+    /// Ends a turn of `push` or `uncork`, and stores the error `failed` for the next caller that
+    /// drains. Returns whether the caller may continue.
     pub(super) fn end(&self, failed: Option<io::Error>) -> bool {
         let mut state = self.state();
         let old = match failed {
@@ -101,7 +101,7 @@ impl<W, S: Signal> Shared<W, S> {
         };
         let may_go_on = state.may_go_on();
         drop(state);
-        // Here, because an error can hold foreign code.
+        // Dropped here, because an error can hold foreign code.
         drop(old);
         may_go_on
     }
@@ -115,7 +115,8 @@ impl<W, S: Signal> Shared<W, S> {
         })
     }
 
-    /// What is to be done for `wanted`: it names up to which byte must be written, or nothing if that is done.
+    /// Returns the state of the request `wanted`, which returns up to which byte the queue must be
+    /// written, or `None` if that is done.
     pub(super) fn find(
         &self,
         state: &mut State<W>,
@@ -144,7 +145,7 @@ impl<W, S: Signal> Shared<W, S> {
         &mut self.state_mut().sink.as_mut().expect(LEAKED).writer
     }
 
-    /// The writer, and what was not written, in order.
+    /// Returns the writer, and the pieces that were not written, in order.
     ///
     /// # Panics
     ///
@@ -158,7 +159,7 @@ impl<W, S: Signal> Shared<W, S> {
     }
 }
 
-const LEAKED: &str = "the writer went with a future that was leaked";
+const LEAKED: &str = "the writer is in a future that was leaked";
 
 impl<W, S: Signal> fmt::Debug for Shared<W, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,11 +172,11 @@ impl<W, S: Signal> fmt::Debug for Shared<W, S> {
     }
 }
 
-/// The right to use the sink. It goes back when the turn ends, in whatever way.
+/// The right to use the sink. The sink returns to its place when the turn ends, in whatever way.
 pub(super) struct Turn<'a, W, S: Signal> {
     shared: &'a Shared<W, S>,
     sink: Option<Sink<W>>,
-    /// Up to here bytes are written corked or not.
+    /// Bytes up to this one are written, corked or not.
     goal: u64,
     /// Whether the turn lasts when nothing is left to write.
     pub(super) keep: bool,
@@ -183,13 +184,14 @@ pub(super) struct Turn<'a, W, S: Signal> {
 
 impl<W, S: Signal> Turn<'_, W, S> {
     pub(super) fn sink(&mut self) -> &mut Sink<W> {
-        self.sink.as_mut().expect("it goes when the turn ends")
+        self.sink.as_mut().expect("present until the turn ends")
     }
 
-    /// Notes that the writer has taken so many bytes, and takes from the queue what waits there. Whether there is more
-    /// to write; if not, the turn is over.
+    /// Counts bytes that the writer has accepted, and takes the queued pieces. Returns whether
+    /// there is more to write; if not, the turn is over.
     ///
-    /// The look at the queue and the end are one step under the lock: a piece that comes later finds the sink.
+    /// Taking the pieces and ending the turn are one step under the lock: a caller that queues a
+    /// piece after that finds the sink.
     ///
     /// # Panics
     ///
@@ -199,7 +201,7 @@ impl<W, S: Signal> Turn<'_, W, S> {
             return false;
         };
         let pieces = sink.advance(bytes);
-        // A panic of a piece's owner goes on when the queue knows what was written.
+        // A panic of a piece's owner continues after the queue has counted what was written.
         let dropped = catch_unwind(AssertUnwindSafe(|| sink.drop_first(pieces)));
         let mut state = self.shared.state();
         state.queue.note_written(bytes, pieces);

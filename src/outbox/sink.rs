@@ -1,20 +1,22 @@
-//! The writer, and the pieces it is being given.
+//! The writer, and the pieces that it is to write next.
 
 use super::piece::Piece;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
-/// Slices in one vectored write: Linux's and the BSDs' `IOV_MAX`. The standard library cuts where a system takes fewer.
+/// Slices in one vectored write: `IOV_MAX` of Linux and the BSDs. On systems that accept fewer, the
+/// standard library passes fewer.
 pub(super) const MAX_SLICES: usize = 1024;
-/// Up to so many pieces the slices are gathered in a small array, which costs less to set up.
+/// Up to this many pieces, the slices are gathered in a small array, which is cheaper to
+/// initialise.
 const FEW_SLICES: usize = 64;
 
-/// What one caller at a time has in hand.
+/// The writer and its next pieces, which one caller at a time uses.
 #[derive(Debug)]
 pub(super) struct Sink<W> {
     pub(super) writer: W,
-    /// Ahead of all that the queue holds. The first piece may be written in part already: it begins where the writer
-    /// goes on.
+    /// Pieces ahead of all that the queue holds. The first one may be written in part already: it
+    /// begins at the next byte to write.
     pub(super) batch: VecDeque<Piece>,
 }
 
@@ -26,8 +28,8 @@ impl<W> Sink<W> {
         }
     }
 
-    /// Offers as many pieces as one write can take, but at most `most`. Returns with what `write` gave how many bytes
-    /// it was offered. The batch stays as it is.
+    /// Offers as many pieces as one write accepts, but at most `most`. Returns the result of
+    /// `write`, and the number of bytes offered. The batch is unchanged.
     pub(super) fn offer<R>(
         &mut self,
         most: usize,
@@ -51,14 +53,14 @@ impl<W> Sink<W> {
         for (slice, piece) in slices.iter_mut().zip(self.batch.iter().take(most)) {
             *slice = IoSlice::new(piece);
             count += 1;
-            // One `Bytes` may stand in the queue many times, so there may be more bytes than memory.
+            // One `Bytes` may be queued many times, so there may be more bytes than memory.
             offered = offered.saturating_add(piece.len());
         }
         (write(&mut self.writer, &slices[..count]), offered)
     }
 
-    /// Takes `count` written bytes off the pieces, and returns how many pieces at the front of the batch ended with
-    /// them; [`drop_first`](Self::drop_first) takes those off.
+    /// Removes `count` written bytes from the pieces. Returns how many pieces at the front of the
+    /// batch ended with them, which [`drop_first`](Self::drop_first) removes.
     pub(super) fn advance(&mut self, mut count: usize) -> usize {
         let mut ended = 0;
         for piece in &mut self.batch {
@@ -74,19 +76,19 @@ impl<W> Sink<W> {
         ended
     }
 
-    /// Drops the first `count` pieces. All are gone and the batch is in order, also where one of them panics: its owner
-    /// is foreign code.
+    /// Drops the first `count` pieces. If one of them panics, because its owner is foreign code,
+    /// all are removed nevertheless, and the batch is consistent.
     pub(super) fn drop_first(&mut self, count: usize) {
         drop(self.batch.drain(..count));
     }
 }
 
-/// What to make of the writer's answer when it was offered so many bytes.
+/// Checks the writer's result of a call that offered this many bytes.
 pub(super) fn check(taken: io::Result<usize>, offered: usize) -> io::Result<usize> {
     match taken {
         Ok(0) => Err(io::Error::new(
             ErrorKind::WriteZero,
-            "the writer takes no more bytes",
+            "the writer accepts no more bytes",
         )),
         Ok(count) if count > offered => Err(io::Error::other(format!(
             "the writer says that it wrote {count} of {offered} bytes"

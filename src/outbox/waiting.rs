@@ -1,4 +1,4 @@
-//! Threads that wait, and for how long.
+//! Waiting threads, and how long they wait.
 
 use super::error::drain_timed_out;
 use super::queue::Queue;
@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Those who wait, counted so that nobody pays for waking when there are none.
+/// Waiting threads, counted so that a notification without a waiter is one load.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     changed: Condvar,
-    /// Changed under the lock of the state, and so seen by whoever changes the state after.
+    /// Changed under the lock of the state, so a thread that changes the state afterwards sees it.
     count: AtomicUsize,
 }
 
@@ -25,7 +25,7 @@ impl Signal for Waiters {
 }
 
 impl Waiters {
-    /// Waits for a change, or for so long.
+    /// Waits for a change, at most for `longest`.
     pub(super) fn wait<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -64,7 +64,7 @@ impl Patience {
         self.start.elapsed() >= self.timeout
     }
 
-    /// What is left, or the error that nothing is.
+    /// Returns the time that is left, or an error if none is.
     pub(super) fn left(&self, queue: &Queue) -> io::Result<Duration> {
         self.timeout
             .checked_sub(self.start.elapsed())

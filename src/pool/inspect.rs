@@ -1,4 +1,4 @@
-//! Looking into a pool.
+//! Inspecting a pool: counters, snapshots, samples.
 
 use super::Pool;
 use crate::inner::PoolInner;
@@ -7,7 +7,7 @@ use crate::pool::snapshot::{self, Snapshot};
 use crate::pool::usage::{self, PoolUsage};
 
 impl Pool {
-    /// The pool's figures, in bytes. See [`PoolUsage`].
+    /// Returns the pool's counters, in bytes. See [`PoolUsage`].
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().build()?;
@@ -19,13 +19,14 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Linear in the number of threads that have used the pool. Takes the pool's locks one after the
+    /// Linear in the number of threads that use the pool. Locks the pool's structures one after the
     /// other; makes no system call.
     pub fn usage(&self) -> PoolUsage {
         usage::of_pool(PoolInner::of(self.inner))
     }
 
-    /// Where the pool's memory is: every region with its slabs, every mapping of a large buffer. See [`Snapshot`].
+    /// Returns where the pool's memory is: every region with its slabs, and every mapping of a
+    /// large buffer. See [`Snapshot`].
     ///
     /// ```
     /// use slabuf::{Pool, SlabState};
@@ -42,15 +43,17 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Linear in the number of slabs, large mappings and threads that have used the pool. Takes the pool's locks one
-    /// after the other, each for one region, one size class or 64 mappings at a time; makes no system call.
+    /// Linear in the number of slabs, large mappings and threads that use the pool. Locks the
+    /// pool's structures one after the other, each time for one region, one size class or 64
+    /// mappings; makes no system call.
     pub fn snapshot(&self) -> Snapshot {
         snapshot::of_pool(PoolInner::of(self.inner))
     }
 
-    /// The live buffers whose takes were [sampled](crate::PoolBuilder::sample): where in the program they were taken, how
-    /// old they are, and how much of its slab each shares with others. Empty if the pool is not sampled.
-    /// [`SampleTable`](crate::SampleTable) prints the telling ones.
+    /// Returns the live buffers whose allocations were [sampled](crate::PoolBuilder::sample): where
+    /// in the program each was allocated, its age, and how many slots of its slab are in use. Empty
+    /// if the pool does not sample. [`SampleTable`](crate::SampleTable) prints the oldest of them,
+    /// or those that keep slabs nearly alone.
     ///
     /// ```
     /// use slabuf::{Pool, SampleTable};
@@ -66,8 +69,9 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// As [`snapshot`](Self::snapshot), and linear in the number of samples. The slots in all threads' magazines go back to
-    /// their slabs first, so that those in use can be told from them; that may make system calls (`munmap`).
+    /// As [`snapshot`](Self::snapshot), and linear in the number of samples. First it returns the
+    /// slots in all threads' magazines to their slabs, to distinguish them from slots in use; that
+    /// may make system calls (`membarrier`, `munmap`).
     pub fn live_samples(&self) -> Vec<LiveSample> {
         live_samples::of_pool(PoolInner::of(self.inner))
     }

@@ -1,4 +1,4 @@
-//! Who holds a pool's memory: the sampler's records, matched with what the slabs and mappings say.
+//! Live samples: the sampler's records, matched with the slabs and mappings that hold the buffers.
 
 use crate::inner::PoolInner;
 use crate::pool::snapshot::{self, SlabSnapshot};
@@ -9,55 +9,60 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A live buffer whose take was sampled. From [`Pool::live_samples`](crate::Pool::live_samples).
+/// A live buffer whose allocation was sampled. From
+/// [`Pool::live_samples`](crate::Pool::live_samples).
 ///
 /// A buffer that grows into other memory keeps its age and its site.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LiveSample {
-    /// Address of the first byte of its slot or mapping.
+    /// The address of the first byte of its slot or mapping.
     pub address: usize,
-    /// The length asked for, in bytes: when it was taken, or when it last moved to other memory.
+    /// The requested length in bytes, of the allocation or of the last move to other memory.
     pub len: usize,
-    /// Bytes of its slot or mapping.
+    /// The size of its slot or mapping in bytes.
     pub capacity: usize,
-    /// For how long it has been live.
+    /// The time since the allocation.
     pub age: Duration,
-    /// The slab or span its slot lies in: `slots_out` of its `slots` are with live buffers, this one among them
-    /// (exact if no other thread used the pool meanwhile). `None` if it has a mapping of its own.
+    /// The slab or span that contains its slot; `None` if the buffer has its own mapping.
+    /// `slots_out` of its `slots` belong to live buffers, including this one (exact if no other
+    /// thread used the pool meanwhile).
     pub slab: Option<SlabSnapshot>,
     stack: Arc<Backtrace>,
 }
 
-/// Crates whose frames lie between the taker and the capture.
+/// Crates whose frames lie between the allocating function and the capture.
 const INNER: [&str; 6] = ["slabuf", "std", "core", "alloc", "bytes", "backtrace_rs"];
 
 impl LiveSample {
-    /// Where it was taken, as text: the innermost function of the call stack that belongs neither to this crate nor to
-    /// the standard library nor to `bytes`. Where the program has debug information, with file and line; where it has
-    /// none, a function that was inlined is not to be told from the one it was inlined in. Without symbols it is "unknown".
+    /// Returns the place of the allocation as text: the innermost function of the call stack that
+    /// belongs neither to this crate, nor to the standard library, nor to `bytes`. If the program
+    /// has debug information, the text includes file and line. Otherwise an inlined function shows
+    /// as the one that it was inlined in. Without symbols the text is "unknown".
     ///
     /// # Complexity
     ///
-    /// The first call for a sample looks the stack's symbols up; the first of all reads the program's symbols from its
-    /// file, which may take a tenth of a second.
+    /// The first call for a sample looks up the symbols of its stack. The first call of all reads
+    /// the program's symbols from its file, which may take a tenth of a second.
     pub fn site(&self) -> String {
         site_in(&self.stack.to_string())
     }
 
-    /// The call stack of the take; its symbols are looked up when it is printed for the first time.
+    /// Returns the call stack of the allocation. Its symbols are looked up when it is printed for
+    /// the first time.
     pub fn stack(&self) -> &Backtrace {
         &self.stack
     }
 
-    /// Bytes of slab for each slot that is live in it.
+    /// Returns the bytes of the slab divided by the number of its live slots.
     fn bytes_held(&self, slab: &SlabSnapshot) -> usize {
         self.capacity * slab.slots as usize / slab.slots_out.max(1) as usize
     }
 }
 
-/// The site in a call stack as the standard library prints it: for each function a line with its name, with a
-/// number in front unless it is inlined in the one before, and where known a line with its place.
+/// Returns the site in a call stack that the standard library printed. Each function has a line
+/// with its name, which starts with a number unless the function is inlined in the one before; a
+/// line with its place follows if the place is known.
 fn site_in(stack: &str) -> String {
     let mut lines = stack.lines().map(str::trim).peekable();
     while let Some(line) = lines.next() {
@@ -65,7 +70,7 @@ fn site_in(stack: &str) -> String {
         let name = line[number..].trim_start_matches(": ");
         let place = lines.next_if(|line| line.starts_with("at "));
         let place = place.map(|line| &line["at ".len()..]);
-        // This crate's own frames come first: without a name, nothing tells where they end.
+        // This crate's own frames come first. Without a name, their end is unknown.
         if name.is_empty() || name.starts_with("<unknown>") {
             break;
         }
@@ -109,7 +114,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
             stack: sample.stack,
         };
         if let Ok(place) = mappings.binary_search_by_key(&key, |mapping| mapping.key) {
-            // Dropped meanwhile if nobody asks for it.
+            // Without a requested length, the mapping was freed meanwhile.
             let mapping = &mappings[place];
             let Some(requested_len) = mapping.requested_len else {
                 continue;
@@ -118,7 +123,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
             found.len = requested_len;
             found.capacity = mapping.capacity;
         } else {
-            // Dropped meanwhile if its slab is empty or gone.
+            // If the slab is empty or released, the buffer was dropped meanwhile.
             let slab = slabs.slab_at(key).filter(|slab| slab.slots_out > 0);
             let Some(slab) = slab else { continue };
             found.capacity = slab.slot_size;
@@ -130,7 +135,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
     live
 }
 
-/// Some live samples as a table for people: `Display` prints a row for each, with age, length, capacity, the slots
+/// A table of live samples: `Display` prints a row for each, with age, length, capacity, the slots
 /// in use in its slab, and its site.
 ///
 /// ```
@@ -151,7 +156,7 @@ pub struct SampleTable<'a> {
 }
 
 impl<'a> SampleTable<'a> {
-    /// The oldest, at most `rows` of them, oldest first.
+    /// Selects the oldest samples, at most `rows` of them, oldest first.
     pub fn oldest(samples: &'a [LiveSample], rows: usize) -> Self {
         let mut all: Vec<_> = samples.iter().collect();
         all.sort_by_key(|sample| Reverse(sample.age));
@@ -159,8 +164,9 @@ impl<'a> SampleTable<'a> {
         Self { rows: all }
     }
 
-    /// Those that hold slabs nearly alone: at most a quarter of the slots of their slab are live. At most `rows` of
-    /// them; first those that hold most bytes of slab for each live slot, and of these the oldest.
+    /// Selects samples that hold slabs nearly alone: at most a quarter of the slots of their slab
+    /// are live. At most `rows` of them, ordered by the bytes of slab for each live slot, most
+    /// first, then by age.
     pub fn lonely(samples: &'a [LiveSample], rows: usize) -> Self {
         let held = |sample: &&LiveSample| {
             let slab = sample.slab.filter(|slab| 4 * slab.slots_out <= slab.slots);
@@ -172,7 +178,7 @@ impl<'a> SampleTable<'a> {
         Self { rows: all }
     }
 
-    /// The samples, in the order of the rows.
+    /// Returns the samples, in the order of the rows.
     pub fn rows(&self) -> &[&'a LiveSample] {
         &self.rows
     }
@@ -186,7 +192,7 @@ impl fmt::Display for SampleTable<'_> {
         let (age, len, capacity, live) = ("age", "len", "capacity", "live slots");
         write!(
             f,
-            "{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  taken in"
+            "{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  allocated in"
         )?;
         for row in &self.rows {
             let age = format!("{:.1?}", row.age);
@@ -210,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_site_is_the_first_frame_of_somebody_else() {
+    fn the_site_is_the_first_frame_outside_of_the_crate() {
         let stack = "   0: <std::backtrace::Backtrace>::force_capture
              at /rustc/0123/library/std/src/backtrace.rs:313:9
    1: slabuf::sampler::Sampler::remember

@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! A handle's `core` is valid while the handle lives: all handles together hold one of its references.
+//! A handle's `inner` is valid while the handle lives: all handles together hold one of its
+//! references.
 
 use crate::config::Settings;
 use crate::error::ConfigError;
@@ -23,12 +24,13 @@ pub(crate) mod usage;
 
 /// An allocator of buffers with its own memory, counters and limit.
 ///
-/// A `Pool` is a handle: cloning it is cheap and gives another handle to the same pool. There is one
-/// [global pool](Pool::global), which the constructors of [`Buffer`](crate::Buffer) use; others are
-/// [built](Pool::builder). Pools never share memory.
+/// A `Pool` is a handle: a clone is another handle to the same pool, and cheap. There is one
+/// [global pool](Pool::global), which the constructors of [`Buffer`](crate::Buffer) use; other
+/// pools are [built](Pool::builder). Pools never share memory.
 ///
-/// A pool may go before its buffers: when its last handle is dropped it gives back what it can at once,
-/// and the rest as its last buffers are dropped.
+/// A pool may be dropped before its buffers. When its last handle is dropped, the pool closes: it
+/// releases all memory that no buffer uses, also from the caches of idle threads. The rest is
+/// released as its last buffers are dropped.
 ///
 /// ```
 /// use slabuf::{AllocError, Pool};
@@ -46,19 +48,20 @@ pub(crate) mod usage;
 /// ```
 pub struct Pool {
     inner: NonNull<PoolInner>,
-    /// Copies of what the fast path needs, so that it does not follow `core`.
+    /// Copies of what the fast path needs, so that it does not follow `inner`.
     pub(crate) table: &'static ClassTable,
     pub(crate) prefix: Prefix,
 }
 
-// SAFETY: what threads share of a pool is made for it (see `core`), and the rest is per thread.
+// SAFETY: threads share `PoolInner`, whose fields are atomic, locked, or used by their owner thread
+// only; the other fields are shared references and values.
 unsafe impl Send for Pool {}
 // SAFETY: as above.
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// The pool that the constructors of [`Buffer`](crate::Buffer) use: slabs of 8 KiB, no limit, every
-    /// setting at its default. It lives as long as the process.
+    /// Returns the pool that the constructors of [`Buffer`](crate::Buffer) use: slabs of 8 KiB, no
+    /// limit, all settings at their defaults. It lives as long as the process.
     ///
     /// ```
     /// let buffer = slabuf::Pool::global().alloc(100);
@@ -67,7 +70,7 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If at its very first use there is no memory for the pool's own structures (some 10 KiB).
+    /// If there is no memory for the pool's own structures (about 10 KiB) at its first use.
     ///
     /// # Complexity
     ///
@@ -84,7 +87,8 @@ impl Pool {
         if let Some(pool) = POOL.get() {
             return Ok(pool);
         }
-        // Threads that come here at once each build one; one of them stays, the others are dropped.
+        // Threads that get here at the same time build one pool each. One pool stays, the others
+        // are dropped.
         let pool = Self::build(GLOBAL, Settings::DEFAULT)?;
         let inner = pool.inner;
         if POOL.set(pool).is_ok() {
@@ -93,7 +97,7 @@ impl Pool {
         POOL.get().ok_or(ConfigError::OutOfMemory)
     }
 
-    /// Settings for a new pool.
+    /// Returns settings for a new pool.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().slab_size(64 << 10).build()?;
@@ -118,7 +122,7 @@ impl Pool {
         })
     }
 
-    /// A handle to the pool at `inner`, which a buffer of the caller's keeps alive.
+    /// Returns a handle to the pool at `inner`, which a buffer of the caller keeps alive.
     pub(crate) fn of_inner(inner: NonNull<PoolInner>) -> Pool {
         let this = PoolInner::of(inner);
         this.add_handle_from_buffer();
@@ -134,8 +138,9 @@ impl Pool {
         self.inner
     }
 
-    /// Releases to the system what no buffer uses, and returns how many bytes that was: the caches of all threads, idle
-    /// ones too, the depot, the mapping cache and all empty slabs.
+    /// Releases memory that no buffer uses to the system, and returns the number of bytes. It
+    /// empties the caches of all threads, including idle ones, the depot and the mapping cache, and
+    /// releases all empty slabs.
     ///
     /// ```
     /// let pool = slabuf::Pool::builder().build()?;
@@ -147,8 +152,8 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Linear in the number of free slots, empty slabs and cached mappings. Makes system calls (`munmap`,
-    /// `madvise`), with no lock held.
+    /// Linear in the number of free slots, empty slabs and cached mappings, and of threads that use
+    /// the pool. Makes system calls (`membarrier`, `munmap`, `madvise`).
     pub fn trim(&self) -> usize {
         let inner = PoolInner::of(self.inner);
         let before = inner.mapper.mapped();
@@ -193,7 +198,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Settings for a new [`Pool`]. What is not set has its default.
+/// Settings for a new [`Pool`]. Each setting has a default.
 ///
 /// ```
 /// use slabuf::Pool;
@@ -214,98 +219,106 @@ pub struct PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// Bytes in a slab: a power of two from 4096 to 1 MiB; 8192 if not set. Requests up to this length
-    /// are served from slabs, longer ones get mappings of their own.
+    /// Sets the bytes in a slab: a power of two from 4096 to 1 MiB; 8192 by default. Slabs serve
+    /// requests up to this length. Each longer request gets its own mapping.
     pub fn slab_size(mut self, bytes: usize) -> Self {
         self.settings.slab_size = bytes;
         self
     }
 
-    /// Bytes the pool may map, caches and its own headers included; at least four slabs, no limit if not
-    /// set. Before a request fails, the caches give up what they hold, those of other threads too. For that, threads enter
-    /// and leave their local caches with two more stores; see ARCHITECTURE.md for what it costs.
+    /// Sets the limit: the most bytes that the pool may map, including its caches and headers; at
+    /// least four slabs; no limit by default. Before a request fails, the pool releases its caches,
+    /// including those of all threads. Below the limit, buffers are allocated and freed as fast as
+    /// in a pool without a limit.
     pub fn limit(mut self, bytes: usize) -> Self {
         self.settings.limit = Some(bytes);
         self
     }
 
-    /// From how many bytes of live buffers on the pool is [over its mark](Pool::is_over_high_water): those who
-    /// fill it had better pause. Exactly the mark counts as over, as with Node's `highWaterMark`. At
-    /// least 1, and at most the [`limit`](Self::limit); no mark if not set.
+    /// Sets the high-water mark: from this many bytes of live buffers on, the pool is
+    /// [over its mark](Pool::is_over_high_water), and producers should pause. Exactly the mark
+    /// counts as over, as with Node's `highWaterMark`. At least 1, and at most the
+    /// [`limit`](Self::limit); no mark by default.
     ///
-    /// Slots count with their size, large buffers with the length asked for (`in_use` of
-    /// [`PoolUsage`](crate::PoolUsage)). In a pool with a mark each take and each drop counts in one shared figure.
+    /// A small buffer counts with the size of its slot, a large one with its requested length, as
+    /// in [`PoolUsage::in_use`](crate::PoolUsage::in_use). Far below the mark, the pool counts
+    /// small buffers when blocks of slots move between a thread's magazines and the depot, so they
+    /// are as fast as in a pool without a mark. When this count, which includes the magazines,
+    /// reaches the mark, the pool empties the magazines and counts each slot, until its live bytes
+    /// have come down to half of the mark. Meanwhile allocating and freeing are slower. Each large
+    /// buffer changes a counter that all threads share.
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.settings.high_water_mark = Some(bytes);
         self
     }
 
-    /// Down to how many bytes of live buffers a pool that was over its high-water mark has to come to be
-    /// drained; half the mark if not set. Below the mark; 0 for Node's rule, by which a stream has
-    /// drained when it is empty.
+    /// Sets the low-water mark: a pool that was over its high-water mark has drained when its live
+    /// buffers have come down to this many bytes. It must be below the high-water mark; half of
+    /// that by default. 0 is Node's rule: a stream has drained when it is empty.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.settings.low_water_mark = Some(bytes);
         self
     }
 
-    /// Remembers of about one in `one_in` takes where in the program it was made, and when, until the buffer is
-    /// dropped: [`Pool::live_samples`] tells who holds the pool's memory. 1 remembers every take; 0, or nothing set,
-    /// none, and then costs nothing.
+    /// Samples about one in `one_in` allocations: the pool records where in the program and when it
+    /// was made, until the buffer is dropped. [`Pool::live_samples`] lists the records. 1 samples
+    /// every allocation; 0, the default, none.
     ///
-    /// Which takes is drawn by lot, at most `2 * one_in - 1` apart on each thread. Every take and drop of such a pool
-    /// passes a slower path, as with a [`high_water_mark`](Self::high_water_mark); a take that is remembered captures its
-    /// call stack, which takes microseconds, and about 1 KiB of the heap while the buffer lives.
+    /// Each thread draws the distance to its next sample at random, from 1 to `2 * one_in - 1`
+    /// allocations, and counts down. A sampled allocation captures its call stack: that takes
+    /// microseconds, and about 1 KiB of heap memory while the buffer lives. The buffer is marked as
+    /// sampled; drops of other buffers are as fast as in a pool that does not sample.
     pub fn sample(mut self, one_in: usize) -> Self {
         self.settings.sample = one_in;
         self
     }
 
-    /// Whether the whole of a buffer's memory is zeroed when the buffer is dropped, so that nothing of it
-    /// shows up in another; `false` if not set.
+    /// Sets whether the whole of a buffer's memory is zeroed when the buffer is dropped, so that no
+    /// later buffer shows its bytes; `false` by default.
     pub fn zero_on_free(mut self, on: bool) -> Self {
         self.settings.zero_on_free = on;
         self
     }
 
-    /// Whether every constructor zeroes the whole of a buffer's memory, those named `unsafe` included, as
-    /// Node's `--zero-fill-buffers` does; `false` if not set.
+    /// Sets whether every constructor zeroes the whole of a buffer's memory, including those named
+    /// `unsafe`, as Node's `--zero-fill-buffers` does; `false` by default.
     pub fn zero_fill(mut self, on: bool) -> Self {
         self.settings.zero_fill = on;
         self
     }
 
-    /// Bytes of freed mappings and empty regions that are kept for reuse; 64 MiB if not set, or the
-    /// limit if that is less. In a pool without a limit, up to half of them may be mappings that threads keep
-    /// to themselves.
+    /// Sets the most bytes of freed mappings and empty regions that are kept for reuse; 64 MiB by
+    /// default, or the limit if that is less. Up to half of them may be mappings that threads keep
+    /// in their own caches. A request that would fail, and [`Pool::trim`], release those, too.
     pub fn cache_limit(mut self, bytes: usize) -> Self {
         self.settings.cache_limit = Some(bytes);
         self
     }
 
-    /// How long freed mappings and empty regions are kept for reuse; 10 s if not set. The pool has no
-    /// thread of its own: it looks when a mapping or a slab comes back, and at [`Pool::trim`].
-    /// With [`Duration::ZERO`] none is kept. Mappings that threads keep to themselves (see
-    /// [`cache_limit`](Self::cache_limit)) do not age; `trim` takes them.
+    /// Sets how long freed mappings and empty regions are kept for reuse; 10 s by default. The pool
+    /// has no thread of its own: it checks their age when a mapping or a slab is freed. With
+    /// [`Duration::ZERO`] none is kept. Mappings in the threads' own caches (see
+    /// [`cache_limit`](Self::cache_limit)) do not age; [`Pool::trim`] releases them.
     pub fn decay(mut self, age: Duration) -> Self {
         self.settings.decay = age;
         self
     }
 
-    /// Whether buffers of 2 MiB and more are aligned to, and advised for, transparent huge pages (see
-    /// `madvise(2)`, `MADV_HUGEPAGE`); `true` if not set.
+    /// Sets whether buffers of 2 MiB and more are aligned to, and advised for, transparent huge
+    /// pages (see `madvise(2)`, `MADV_HUGEPAGE`); `true` by default.
     pub fn huge_pages(mut self, on: bool) -> Self {
         self.settings.huge_pages = on;
         self
     }
 
-    /// Whether a page that faults on every access follows each large buffer's mapping; `false` if not
-    /// set. Such buffers grow by copying.
+    /// Sets whether an inaccessible page follows each large buffer's mapping, on which every access
+    /// faults; `false` by default. Such buffers grow by copying.
     pub fn guard_pages(mut self, on: bool) -> Self {
         self.settings.guard_pages = on;
         self
     }
 
-    /// Heap-backed memory, and calls that fail by a plan, for tests.
+    /// Uses heap-backed memory and calls that fail by a plan, for tests.
     #[cfg(any(test, feature = "fake-os"))]
     #[doc(hidden)]
     pub fn fake_os(mut self, fake: &'static crate::os::fake::FakeOs) -> Self {
@@ -317,8 +330,9 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// A [`ConfigError`] that names the value and its bounds; or that there is no memory for the pool's
-    /// own structures.
+    /// A [`ConfigError`] that names the wrong value and its bounds; [`ConfigError::OutOfMemory`] if
+    /// there is no memory for the pool's own structures; [`ConfigError::TooManyPools`] if the
+    /// process has the largest number of pools already.
     pub fn build(self) -> Result<Pool, ConfigError> {
         let maximum = MAX_POOLS as u64;
         let index = registry::reserve()

@@ -6,11 +6,11 @@ use crate::slab::SlabView;
 use crate::slab::region::Regions;
 use crate::slab::size_class::{SPAN, SizeClass};
 
-/// Where a pool's memory is. From [`Pool::snapshot`](crate::Pool::snapshot).
+/// A picture of where a pool's memory is. From [`Pool::snapshot`](crate::Pool::snapshot).
 ///
-/// It is put together piece by piece while other threads go on: each figure was true at some moment. When no
-/// other thread uses the pool meanwhile, everything fits together and agrees with
-/// [`Pool::usage`](crate::Pool::usage).
+/// It is assembled piece by piece while other threads use the pool: each counter was true at some
+/// moment. If no other thread uses the pool meanwhile, all counters are consistent with each other
+/// and with [`Pool::usage`](crate::Pool::usage).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -18,7 +18,7 @@ pub struct Snapshot {
     pub slab_size: usize,
     /// The size classes, smallest slots first.
     pub classes: Vec<ClassSnapshot>,
-    /// The regions: first those of single slabs, then those of spans; by address.
+    /// The regions: first those of single slabs, then those of spans, each by address.
     pub regions: Vec<RegionSnapshot>,
     /// The mappings of large buffers, live and cached, by address.
     pub mappings: Vec<MappingSnapshot>,
@@ -30,20 +30,20 @@ pub struct Snapshot {
 pub struct ClassSnapshot {
     /// Bytes in a slot.
     pub slot_size: usize,
-    /// Slots that are with live buffers.
+    /// Slots of live buffers.
     pub in_buffers: u64,
-    /// Slots that lie in threads' magazines and in the depot's. They are out of their slabs, and keep them from
-    /// being empty.
+    /// Slots in threads' magazines and in the depot's. They are out of their slabs, so these do not
+    /// count as empty.
     pub in_magazines: u64,
 }
 
-/// A region: mapped at once, and carved into slabs or into spans.
+/// A region: one mapping, carved into slabs or into spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegionSnapshot {
-    /// Address of its first byte.
+    /// The address of its first byte.
     pub address: usize,
-    /// Bytes mapped, the slabs' headers included.
+    /// Mapped bytes, including the slabs' headers.
     pub bytes: usize,
     /// Its slabs, or spans, by address.
     pub slabs: Vec<SlabSnapshot>,
@@ -53,28 +53,29 @@ pub struct RegionSnapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlabSnapshot {
-    /// Address of its first byte.
+    /// The address of its first byte.
     pub address: usize,
     /// The state of the whole. A span is full, or empty, if all four of its slabs are.
     pub state: SlabState,
     /// Bytes in a slot; 0 if it belongs to no class.
     pub slot_size: usize,
-    /// Slots it is cut into; 0 if it belongs to no class.
+    /// The number of slots in it; 0 if it belongs to no class.
     pub slots: u32,
-    /// Slots that are with buffers or in magazines; the others are free.
+    /// Slots of buffers or in magazines; the others are free.
     pub slots_out: u32,
-    /// Empty, and never used or given back to the system since: it takes no physical memory.
+    /// Whether it is empty and takes no physical memory: it was never used, or its memory was
+    /// returned to the system after its last use.
     pub clean: bool,
     states: [SlabState; SPAN],
     count: u8,
 }
 
-/// The states of a slab.
+/// The state of a slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SlabState {
     /// None of its slots is out.
     Empty,
-    /// Some of its slots are out, with buffers or in magazines.
+    /// Some of its slots are out, in buffers or in magazines.
     Partial,
     /// All of its slots are out.
     Full,
@@ -84,11 +85,12 @@ pub enum SlabState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MappingSnapshot {
-    /// Address of its first byte.
+    /// The address of its first byte.
     pub address: usize,
-    /// Bytes mapped, the guard page included.
+    /// Mapped bytes, including the guard page.
     pub bytes: usize,
-    /// The length that was asked for, in bytes, if a live buffer has it; `None` if it is kept for reuse.
+    /// The requested length in bytes of the live buffer in it; `None` if the mapping is kept for
+    /// reuse.
     pub live: Option<usize>,
 }
 
@@ -119,8 +121,9 @@ impl SlabSnapshot {
         slab
     }
 
-    /// The state of the slab, or of each of the four slabs of a span, by address. A slot that lies in two slabs
-    /// of a span is out of both. This is how [`PoolUsage`](crate::PoolUsage) counts slabs.
+    /// Returns the state of the slab, or of each of the four slabs of a span, by address. A slot
+    /// that lies in two slabs of a span is out of both. [`PoolUsage`](crate::PoolUsage) counts
+    /// slabs in this way.
     pub fn states(&self) -> &[SlabState] {
         &self.states[..usize::from(self.count)]
     }
@@ -137,14 +140,14 @@ impl SlabState {
 }
 
 impl Snapshot {
-    /// How many slabs are in this state, those of spans counted one by one.
+    /// Returns the number of slabs in this state. The slabs of spans count one by one.
     pub fn slabs_in(&self, state: SlabState) -> u64 {
         let slabs = self.regions.iter().flat_map(|region| &region.slabs);
         let states = slabs.flat_map(|slab| slab.states());
         states.filter(|other| **other == state).count() as u64
     }
 
-    /// The slab or span that the byte at `address` lies in.
+    /// Returns the slab or span that contains the byte at `address`.
     pub fn slab_at(&self, address: usize) -> Option<&SlabSnapshot> {
         let regions = self.regions.iter();
         let mut region = regions.filter(|region| {

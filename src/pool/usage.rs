@@ -1,4 +1,4 @@
-//! Figures: what a pool holds, and what the process holds.
+//! Counters of the memory of a pool, and of the process.
 
 use crate::depot::cache::ThreadCache;
 use crate::inner::PoolInner;
@@ -8,10 +8,10 @@ use crate::system;
 use crate::util::format::Binary;
 use std::fmt;
 
-/// What one pool holds. From [`Pool::usage`](crate::Pool::usage).
+/// Counters of one pool's memory. From [`Pool::usage`](crate::Pool::usage).
 ///
-/// The figures are derived from the pool's structures when they are asked for. Each is exact when no other
-/// thread uses the pool meanwhile. `Display` prints them for people, in binary units, one to a line.
+/// The counters are computed from the pool's structures on request. Each is exact if no other
+/// thread uses the pool meanwhile. `Display` prints them in binary units, one to a line.
 ///
 /// ```
 /// let pool = slabuf::Pool::builder().build()?;
@@ -22,25 +22,25 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolUsage {
-    /// Bytes mapped, caches and the pool's own headers included.
+    /// Mapped bytes, including caches and the pool's own headers.
     pub external: u64,
-    /// Bytes of slabs that are not empty, plus the lengths asked for of live large buffers. A slab counts
-    /// whole and once; slots in a thread's magazines keep their slab from being empty.
+    /// Bytes of slabs that are not empty, plus the requested lengths of live large buffers. A slab
+    /// counts whole and once. A slab with slots in a thread's magazine is not empty.
     pub array_buffers: u64,
-    /// Bytes of slots that are with live buffers, plus the lengths asked for of live large buffers.
+    /// Bytes of the slots of live buffers, plus the requested lengths of live large buffers.
     pub in_use: u64,
-    /// Bytes kept for reuse: all of the slabs that were used but what is in live buffers' slots, and freed
-    /// mappings.
+    /// Bytes kept for reuse: the slabs that were used, without the slots of live buffers, plus
+    /// freed mappings.
     pub cached: u64,
-    /// Slabs none of whose slots is out.
+    /// Slabs of which no slot is out.
     pub slabs_empty: u64,
-    /// Slabs some of whose slots are out.
+    /// Slabs of which some slots are out.
     pub slabs_partial: u64,
-    /// Slabs all of whose slots are out.
+    /// Slabs of which all slots are out.
     pub slabs_full: u64,
-    /// Lengths asked for of live large buffers, in bytes.
+    /// Requested lengths of live large buffers, in bytes.
     pub large_live: u64,
-    /// Bytes mapped in freed mappings that are kept for reuse.
+    /// Mapped bytes of freed mappings that are kept for reuse.
     pub large_cached: u64,
 }
 
@@ -63,7 +63,8 @@ impl fmt::Display for PoolUsage {
 }
 
 pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
-    // Threads that come and go wait until the sums are done, so that no part is counted twice or missed.
+    // Threads that attach or detach a cache wait for this lock until the sums are done, so that
+    // each cache is counted once.
     let caches = inner.caches();
     let mut usage = PoolUsage::default();
     let slab_size = inner.config.slab_size as u64;
@@ -103,28 +104,28 @@ pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
     usage.cached = (slabs * slab_size).saturating_sub(slots_bytes) + usage.large_cached;
     usage.external = inner.mapper.mapped() as u64;
-    // Equal or less, but for what other threads did while the sums were made.
+    // At most equal, except for what other threads did while the sums were computed.
     usage.array_buffers = usage.array_buffers.min(usage.external);
     usage
 }
 
-/// What the whole process holds, all pools together. From [`memory_usage`].
+/// Counters of the whole process, all pools together. From [`memory_usage`].
 ///
-/// The five figures of Node's `process.memoryUsage()`, in bytes; `Display` prints them in the shape in
-/// which Node prints them.
+/// The five numbers of Node's `process.memoryUsage()`, in bytes; `Display` prints them in Node's
+/// format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUsage {
-    /// Physical memory of the process (`VmRSS`); 0 where the system does not tell.
+    /// Physical memory of the process (`VmRSS`); 0 if the system does not report it.
     pub rss: u64,
-    /// Bytes the process' own malloc heap has from the system (glibc's `mallinfo2`: `arena + hblkhd`); 0
-    /// where there is no such figure.
+    /// Bytes that the process's own malloc heap has from the system (glibc's `mallinfo2`:
+    /// `arena + hblkhd`); 0 if the heap does not report it.
     pub heap_total: u64,
-    /// Bytes in use in that heap (`uordblks + hblkhd`); 0 where there is no such figure.
+    /// Bytes in use in that heap (`uordblks + hblkhd`); 0 if the heap does not report it.
     pub heap_used: u64,
-    /// Bytes mapped by all pools: the sum of their [`PoolUsage::external`].
+    /// Bytes that all pools have mapped: the sum of their [`PoolUsage::external`].
     pub external: u64,
-    /// The sum of their [`PoolUsage::array_buffers`]; a part of `external`.
+    /// The sum of all pools' [`PoolUsage::array_buffers`]; a part of `external`.
     pub array_buffers: u64,
 }
 
@@ -140,7 +141,7 @@ impl fmt::Display for MemoryUsage {
     }
 }
 
-/// The process' memory, as Node's `process.memoryUsage()` gives it.
+/// Returns the counters of the process's memory, as Node's `process.memoryUsage()`.
 ///
 /// ```
 /// let buffer = slabuf::Buffer::alloc(1 << 20);

@@ -1,16 +1,17 @@
-//! Waiting for memory, first come, first served.
+//! The queue of waiters for memory, first in, first out.
 //!
-//! Who cannot have memory now takes a place in the queue. Only the first in the queue tries again, each time it is
-//! woken; when it has its memory, or gives up, it leaves, and the next one is woken. So nobody in the queue
-//! overtakes, and a place that is given up leaves no trace.
+//! A request that cannot be served joins the queue. Only the first waiter in the queue retries,
+//! each time it is woken. When it has its memory, or gives up, it leaves, and the next waiter is
+//! woken. So no waiter overtakes another: a large request blocks smaller ones behind it.
 //!
 //! # No wake-up is lost
 //!
-//! Whoever makes memory free does so first and then looks whether anybody waits; whoever waits takes its
-//! place first and then tries. Each has a SeqCst fence between the two: either the one who frees sees the one
-//! who waits, or the attempt sees the memory. What is on its way from one structure to another is in neither
-//! for a moment, so whoever carries memory calls [`WaitQueue::notify`] when it has arrived. An attempt that fails
-//! changes nothing and notifies nobody, or it would wake itself.
+//! A thread that frees memory does so first and then reads whether there is a waiter. A waiter
+//! joins the queue first and then tries. Each has a SeqCst fence between the two: either the thread
+//! that frees sees the waiter, or the waiter's attempt sees the memory. Memory that a thread
+//! carries from one structure to another is in neither for a moment, so the carrier calls
+//! [`WaitQueue::notify`] after the memory has arrived. An attempt that fails changes nothing and
+//! notifies no waiter, or it would wake itself.
 
 use crate::error::AllocFailure;
 use crate::sync::{
@@ -26,28 +27,31 @@ use std::thread::LocalKey;
 use std::time::Instant;
 
 thread_local! {
-    // Without destructors, so that they are there to the thread's very end.
+    // These have no destructors, so they exist until the thread's end.
     static DEFERRED: Cell<Option<Pending>> = const { Cell::new(None) };
     static ATTEMPTING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a thread that defers wake-ups knows: the queue, by address, and whether a wake-up is due.
+/// The deferred wake-up of a thread: the queue's address, and whether a wake-up is due.
 #[derive(Clone, Copy)]
 struct Pending {
     queue: usize,
     due: bool,
 }
 
-/// While it exists, memory that the calling thread makes free wakes no waiter of the queue: the thread holds a lock.
+/// A guard that defers the calling thread's wake-ups of the queue's waiters until it is dropped,
+/// because the thread holds a lock.
 pub(crate) struct Deferred<'a>(&'a WaitQueue);
 
 impl<'a> Deferred<'a> {
-    /// Whether the calling thread defers wake-ups, of whichever queue.
-    pub(crate) fn is_active() -> bool {
-        DEFERRED.get().is_some()
+    /// Whether the calling thread defers wake-ups of the queue.
+    pub(crate) fn is_active(queue: &WaitQueue) -> bool {
+        DEFERRED
+            .get()
+            .is_some_and(|pending| pending.queue == queue.address())
     }
 
-    /// `None`: the thread defers wake-ups already.
+    /// Starts to defer wake-ups. Returns `None` if the thread defers them already.
     pub(crate) fn new(queue: &'a WaitQueue) -> Option<Self> {
         if DEFERRED.get().is_some() {
             return None;
@@ -61,7 +65,7 @@ impl<'a> Deferred<'a> {
 }
 
 impl Drop for Deferred<'_> {
-    /// Makes up for the wake-up that is due. Runs foreign code.
+    /// Performs the wake-up if one is due. Runs foreign code.
     fn drop(&mut self) {
         if DEFERRED.take().is_some_and(|pending| pending.due) {
             self.0.notify();
@@ -69,7 +73,7 @@ impl Drop for Deferred<'_> {
     }
 }
 
-/// Sets a flag of the calling thread, and restores it when dropped, also by a panic.
+/// Sets a flag of the calling thread, and restores it on drop, also when a panic unwinds.
 struct Flagged {
     flag: &'static LocalKey<Cell<bool>>,
     before: bool,
@@ -88,18 +92,18 @@ impl Drop for Flagged {
     }
 }
 
-/// Whether the calling thread is in the attempt of a waiter, which must not wake itself.
+/// Returns whether the calling thread runs the attempt of a waiter, which must not wake itself.
 pub(crate) fn is_attempting() -> bool {
     ATTEMPTING.get()
 }
 
-/// Runs the attempt of a waiter.
+/// Runs the attempt of a waiter. [`is_attempting`] returns `true` meanwhile.
 pub(crate) fn attempting<T>(attempt: impl FnOnce() -> T) -> T {
     let _attempting = Flagged::new(&ATTEMPTING, true);
     attempt()
 }
 
-/// How somebody who waits is told.
+/// The means to wake a waiter.
 pub(crate) enum Wake {
     Thread(Thread),
     Task(Waker),
@@ -110,15 +114,16 @@ impl Wake {
         Self::Thread(current_thread())
     }
 
-    /// A waker is foreign code. Its panic ends here, where the hook has reported it: whoever wakes is in the
-    /// middle of something, most often in a destructor, and others may be to be woken too.
+    /// Wakes the waiter. A waker is foreign code. Its panic is caught here, after the panic hook
+    /// has reported it: the calling thread may be in a destructor, and may have further waiters to
+    /// wake.
     pub(crate) fn wake(self) {
         match self {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => {
                 let _not_attempting = Flagged::new(&ATTEMPTING, false);
                 if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    // Its destructor is foreign code too, and may panic.
+                    // The payload's destructor is foreign code too, and may panic.
                     std::mem::forget(payload);
                 }
             }
@@ -128,20 +133,20 @@ impl Wake {
 
 struct Waiter {
     ticket: u64,
-    /// `None`: told, and has not looked since.
+    /// `None` after a wake-up, until the waiter registers again.
     wake: Option<Wake>,
 }
 
 #[derive(Default)]
 struct Queue {
     next_ticket: u64,
-    /// In the order of their tickets.
+    /// The waiters, in the order of their tickets.
     waiters: Vec<Waiter>,
 }
 
-/// Who waits for memory of one pool.
+/// The queue of waiters for memory of one pool.
 pub(crate) struct WaitQueue {
-    /// How many that are, for those who do not want to lock.
+    /// Number of waiters, readable without the lock.
     waiting: AtomicUsize,
     queue: Mutex<Queue>,
 }
@@ -158,13 +163,15 @@ impl WaitQueue {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Whether nobody waits. Relaxed: who depends on it has a fence before it.
+    /// Returns whether there is no waiter. Relaxed: a caller that depends on the order executes a
+    /// fence before the call.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.load(Relaxed) == 0
     }
 
-    /// Says that memory has become free.
+    /// Wakes the first waiter, after memory has become free. Deferred while the thread has a
+    /// [`Deferred`] guard of this queue. Runs foreign code.
     pub(crate) fn notify(&self) {
         if let Some(pending) = DEFERRED.get()
             && pending.queue == self.address()
@@ -180,13 +187,13 @@ impl WaitQueue {
             return;
         }
         let first = lock(&self.queue).take_first();
-        // Wakers run code of others: not under the lock.
+        // Wakers are foreign code, so they run outside of the lock.
         if let Some(wake) = first {
             wake.wake();
         }
     }
 
-    /// Takes the last place in the queue.
+    /// Joins the end of the queue.
     pub(crate) fn join(&self) -> Result<QueueTicket<'_>, AllocFailure> {
         let ticket = {
             let mut queue = lock_with_room(&self.queue, |queue| &mut queue.waiters)
@@ -205,8 +212,9 @@ impl WaitQueue {
         })
     }
 
-    /// Blocks until `attempt` gives something else than the limit's refusal, or the time has come: then that
-    /// refusal is returned. Without an instant, as long as it takes.
+    /// Blocks until `attempt` returns anything other than the limit's refusal, and returns its
+    /// result. Returns that refusal if the instant `until` passes first. Without an instant there
+    /// is no time limit.
     pub(crate) fn wait<T>(
         &self,
         until: Option<Instant>,
@@ -235,20 +243,21 @@ impl WaitQueue {
     }
 }
 
-/// A place in the queue. Dropping it gives it up, and wakes the next one if it was the first.
+/// A place in the queue. Dropping it leaves the queue, and wakes the next waiter if this one was
+/// the first.
 pub(crate) struct QueueTicket<'a> {
     queue: &'a WaitQueue,
     ticket: u64,
 }
 
 impl QueueTicket<'_> {
-    /// Whether the caller is the first and may try now. If not, or if it tries in vain, it is woken when
-    /// it is worth trying.
+    /// Returns whether the caller is the first waiter and may try now. If it is not, or if its
+    /// attempt fails, `wake` is used when it should try again.
     pub(crate) fn is_first(&self, wake: Wake) -> bool {
         self.queue.is_first(self.ticket, wake)
     }
 
-    /// The ticket, to [`resume`](WaitQueue::resume) the turn with.
+    /// Returns the ticket without leaving the queue, for [`resume`](WaitQueue::resume).
     pub(crate) fn suspend(self) -> u64 {
         let ticket = self.ticket;
         std::mem::forget(self);
@@ -257,7 +266,7 @@ impl QueueTicket<'_> {
 }
 
 impl WaitQueue {
-    /// The turn that was suspended, once.
+    /// Restores the place in the queue that was suspended. The caller does so once.
     pub(crate) fn resume(&self, ticket: u64) -> QueueTicket<'_> {
         QueueTicket {
             queue: self,
@@ -270,7 +279,7 @@ impl WaitQueue {
         let Some(place) = queue.place_of(ticket) else {
             return false;
         };
-        // The old one is dropped outside of the lock: that runs code of others.
+        // The old waker is dropped outside of the lock, because its drop is foreign code.
         let old = queue.waiters[place].wake.replace(wake);
         drop(queue);
         drop(old);
@@ -289,7 +298,7 @@ impl WaitQueue {
         if let Some(wake) = next {
             wake.wake();
         }
-        // Last: that runs code of others, which may panic.
+        // Dropped last: the waker's drop is foreign code, which may panic.
         drop(left);
     }
 }

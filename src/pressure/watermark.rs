@@ -1,16 +1,17 @@
 //! Watermarks: when producers should pause and when they may resume.
 //!
-//! A pool with watermarks is *over* from the moment its live bytes reach the high mark until they have come down to the
-//! low mark; then all waiters are woken, once.
+//! A pool with watermarks is *over* from the moment its live bytes reach the high mark until they
+//! have come down to the low mark. Then all waiters are woken, once.
 //!
 //! # Counting
 //!
-//! The bytes are counted where slots move between threads' magazines and the depot or the slabs, a block at a time: the
-//! count includes what lies in magazines, so it is never below the live bytes. While it is below the high mark the pool
-//! is not over, and that is all that need be known. When it reaches the mark, the pool *counts exactly*: it empties the
-//! magazines and lets each slot bypass them, until the live bytes have come down to half of the high mark. If it was the
-//! magazines that had reached the mark, the next time lasts twice as many frees, so that a pool whose mark is
-//! small beside its magazines does not empty them again and again.
+//! The bytes are counted where slots move between threads' magazines and the depot or the slabs, a
+//! block at a time. The count includes the slots in magazines, so it is never below the live bytes.
+//! While it is below the high mark the pool is not over, and no exact count is needed. When it
+//! reaches the mark, the pool *counts exactly*: it empties the magazines and lets each slot bypass
+//! them, until the live bytes have come down to half of the high mark. If the slots in magazines
+//! had made the count reach the mark, the next period of exact counting lasts twice as many frees.
+//! So a pool whose mark is small compared with its magazines does not empty them again and again.
 //!
 //! | `counting` | meaning | next |
 //! |---|---|---|
@@ -21,11 +22,12 @@
 //!
 //! # No lock
 //!
-//! Who raises the count to the high mark sets "over" and then reads the count again; who lowers it to the low mark
-//! lowers it and then reads "over". The second read of the count is a read-modify-write as every change of it is: it
-//! comes before or after each of them. If after, it sees the change; if before, the thread that changes the count
-//! synchronises with it and sees "over" as it was set. So a pool is never left "over" with its buffers gone, nor the
-//! other way round. The same holds for `counting`.
+//! A thread that raises the count to the high mark sets "over" and then reads the count again. A
+//! thread that lowers the count to the low mark does so and then reads "over". The second read of
+//! the count is a read-modify-write, as is every change of it, so it comes before or after each
+//! change. If it comes after, it sees the change. If it comes before, the thread that changes the
+//! count synchronises with it and sees "over" as it was set. So a pool is never left "over" after
+//! its buffers are freed, nor not "over" above the mark. The same holds for `counting`.
 
 use crate::config::Levels;
 use crate::error::AllocFailure;
@@ -54,31 +56,31 @@ const BECOMING_EXACT: u8 = 1;
 const EXACT: u8 = 2;
 const BECOMING_BLOCKS: u8 = 3;
 
-/// Frees that exact counting lasts at least, at first and at most.
+/// The minimum number of frees that exact counting lasts: the initial and the largest value.
 const STAY: u32 = 64;
 const MAX_STAY: u32 = 1 << 16;
 
-/// See the module's text.
+/// The watermarks of one pool: see the module's text.
 pub(crate) struct Watermarks {
     levels: Levels,
-    /// Bytes of live buffers, and of magazines unless counted exactly.
+    /// Bytes of live buffers; includes bytes of slots in magazines unless the pool counts exactly.
     count: AtomicUsize,
     counting: AtomicU8,
-    /// Frees that exact counting lasts, this time and still.
+    /// Number of frees that the next period of exact counting lasts at least.
     stay: AtomicU32,
     stay_left: AtomicU32,
     over: AtomicBool,
-    /// How often the pool has come down to the low mark. Wraps.
+    /// Number of times the pool has come down to the low mark. Wraps.
     drains: AtomicU32,
     waiters: Mutex<Waiters>,
 }
 
-/// What a pool has to do about its magazines.
+/// A change of a pool's counting, to be carried out by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Empty them, let slots bypass them, and call [`Watermarks::is_exact_now`].
+    /// Empty the magazines, let slots bypass them, and call [`Watermarks::is_exact_now`].
     CountExactly,
-    /// Let threads use them, and call [`Watermarks::is_by_blocks_now`].
+    /// Let threads use their magazines, and call [`Watermarks::is_by_blocks_now`].
     CountBlocks,
 }
 
@@ -100,7 +102,8 @@ impl Watermarks {
         self.over.load(Acquire)
     }
 
-    /// The count. AcqRel: pairs with itself in the threads that change it (see the module's text).
+    /// Returns the count. AcqRel: pairs with itself in the threads that change the count (see the
+    /// module's text).
     fn count(&self) -> usize {
         self.count.fetch_add(0, AcqRel)
     }
@@ -112,13 +115,13 @@ impl Watermarks {
         self.count.fetch_add(bytes, AcqRel);
     }
 
-    /// The same for bytes that came back.
+    /// Counts bytes that came back to the depot or the slabs. AcqRel: pairs with `count`.
     #[inline]
     pub(crate) fn subtract(&self, bytes: usize) {
         self.count.fetch_sub(bytes, AcqRel);
     }
 
-    /// Compares the count with the marks after it has grown. May wake waiters.
+    /// Compares the count with the high mark after it has grown. May wake waiters.
     #[inline]
     pub(crate) fn check(&self) -> Option<Change> {
         if self.count.load(Acquire) < self.levels.high {
@@ -138,21 +141,24 @@ impl Watermarks {
                 self.raise();
                 None
             }
-            // The thread that changes it compares afterwards.
+            // The thread that changes the counting compares afterwards.
             Err(_) => None,
         }
     }
 
-    /// The magazines are empty, and slots bypass them. May wake waiters.
+    /// Starts exact counting, after the magazines were emptied and the bypass was set. May wake
+    /// waiters.
     pub(crate) fn is_exact_now(&self) {
         let stay = self.stay.load(Relaxed);
         self.stay_left.store(stay, Relaxed);
         self.stay.store((2 * stay).min(MAX_STAY), Relaxed);
         self.counting.swap(EXACT, AcqRel);
         self.raise();
+        // Set by a thread that compared what magazines held, which were emptied meanwhile.
+        self.check_low(self.count());
     }
 
-    /// Slots do not bypass the magazines any more.
+    /// Ends exact counting, after the bypass was cleared.
     pub(crate) fn is_by_blocks_now(&self) -> Option<Change> {
         self.counting.swap(BLOCKS, AcqRel);
         self.check()
@@ -166,13 +172,13 @@ impl Watermarks {
 
     #[cold]
     fn set_over(&self) {
-        // It was not the magazines.
+        // The live bytes reached the mark, not the slots in magazines.
         self.stay.store(STAY, Relaxed);
         self.over.swap(true, AcqRel);
         self.check_low(self.count());
     }
 
-    /// Counts a buffer's bytes that are live no more, past the magazines. May wake waiters.
+    /// Counts the bytes of a buffer that was freed past the magazines. May wake waiters.
     pub(crate) fn free(&self, bytes: usize) -> Option<Change> {
         let count = self.count.fetch_sub(bytes, AcqRel).wrapping_sub(bytes);
         self.check_low(count);
@@ -196,7 +202,8 @@ impl Watermarks {
         }
     }
 
-    /// Ends "over", and wakes the waiters. Of several threads that come here at once one does it.
+    /// Ends "over", and wakes the waiters. If several threads get here at once, one of them does
+    /// so.
     #[cold]
     fn drained(&self) {
         if !self.over.swap(false, AcqRel) {
@@ -207,17 +214,17 @@ impl Watermarks {
             self.drains.fetch_add(1, Relaxed);
             std::mem::take(&mut waiters.list)
         };
-        // Wakers run code of others: not under the lock.
+        // Wakers are foreign code, so they run outside of the lock.
         for waiter in woken {
             waiter.wake.wake();
         }
-        // Raised again meanwhile, by a thread that saw "over" still set.
+        // Another thread may have reached the high mark meanwhile and seen "over" still set.
         if self.count() >= self.levels.high {
             self.set_over();
         }
     }
 
-    /// What [`is_drained`](Self::is_drained) is to be asked with.
+    /// Starts to watch for the pool to come down to the low mark.
     pub(crate) fn watch(&self) -> Watch<'_> {
         let mut waiters = lock(&self.waiters);
         waiters.next += 1;
@@ -228,15 +235,15 @@ impl Watermarks {
         }
     }
 
-    /// Blocks until the pool is not over, or has come down to the low mark since. `false`: the time has
-    /// come before.
+    /// Blocks until the pool is not over, or has come down to the low mark meanwhile. Returns
+    /// `false` if the instant `until` passes first.
     pub(crate) fn wait(&self, until: Option<Instant>) -> bool {
         let watch = self.watch();
         loop {
             let waits = match watch.is_drained(Wake::this_thread()) {
                 Ok(true) => return true,
                 Ok(false) => park_until(until),
-                // No memory to be remembered with: look now and then.
+                // The heap has no memory to register the waiter, so it polls.
                 Err(_) => {
                     let soon = Instant::now() + Duration::from_millis(1);
                     park_until(until.min(Some(soon)).or(Some(soon)));
@@ -250,11 +257,11 @@ impl Watermarks {
     }
 }
 
-/// Somebody who waits for the pool to come down. Dropping it leaves no trace.
+/// A waiter for the pool to come down to the low mark. Dropping it deregisters it.
 pub(crate) struct Watch<'a> {
     watermarks: &'a Watermarks,
     number: u64,
-    /// As it was at the beginning.
+    /// Value of `Watermarks::drains` when the watch began.
     drains: u32,
 }
 
@@ -263,16 +270,17 @@ impl Watch<'_> {
         !self.watermarks.is_over() || self.watermarks.drains.load(Relaxed) != self.drains
     }
 
-    /// Whether the wait is over. If not, `wake` is used when it is.
+    /// Returns whether the pool has drained. If it has not, registers `wake`, which is used when it
+    /// does. Fails with `AllocFailure::System` if the heap has no memory to register it.
     pub(crate) fn is_drained(&self, wake: Wake) -> Result<bool, AllocFailure> {
         if self.has_drained() {
             return Ok(true);
         }
         let waiters = lock_with_room(&self.watermarks.waiters, |waiters| &mut waiters.list);
         let mut waiters = waiters.ok_or(AllocFailure::System)?;
-        // Under the lock: a drain that we do not see here finds us in the list.
+        // Read under the lock: a thread whose drain is not seen here finds this waiter in the list.
         if self.watermarks.drains.load(Relaxed) != self.drains {
-            // Dropped without the lock: that runs foreign code.
+            // `wake` is dropped after the lock, because its drop is foreign code.
             drop(waiters);
             return Ok(true);
         }
@@ -290,7 +298,8 @@ impl Watch<'_> {
         Ok(false)
     }
 
-    /// Number and count, to [`resume`](Watermarks::resume) with.
+    /// Returns the number and the drain count without deregistering, for
+    /// [`resume`](Watermarks::resume).
     pub(crate) fn suspend(self) -> (u64, u32) {
         let parts = (self.number, self.drains);
         std::mem::forget(self);
@@ -299,7 +308,7 @@ impl Watch<'_> {
 }
 
 impl Watermarks {
-    /// The watch that was suspended, once.
+    /// Restores the watch that was suspended. The caller does so once.
     pub(crate) fn resume(&self, (number, drains): (u64, u32)) -> Watch<'_> {
         Watch {
             watermarks: self,

@@ -1,39 +1,42 @@
-//! Slabs: where a slot's header is, which slots are free, which state the slab is in.
+//! Slabs: headers, free slots and states.
 //!
-//! A header is 16 bytes, apart from its slab, in an array at the start of the region: a region of 253
-//! slabs has all of them on one page, so that a region kept alive by a single buffer costs that page
-//! and the buffer's slab and no more.
+//! A header is 16 bytes. The headers are not in their slabs but in an array at the start of the
+//! region: a region of 253 slabs has all of them on one page. So a region kept alive by a single
+//! buffer costs only that page and the buffer's slab.
 //!
 //! | bits of `link` | meaning |
 //! |---|---|
 //! | 0..48 | the next header of the list this slab is in, or null |
-//! | 48 | `LISTED`: in its class' list (only while it belongs to a class) |
+//! | 48 | `LISTED`: in its class's list (only while it belongs to a class) |
 //! | 49 | `CLEAN`: empty, and purged since it was last used |
 //! | 50 | `OWNED`: it belongs to a class |
 //! | 56..64 | the size class it belongs to |
 //!
-//! A *span*, four neighbouring slabs that larger slots are cut from, is handled as one slab of four times
-//! the size, with one header; it comes from regions that are carved into spans. Only where slabs are
-//! counted by state does it count as four: see [`Slab::states`].
+//! A *span*, four neighbouring slabs that larger slots are cut from, is handled as one slab of four
+//! times the size, with one header. It comes from regions that are carved into spans. Only the
+//! counters of slabs by state count it as four: see [`Slab::states`].
 //!
-//! `free` has a bit for each free slot where the slab has at most 64 of them. Where it has more, `free`
-//! is their number and the bits are in the slab's wide bitmap, further on in the region.
+//! If the slab has at most 64 slots, `free` has a bit for each free slot. If it has more, `free` is
+//! the number of free slots, and the bits are in the slab's wide bitmap, which follows the headers
+//! in the region.
 //!
-//! Who may touch a header: the holder of the class' lock while the slab belongs to a class, the holder
-//! of the regions' lock while it is empty and in its region, the owner of the [`EmptySlab`] in between.
+//! A header is accessed by the holder of the class's lock while the slab belongs to a class, by the
+//! holder of the regions' lock while it is empty and in its region, and by the owner of the
+//! [`EmptySlab`] in between.
 //!
 //! # Safety
 //!
-//! Headers are found by masking a slot's address. That is sound because regions are aligned to their
-//! size, because every slot this crate hands out lies in a region, and because a region is unmapped
-//! only when all its slabs are empty. Pointers keep the provenance of the region's mapping throughout.
+//! Headers are found by masking a slot's address. That is sound because regions are aligned to
+//! their size, because every slot this crate allocates lies in a region, and because a region is
+//! unmapped only when all its slabs are empty. Pointers keep the provenance of the region's mapping
+//! throughout.
 
 use crate::slab::size_class::{GRANULE, SizeClass};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-/// Bytes at the start of a region for what `region.rs` keeps there. With 16 bytes a header and 253
-/// slabs that makes exactly one page.
+/// Number of bytes at the start of a region for its head, see `region.rs`. With 253 headers of 16
+/// bytes it fills exactly one page.
 pub(crate) const REGION_HEAD: usize = 48;
 const HEADER: usize = size_of::<SlabHeader>();
 const NARROW: u32 = 64;
@@ -44,7 +47,7 @@ const CLEAN: usize = 1 << 49;
 const OWNED: usize = 1 << 50;
 const CLASS_SHIFT: u32 = 56;
 
-/// See the module's table. All zero is a valid header: empty, in no list.
+/// A slab's header: see the module's table. All zero is a valid header: empty, in no list.
 #[repr(C)]
 pub(crate) struct SlabHeader {
     free: AtomicU64,
@@ -109,12 +112,13 @@ impl SlabHeader {
     }
 }
 
-/// An empty slab on its way between its region and a class. Dropping one would lose the slab.
+/// An empty slab between its region and a class. Its owner must pass it on: dropping it leaks the
+/// slab.
 #[must_use]
 #[derive(Debug)]
 pub(crate) struct EmptySlab(pub(crate) NonNull<SlabHeader>);
 
-/// Empty slabs on their way back to their regions.
+/// A list of empty slabs to be returned to their regions.
 #[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct EmptySlabs {
@@ -139,19 +143,19 @@ impl EmptySlabs {
     }
 }
 
-/// The header behind a pointer that one of this module's functions or lists has given.
+/// Returns the header behind a pointer that came from this module's functions or lists.
 pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a SlabHeader {
-    // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab or
-    // slot of it, or the lock under which it would leave; the fields are atomics.
+    // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab
+    // or slot of it, or the lock under which it would leave; the fields are atomics.
     unsafe { at.as_ref() }
 }
 
-/// Where things are in a region.
+/// The layout of a region.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     slab_shift: u32,
     region_shift: u32,
-    /// Slabs at the start of a region that hold its headers and wide bitmaps.
+    /// Number of slabs at the start of a region that hold its headers and wide bitmaps.
     reserved: u32,
     wide_offset: u32,
 }
@@ -179,19 +183,19 @@ impl Geometry {
         1 << self.region_shift
     }
 
-    /// Slabs in a region that can be handed out; they are numbered from 0.
+    /// Returns the number of slabs in a region that can be allocated. They are numbered from 0.
     pub(crate) fn slabs(&self) -> usize {
         (1 << (self.region_shift - self.slab_shift)) - self.reserved as usize
     }
 
-    /// The first byte of the region that `inside` points into.
+    /// Returns the start of the region that `inside` points into.
     pub(crate) fn region_of<T>(&self, inside: NonNull<T>) -> NonNull<u8> {
         let mask = self.region_size() - 1;
         let base = inside.as_ptr().cast::<u8>().map_addr(|a| a & !mask);
         NonNull::new(base).expect("no region at address 0")
     }
 
-    /// The header of slab `index` of the region at `region`.
+    /// Returns the header of slab `index` of the region at `region`.
     pub(crate) fn header_at(&self, region: NonNull<u8>, index: usize) -> NonNull<SlabHeader> {
         debug_assert!(index < self.slabs());
         // SAFETY: the header array lies within the reserved slabs at the region's start.
@@ -203,12 +207,12 @@ impl Geometry {
         (offset - REGION_HEAD) / HEADER
     }
 
-    /// Where slab `index` begins within its region.
+    /// Returns the offset of slab `index` in its region.
     pub(crate) fn slab_offset(&self, index: usize) -> usize {
         (index + self.reserved as usize) << self.slab_shift
     }
 
-    /// The header of the slab that `slot` lies in.
+    /// Returns the header of the slab that `slot` lies in.
     pub(crate) fn header_of(&self, slot: NonNull<u8>) -> NonNull<SlabHeader> {
         let offset = slot.addr().get() & (self.region_size() - 1);
         let index = (offset >> self.slab_shift) - self.reserved as usize;
@@ -220,27 +224,27 @@ impl Geometry {
         let offset = self.wide_offset as usize + index * stride;
         // SAFETY: the wide bitmaps follow the headers within the reserved slabs.
         let first = unsafe { region.add(offset) }.cast::<AtomicU64>();
-        // SAFETY: `slots` is at most `slab_size / GRANULE`, so the words are within this slab's stride,
-        // which no other slab's code touches; the mapping is zeroed, hence initialised.
+        // SAFETY: `slots` is at most `slab_size / GRANULE`, so the words are within this slab's
+        // stride, which no other slab's code accesses; the mapping is zeroed, hence initialised.
         unsafe { std::slice::from_raw_parts(first.as_ptr(), slots.div_ceil(64) as usize) }
     }
 }
 
-/// Numbers of slabs.
+/// Numbers of slabs by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct States {
-    /// Partial or full.
+    /// Number of slabs that are partial or full.
     pub(crate) used: u64,
     pub(crate) full: u64,
 }
 
-/// A slab that belongs to a size class, seen by the holder of that class' lock.
+/// A slab that belongs to a size class. The caller holds that class's lock.
 pub(crate) struct Slab<'a> {
     header: &'a SlabHeader,
-    /// First byte of the slab's slots.
+    /// The address of the slab's first slot.
     base: NonNull<u8>,
     class: &'a SizeClass,
-    /// Empty where the header's own word is enough.
+    /// The wide bitmap; empty if the header's own word holds the bits.
     wide: &'a [AtomicU64],
 }
 
@@ -267,7 +271,7 @@ impl<'a> Slab<'a> {
         }
     }
 
-    /// Makes an empty slab this class' own, all slots free.
+    /// Assigns an empty slab to this class, with all slots free.
     pub(crate) fn assign(&self, class_number: usize) {
         let slots = self.class.slots;
         let link = ptr::without_provenance_mut(class_number << CLASS_SHIFT | OWNED);
@@ -294,8 +298,8 @@ impl<'a> Slab<'a> {
         self.header.free() == 0
     }
 
-    /// How many slabs have slots out, and how many have all their slots out. A slot that lies in two slabs
-    /// of a span is out of both.
+    /// Returns the number of slabs that have slots in use, and the number of slabs whose slots are
+    /// all in use. A slot that lies in two slabs of a span counts for both.
     pub(crate) fn states(&self) -> States {
         let (used, full) = (!self.is_empty(), self.is_full());
         if !self.class.spans {
@@ -317,7 +321,8 @@ impl<'a> Slab<'a> {
         self.free_slots() == self.class.slots
     }
 
-    /// Takes up to `want` slots, lowest address first, and returns how many.
+    /// Allocates up to `want` slots, lowest address first, passes them to `each` and returns their
+    /// number.
     pub(crate) fn take(&self, want: u32, mut each: impl FnMut(NonNull<u8>)) -> u32 {
         if self.wide.is_empty() {
             return self.take_from(&self.header.free, 0, want, &mut each);
@@ -353,7 +358,7 @@ impl<'a> Slab<'a> {
         taken
     }
 
-    /// Takes one slot back.
+    /// Frees a slot.
     pub(crate) fn give(&self, slot: NonNull<u8>) {
         let offset = slot.addr().get() - self.base.addr().get();
         let number = self.class.slot_of_offset(offset);
@@ -370,7 +375,7 @@ impl<'a> Slab<'a> {
         word.store(bits | bit, Relaxed);
     }
 
-    /// Makes an empty slab no class' own.
+    /// Removes an empty slab from its class.
     pub(crate) fn unassign(&self, at: NonNull<SlabHeader>) -> EmptySlab {
         debug_assert!(self.is_empty());
         self.header.set_free(0);
@@ -379,7 +384,7 @@ impl<'a> Slab<'a> {
     }
 }
 
-/// `count` ones from the lowest bit, 64 at most.
+/// Returns a word with the lowest `count` bits set, at most 64.
 fn ones(count: u32) -> u64 {
     if count >= 64 {
         u64::MAX

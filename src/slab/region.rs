@@ -1,19 +1,20 @@
 //! Regions: large aligned mappings carved into slabs, and the empty slabs in them.
 //!
-//! A region with an empty slab is in the list of available regions; one whose slabs are all out is in
-//! no list and is found again through the address of the first slab that comes back. The front of the
-//! list gives first. A region that gets its first empty slab joins at the front and one whose last slab
-//! came back moves to the back, so fuller regions are used before emptier ones, and those have a chance
-//! to empty. An all-empty region is kept while the caches' bound allows, else unmapped.
+//! A region with an empty slab is in the list of available regions. A region without empty slabs is
+//! in no list; it is found again through the address of the first slab that is returned. Slabs are
+//! taken from the front of the list. A region that gets its first empty slab joins at the front,
+//! and a region whose last slab was returned moves to the back. So fuller regions are used before
+//! emptier ones, which may become all-empty. An all-empty region is kept while the caches' bound
+//! allows, and unmapped otherwise.
 //!
-//! The lock is never held across a system call: functions return the regions to unmap, and the caller
-//! does it.
+//! The lock is never held across a system call: functions return the regions to unmap, and the
+//! caller unmaps them.
 //!
 //! # Safety
 //!
-//! The head of a region is touched by the holder of the lock, or by the thread that has just mapped the
-//! region and shown it to nobody, or that took it out of the list all-empty: then no slot of it is out,
-//! so nobody can find it.
+//! The head of a region is accessed by the holder of the lock, or by the thread that has just
+//! mapped the region and not shared it, or that removed it from the list all-empty: then no slot of
+//! it is in use, so no other thread can find it.
 
 use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
@@ -25,45 +26,46 @@ use std::ptr::NonNull;
 
 type Link = Option<NonNull<RegionHead>>;
 
-/// What is kept at the start of a region.
+/// The structure at the start of a region.
 #[repr(C)]
 struct RegionHead {
-    /// The pool's own structure, opaque here. Written once, before anybody else sees the region.
+    /// The pool's own structure, opaque here. Written once, before other threads see the region.
     owner: Cell<Option<NonNull<()>>>,
     next: Cell<Link>,
     previous: Cell<Link>,
-    /// Slabs that were in use and are empty again.
+    /// The list of slabs that were in use and are empty again.
     freed: Cell<Option<NonNull<SlabHeader>>>,
-    /// Empty slabs, those never used included.
+    /// Number of empty slabs, including those that were never used.
     empty: Cell<u32>,
-    /// Slabs from this one on were never used: they take no memory yet.
+    /// Index of the first slab that was never used. It and those behind it have no memory yet.
     fresh: Cell<u32>,
-    /// When the last slab came back, in milliseconds.
+    /// Time at which the last slab was returned, in milliseconds.
     emptied_ms: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<RegionHead>() <= REGION_HEAD);
 
 fn head<'a>(region: NonNull<RegionHead>) -> &'a RegionHead {
-    // SAFETY: see the module's rule; a zeroed head is valid, and all its fields are cells.
+    // SAFETY: the caller may access the head by the module's rule; a zeroed head is valid, and all
+    // its fields are cells.
     unsafe { region.as_ref() }
 }
 
-/// The owner named when the region of this slot was mapped.
+/// Returns the owner named when the region of this slot was mapped.
 ///
 /// # Safety
 ///
-/// The slot is out of a slab of a region of this size.
+/// The slot is in use, in a slab of a region of this size.
 pub(crate) unsafe fn owner_of(slot: NonNull<u8>, region_shift: u32) -> NonNull<()> {
     let mask = (1usize << region_shift) - 1;
     let base = slot.as_ptr().map_addr(|address| address & !mask);
     let owner: *const NonNull<()> = base.cast();
-    // SAFETY: the region is mapped while a slot of it is out, and `owner`, its first field, does not
-    // change.
+    // SAFETY: the region is mapped while a slot of it is in use, and `owner`, its first field, does
+    // not change.
     unsafe { owner.read() }
 }
 
-/// All-empty regions that nobody else knows any more, to be unmapped.
+/// All-empty regions that were removed from the list, to be unmapped.
 #[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct EmptyRegions {
@@ -83,16 +85,16 @@ impl EmptyRegions {
     }
 }
 
-/// What became of regions that were to be unmapped.
+/// The result of unmapping regions.
 #[must_use]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unmapped {
     pub(crate) count: usize,
-    /// Whether the system refused to take some, which serve again.
+    /// Whether the system refused to unmap some regions, which joined the list again.
     pub(crate) any_rejoined: bool,
 }
 
-/// How many bytes of all-empty regions may stay, and how long.
+/// The bound on all-empty regions that stay mapped: their bytes, and their age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keep {
     pub(crate) bytes: usize,
@@ -106,11 +108,11 @@ impl Keep {
     };
 }
 
-/// Slabs that belong to no class.
+/// Numbers of slabs that belong to no class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlabCounts {
     pub(crate) empty: u64,
-    /// Those of them that were never used.
+    /// The empty slabs that were never used.
     pub(crate) fresh: u64,
 }
 
@@ -119,13 +121,14 @@ struct State {
     first: Link,
     last: Link,
     slabs: SlabCounts,
-    /// Regions whose slabs are all empty; all of them are in the list.
+    /// Number of regions whose slabs are all empty; all of them are in the list.
     all_empty: usize,
-    /// Every region, by address, for who looks. One that the heap had no room to note serves all the same.
+    /// Every region, by address, for inspection. A region for which the heap had no room here is
+    /// used all the same.
     all: Vec<NonNull<RegionHead>>,
 }
 
-// SAFETY: the links lead to regions the pool owns, and are followed under the lock.
+// SAFETY: the links point to regions that the pool owns, and are followed under the lock.
 unsafe impl Send for State {}
 
 /// The regions of one pool.
@@ -147,22 +150,22 @@ impl Regions {
         &self.geometry
     }
 
-    /// How many slabs are empty.
+    /// Returns the numbers of empty slabs.
     pub(crate) fn slabs(&self) -> SlabCounts {
         lock(&self.state).slabs
     }
 
-    /// Bytes in regions whose slabs are all empty.
+    /// Returns the bytes in regions whose slabs are all empty.
     pub(crate) fn all_empty_bytes(&self) -> usize {
         lock(&self.state).all_empty * self.geometry.region_size()
     }
 
-    /// An empty slab, if a region has one.
+    /// Removes and returns an empty slab, if a region has one.
     pub(crate) fn take(&self) -> Option<EmptySlab> {
         lock(&self.state).take(&self.geometry)
     }
 
-    /// An empty slab from a new region, which names `owner`. Makes a system call.
+    /// Maps a new region for `owner` and returns an empty slab from it. Makes a system call.
     pub(crate) fn take_new(
         &self,
         mapper: &Mapper,
@@ -180,11 +183,12 @@ impl Regions {
         head(region).owner.set(Some(owner));
         let mut state = self.lock_with_room();
         state.join(region, &self.geometry);
-        // The new region joined the list just now, under the same lock.
+        // The new region has joined the list under the same lock.
         state.take(&self.geometry).ok_or(AllocFailure::System)
     }
 
-    /// Takes empty slabs back; returns the regions that are to be unmapped for it.
+    /// Returns empty slabs to their regions. Returns the regions that exceed `keep`, to be
+    /// unmapped.
     pub(crate) fn give(&self, mut slabs: EmptySlabs, keep: Keep, now_ms: u64) -> EmptyRegions {
         let mut state = lock(&self.state);
         while let Some(slab) = slabs.pop() {
@@ -193,21 +197,22 @@ impl Regions {
         state.release(&self.geometry, keep, now_ms)
     }
 
-    /// Returns the regions that are to be unmapped because they are too many or too old.
+    /// Returns the all-empty regions that exceed `keep`, to be unmapped.
     pub(crate) fn release(&self, keep: Keep, now_ms: u64) -> EmptyRegions {
         lock(&self.state).release(&self.geometry, keep, now_ms)
     }
 
-    /// Locks the state, if possible with room to note one more region.
+    /// Locks the state, with room for one more region in `all` if the heap has memory.
     fn lock_with_room(&self) -> MutexGuard<'_, State> {
         lock_with_room(&self.state, |state| &mut state.all).unwrap_or_else(|| lock(&self.state))
     }
 
-    /// Unmaps regions. Those that the system does not take join the list again.
+    /// Unmaps regions. Those that the system refuses to unmap join the list again.
     pub(crate) fn unmap(&self, mapper: &Mapper, mut regions: EmptyRegions) -> Unmapped {
         let mut unmapped = Unmapped::default();
         while let Some(region) = regions.pop() {
-            // SAFETY: the base went into a region in `take_new`, and the region is nobody else's now.
+            // SAFETY: the base came from a mapping in `take_new`, and no other thread has a pointer
+            // to the region.
             let mapping = unsafe { Mapping::from_base(region.cast(), self.geometry.region_size()) };
             match mapper.unmap(mapping) {
                 Ok(()) => unmapped.count += 1,
@@ -221,8 +226,9 @@ impl Regions {
         unmapped
     }
 
-    /// Lets `look` see the first region behind `address`, and how many of its slabs were ever used. The region
-    /// stays mapped meanwhile, because the lock is held, and none of its fresh slabs is taken.
+    /// Calls `look` with the first region behind `address` and the number of its slabs that were
+    /// ever used. The lock is held meanwhile, so the region stays mapped, and none of its unused
+    /// slabs is taken.
     pub(super) fn look_at_next<T>(
         &self,
         address: usize,
@@ -233,12 +239,13 @@ impl Regions {
         Some(look(region.cast(), head(region).fresh.get() as usize))
     }
 
-    /// Where the first slab of a region begins, and bytes from each to the next.
+    /// Returns the offset of the first slab of a region, and the distance from each slab to the
+    /// next.
     pub(crate) fn slab_offsets(&self) -> (usize, usize) {
         (self.geometry.slab_offset(0), self.geometry.slab_size())
     }
 
-    /// Bytes in a region.
+    /// Returns the number of bytes in a region.
     pub(crate) fn region_size(&self) -> usize {
         self.geometry.region_size()
     }
@@ -300,7 +307,7 @@ impl State {
         self.note(region);
     }
 
-    /// Adds a region that the system would not take.
+    /// Adds a region that the system refused to unmap.
     fn rejoin(&mut self, region: NonNull<RegionHead>, geometry: &Geometry) {
         let fresh = head(region).fresh.get() as usize;
         self.slabs.fresh += (geometry.slabs() - fresh) as u64;
@@ -310,7 +317,7 @@ impl State {
         self.note(region);
     }
 
-    /// Takes out all-empty regions, those at the back first, while they are too many or too old.
+    /// Removes all-empty regions, those at the back first, while they exceed `keep`.
     fn release(&mut self, geometry: &Geometry, keep: Keep, now_ms: u64) -> EmptyRegions {
         let mut released = EmptyRegions::default();
         let mut unseen = self.all_empty;
@@ -324,7 +331,8 @@ impl State {
                 continue;
             }
             unseen -= 1;
-            // A caller's `now_ms` may be older than the moment at which another thread emptied the region.
+            // A caller's `now_ms` may be older than the moment at which another thread emptied the
+            // region.
             let age_ms = now_ms.saturating_sub(this.emptied_ms.get());
             let too_many = self.all_empty * geometry.region_size() > keep.bytes;
             if too_many || age_ms >= keep.decay_ms {
@@ -352,7 +360,7 @@ impl State {
         }
     }
 
-    /// The first region behind `address`.
+    /// Returns the first region behind `address`.
     fn behind(&self, address: usize) -> Option<NonNull<RegionHead>> {
         let before = |region: &NonNull<RegionHead>| region.addr().get() <= address;
         self.all.get(self.all.partition_point(before)).copied()

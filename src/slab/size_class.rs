@@ -1,19 +1,19 @@
-//! Length to size class to slot size: constant tables, no state.
+//! Size classes: constant tables from a length to its class and slot size, without state.
 //!
-//! Slot sizes are multiples of 16, about four per doubling. Each is the largest that still cuts the
-//! slab into its number of slots, `floor16(slab_size / k)`, so that no slab has a tail to waste:
-//! what would be the tail is spread over the slots.
+//! Slot sizes are multiples of 16, about four per doubling. Each is the largest that divides the
+//! slab into its number of slots, `floor16(slab_size / k)`. So no slab wastes an unused tail: its
+//! bytes are distributed over the slots.
 //!
-//! One slab has few ways to be cut into large slots: halves and the whole, nothing between. So slots
-//! above a quarter of the slab are cut from a *span* of four neighbouring slabs, into 14 down to 4. (Of
-//! buffers whose lengths are spread evenly over the doublings up to the slab size, half the bytes are in
-//! the last doubling. There a single slab wastes 28 % of its memory on average, a span 9 %.)
+//! There are few ways to cut one slab into large slots: into halves, or not at all. So slots above
+//! a quarter of the slab are cut from a *span* of four neighbouring slabs, into 14 down to 4. (Of
+//! buffers whose lengths are spread evenly over the doublings up to the slab size, half the bytes
+//! are in the last doubling. There a single slab wastes 28 % of its memory on average, a span 9 %.)
 
-/// Slot sizes are multiples of this, and every buffer is aligned to it, in bytes.
+/// The unit of slot sizes, in bytes. Every buffer is aligned to it.
 pub(crate) const GRANULE: usize = 16;
-/// No slab size has more classes than this.
+/// Maximum number of classes of a slab size.
 pub(crate) const MAX_CLASSES: usize = 64;
-/// Places for classes in what is kept for each of them. A model has one class, and a small stack to build
+/// Length of arrays with an entry for each class. A model has one class, and a small stack to build
 /// its pool on.
 pub(crate) const CLASS_PLACES: usize = if cfg!(all(test, loom)) {
     1
@@ -26,34 +26,36 @@ pub(crate) const MIN_SLAB_SIZE: usize = 4096;
 pub(crate) const MAX_SLAB_SIZE: usize = 1 << 20;
 /// The slab size of the global pool, in bytes; 8 KiB as in Node.js.
 pub(crate) const DEFAULT_SLAB_SIZE: usize = 8192;
-/// Slabs in a span.
+/// Number of slabs in a span.
 pub(crate) const SPAN: usize = 4;
-/// Larger slabs do without spans.
+/// The largest slab size with spans, in bytes.
 const MAX_SPANNED_SLAB_SIZE: usize = 64 << 10;
-/// Slots in a span, largest number (smallest slots) first.
+/// Numbers of slots in a span, largest number (smallest slots) first.
 const SPAN_SLOTS: [usize; 8] = [14, 12, 10, 8, 7, 6, 5, 4];
-/// Slots in a magazine, at most: with its two figures a block is 1 KiB.
+/// Maximum number of slots in a magazine: with its header a block of this capacity is 1 KiB.
 pub(crate) const MAGAZINE_SLOTS: usize = 126;
-/// Bytes in a magazine, at most, unless one slot is larger.
+/// Maximum number of bytes in a magazine, unless one slot is larger.
 const MAGAZINE_BYTES: usize = 128 << 10;
 
-/// One class's figures.
+/// The constants of one class.
 #[derive(Clone, Copy)]
 pub(crate) struct SizeClass {
-    /// Bytes in a slot.
+    /// Number of bytes in a slot.
     pub(crate) slot_size: u32,
-    /// Slots in a slab, or in a span.
+    /// Number of slots in a slab, or in a span.
     pub(crate) slots: u32,
     /// Whether the slots are cut from spans.
     pub(crate) spans: bool,
-    /// Slots that a magazine is filled with at once, at most: as many as it may hold; but from spans only as
-    /// many as lie in the first slab, so that a buffer brings no more slabs into use than it needs.
+    /// Maximum number of slots that a magazine is filled with at once: its capacity. For spans it
+    /// is the number of slots in the first slab, so that a buffer does not bring more slabs into
+    /// use than it needs.
     pub(crate) fill: u32,
-    /// For each slab of a span, the slots that lie in it, if only in part.
+    /// For each slab of a span, the number of slots that lie in it, at least in part.
     pub(crate) slots_in_slab: [u16; SPAN],
-    /// `ceil(2^44 / slot_size)`: turns the division of an offset by the slot size into a multiplication.
+    /// `ceil(2^44 / slot_size)`: replaces the division of an offset by the slot size by a
+    /// multiplication.
     reciprocal: u64,
-    /// Slots a magazine of this class may hold.
+    /// Capacity of a magazine of this class, in slots.
     pub(crate) magazine_capacity: u32,
 }
 
@@ -68,7 +70,7 @@ impl SizeClass {
         magazine_capacity: 0,
     };
 
-    /// Of `slots` slots in a range of `size` bytes.
+    /// Creates the class of `slots` slots in a range of `size` bytes.
     const fn new(size: usize, slots: usize) -> Self {
         let slot_size = size / slots / GRANULE * GRANULE;
         let by_bytes = MAGAZINE_BYTES / slot_size;
@@ -107,14 +109,14 @@ impl SizeClass {
         class
     }
 
-    /// Which slot of its slab or span the byte at `offset` lies in.
+    /// Returns the index of the slot that the byte at `offset` of a slab or span lies in.
     pub(crate) const fn slot_of_offset(&self, offset: usize) -> usize {
         ((offset as u64 * self.reciprocal) >> 44) as usize
     }
 }
 
-/// Where the class of a length is in the tables. The length is at most a slab's: the sum does not overflow,
-/// which `div_ceil` would spend three instructions on.
+/// Returns the index of a length's class in the tables. The length is at most a slab's, so the sum
+/// does not overflow; `div_ceil` would need three more instructions to exclude that.
 #[inline(always)]
 const fn granule_of(len: usize) -> usize {
     len.wrapping_add(GRANULE - 1) / GRANULE
@@ -140,14 +142,15 @@ impl ClassTable {
         }
     }
 
-    /// The class that serves `len`, if a slab does.
+    /// Returns the class that serves `len`, or `None` if no slot is as long.
     #[inline(always)]
     pub(crate) fn class_of(&self, len: usize) -> Option<usize> {
         if len > self.slab_size {
             return None;
         }
         debug_assert!(granule_of(len) < self.by_granule.len());
-        // SAFETY: `granules_of` makes an entry for each granule up to the slab size, which `len` does not exceed.
+        // SAFETY: `granules_of` has an entry for each granule up to the slab size, which `len` does
+        // not exceed.
         Some(unsafe { *self.by_granule.get_unchecked(granule_of(len)) } as usize)
     }
 
@@ -156,8 +159,8 @@ impl ClassTable {
         &self.classes[class % MAX_CLASSES]
     }
 
-    /// One class, of two slots a slab and one slot a magazine: little enough for every interleaving to be
-    /// tried.
+    /// Returns a table of one class, with two slots a slab and one slot a magazine: small enough
+    /// for loom to try every interleaving.
     #[cfg(all(test, loom))]
     pub(crate) fn tiny() -> &'static ClassTable {
         static ALL_FIRST: [u8; 129] = [0; 129];
@@ -179,8 +182,8 @@ impl ClassTable {
         self.count
     }
 
-    /// The table of a slab size that the configuration has accepted, with spans if asked for and if slabs
-    /// of that size have them.
+    /// Returns the table of a slab size that the configuration has accepted. It has spans if
+    /// `spans` is set and slabs of that size may have them.
     pub(crate) const fn of_slab_size(slab_size: usize, spans: bool) -> &'static ClassTable {
         let number = (slab_size / MIN_SLAB_SIZE).trailing_zeros() as usize;
         if spans && slab_size <= MAX_SPANNED_SLAB_SIZE {
@@ -191,13 +194,14 @@ impl ClassTable {
     }
 }
 
-/// The default slab size's figures as constants, which the compiler folds where a length is known.
+/// The classes of the default slab size as constants, which the compiler folds for a constant
+/// length.
 pub(crate) struct DefaultClasses;
 
 impl DefaultClasses {
     const BY_GRANULE: [u8; DEFAULT_SLAB_SIZE / GRANULE + 1] = granules_of(true);
 
-    /// The class that serves `len`, if a slab does.
+    /// Returns the class that serves `len`, or `None` if no slot is as long.
     #[inline(always)]
     pub(crate) fn class_of(len: usize) -> Option<usize> {
         if len > DEFAULT_SLAB_SIZE {
@@ -237,7 +241,7 @@ const fn classes_of(slab_size: usize, spans: bool) -> ([SizeClass; MAX_CLASSES],
     (classes, count)
 }
 
-/// `ENTRIES` is `slab_size / GRANULE + 1`.
+/// Computes the class of each granule. `ENTRIES` is `slab_size / GRANULE + 1`.
 const fn granules_of<const ENTRIES: usize>(spans: bool) -> [u8; ENTRIES] {
     let (classes, _) = classes_of((ENTRIES - 1) * GRANULE, spans);
     let mut table = [0; ENTRIES];
@@ -367,7 +371,7 @@ mod tests {
                 assert_eq!(u32::from(all), (1 << class.slots) - 1);
                 let slabs = class.slots_in_slab.iter().map(|slots| slots.count_ones());
                 assert!((class.slots..=class.slots + 3).contains(&slabs.sum::<u32>()));
-                // What is taken first lies in the first slab.
+                // The slots that are allocated first lie in the first slab.
                 let first = class.fill as usize * class.slot_size as usize;
                 assert!(first > 0 && first <= table.slab_size);
             }

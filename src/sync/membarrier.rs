@@ -24,7 +24,8 @@ mod platform {
 
     pub(crate) fn fence() -> bool {
         let fence = || call(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-        // EPERM says that the process is not registered (any more): once more, then no more.
+        // EPERM means that the process is not registered (any more): registers it and tries once
+        // more.
         fence() || (try_register() && fence())
     }
 }
@@ -40,14 +41,14 @@ mod platform {
     }
 }
 
-/// Registers the process for [`fence`], once. Returns `false` if the system has no such call or refuses it, as old
-/// kernels and seccomp filters do. May make a system call.
+/// Registers the process for [`fence`], once. Returns `false` if the system has no such call or
+/// refuses it, as old kernels and seccomp filters do. May make a system call.
 pub(super) fn register() -> bool {
     platform::register()
 }
 
-/// Executes a full fence on every processor that runs a thread of this process. Returns `false` if the system
-/// refuses. Makes a system call.
+/// Executes a full fence on every processor that runs a thread of this process. Returns `false` if
+/// the system refuses. Makes a system call.
 pub(super) fn fence() -> bool {
     platform::fence()
 }

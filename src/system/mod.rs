@@ -1,9 +1,9 @@
-//! What the operating system says of its memory and of this process'.
+//! Memory statistics of the operating system and of this process.
 //!
-//! The figures are read at each call: nothing is cached, and a figure that is not known is `None`,
-//! never an error. On Linux they come from `/proc` ([proc(5)]) and from the memory controller of
-//! cgroup v1 or v2 ([cgroup v2]), the same places [Node.js] looks at. On other Unix systems only
-//! [`total_memory`] is known, elsewhere nothing is.
+//! The values are read at each call and not cached. A value that is not known is `None`, never an
+//! error. On Linux they come from `/proc` ([proc(5)]) and from the memory controller of cgroup v1
+//! or v2 ([cgroup v2]), the same sources that [Node.js] uses. On other Unix systems only
+//! [`total_memory`] is known, on other systems no value is.
 //!
 //! ```
 //! use slabuf::system;
@@ -15,10 +15,10 @@
 //!
 //! # Safety
 //!
-//! Two functions of this module are unsafe inside and safe to call. `sysconf` calls the C function of
-//! that name, which takes a number and touches no memory of ours. `heap` looks up `mallinfo2` by
-//! name and calls it through a pointer of the type that glibc declares for it; it takes no arguments,
-//! returns a plain structure by value, and takes malloc's own locks.
+//! Two safe functions of this module contain unsafe code. `sysconf` calls the C function of that
+//! name, which has a number as parameter and accesses no memory of this crate. `heap` looks up
+//! `mallinfo2` by name and calls it through a pointer of the type that glibc declares for it; it
+//! has no parameters, returns a plain structure by value, and acquires malloc's own locks.
 //!
 //! [proc(5)]: https://man7.org/linux/man-pages/man5/proc_meminfo.5.html
 //! [cgroup v2]: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory
@@ -27,11 +27,12 @@
 #[cfg(any(target_os = "linux", target_os = "android", test))]
 mod parse;
 
-/// The physical memory of the machine, in bytes; `None` where it is unknown.
+/// Returns the physical memory of the machine, in bytes; `None` if it is unknown.
 ///
-/// On Linux this is `MemTotal` of `/proc/meminfo`: what the kernel can use, which is a little less than
-/// what is built in. It is the figure of Node's [`os.totalmem()`]. Inside a container it is still the
-/// whole machine: see [`constrained_memory`] for the container's share.
+/// On Linux this is `MemTotal` of `/proc/meminfo`: the memory that the kernel can use, which is
+/// slightly less than the installed memory. It is the value of Node's [`os.totalmem()`]. In a
+/// container it is still the memory of the whole machine: see [`constrained_memory`] for the
+/// container's share.
 ///
 /// # Example
 ///
@@ -45,7 +46,7 @@ mod parse;
 ///
 /// # Complexity
 ///
-/// Constant. Makes three or four system calls (open, read, close), and one where there is no `/proc`.
+/// Constant. Makes three or four system calls (open, read, close), and one if there is no `/proc`.
 ///
 /// [`os.totalmem()`]: https://nodejs.org/api/os.html#ostotalmem
 #[must_use]
@@ -53,11 +54,13 @@ pub fn total_memory() -> Option<u64> {
     platform::total()
 }
 
-/// The memory that new allocations can have before the machine swaps, in bytes; `None` where it is unknown.
+/// Returns the memory that new allocations can use before the machine swaps, in bytes; `None` if it
+/// is unknown.
 ///
-/// On Linux this is `MemAvailable` of `/proc/meminfo`, the kernel's estimate of free memory and caches that
-/// it can give up, as Node's [`os.freemem()`] has it; `MemFree` on kernels before 3.14, which make
-/// no such estimate. It is the whole machine's: see [`available_memory`] for what a cgroup leaves of it.
+/// On Linux this is `MemAvailable` of `/proc/meminfo`, the kernel's estimate of free memory and
+/// reclaimable caches, as in Node's [`os.freemem()`]. It is `MemFree` on kernels before 3.14, which
+/// have no such estimate. It is the value for the whole machine: see [`available_memory`] for the
+/// part that a cgroup leaves.
 ///
 /// # Example
 ///
@@ -77,12 +80,12 @@ pub fn free_memory() -> Option<u64> {
     platform::free()
 }
 
-/// The memory that this process can still allocate, in bytes; `None` where it is unknown.
+/// Returns the memory that this process can still allocate, in bytes; `None` if it is unknown.
 ///
-/// This is [`free_memory`], or what this process' cgroup and its ancestors leave (limit less usage, the
-/// least of all levels) where that is smaller. It is the figure of Node's [`process.availableMemory()`].
-/// A cgroup's usage includes the page cache of the files its processes read, so the figure errs on
-/// the low side.
+/// This is [`free_memory`], or the memory that this process's cgroup and its ancestors leave (limit
+/// less usage, the least of all levels) if that is less. It is the value of Node's
+/// [`process.availableMemory()`]. A cgroup's usage includes the page cache of the files that its
+/// processes read, so the value tends to be too low.
 ///
 /// # Example
 ///
@@ -98,7 +101,8 @@ pub fn free_memory() -> Option<u64> {
 ///
 /// # Complexity
 ///
-/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few
+/// more.
 ///
 /// [`process.availableMemory()`]: https://nodejs.org/api/process.html#processavailablememory
 #[must_use]
@@ -107,14 +111,14 @@ pub fn available_memory() -> Option<u64> {
     Some(platform::constraint().map_or(free, |constraint| free.min(constraint.headroom)))
 }
 
-/// The limit that the operating system sets on this process' memory, in bytes; `None` where there is none,
-/// or where it is unknown.
+/// Returns the limit that the operating system sets on this process's memory, in bytes; `None` if
+/// there is none, or if it is unknown.
 ///
-/// On Linux this is the least limit of this process' memory cgroup and its ancestors: `memory.max` and
-/// `memory.high` in cgroup v2, `memory.limit_in_bytes` in v1, under the mount points
-/// `/sys/fs/cgroup` and `/sys/fs/cgroup/memory`. `max`, and a limit above [`total_memory`],
-/// count as none. It is the figure of Node's [`process.constrainedMemory()`], which leaves the ancestors
-/// out. Elsewhere it is `None`.
+/// On Linux this is the least limit of this process's memory cgroup and its ancestors: `memory.max`
+/// and `memory.high` in cgroup v2, `memory.limit_in_bytes` in v1, under the mount points
+/// `/sys/fs/cgroup` and `/sys/fs/cgroup/memory`. `max`, and a limit above [`total_memory`], count
+/// as none. It is the value of Node's [`process.constrainedMemory()`], which ignores the ancestors.
+/// On other systems it is `None`.
 ///
 /// # Example
 ///
@@ -130,7 +134,8 @@ pub fn available_memory() -> Option<u64> {
 ///
 /// # Complexity
 ///
-/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few more.
+/// Linear in the depth of the cgroup. Makes up to a dozen system calls for each level and a few
+/// more.
 ///
 /// [`process.constrainedMemory()`]: https://nodejs.org/api/process.html#processconstrainedmemory
 #[must_use]
@@ -138,26 +143,30 @@ pub fn constrained_memory() -> Option<u64> {
     platform::constraint().map(|constraint| constraint.limit)
 }
 
-/// The bytes of this process that are resident in memory (`/proc/self/statm`); 0 where it is unknown.
+/// Returns the bytes of this process that are resident in memory (`/proc/self/statm`); 0 if the
+/// number is unknown.
 ///
-/// Allocates nothing on the heap. The kernel sums the figure from per-processor counters, so it can be off by some pages.
+/// Allocates no heap memory. The kernel sums the number from per-processor counters, so it can be
+/// off by some pages.
 pub(crate) fn rss() -> u64 {
     platform::rss().unwrap_or(0)
 }
 
-/// The figures of the process' malloc heap, in bytes.
+/// Statistics of the process's malloc heap, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeapUsage {
-    /// Taken from the system.
+    /// Bytes that malloc got from the system.
     pub(crate) total: u64,
-    /// In use by the program.
+    /// Bytes in use by the program.
     pub(crate) used: u64,
 }
 
-/// The figures of glibc's malloc: its arenas and what it mapped for single allocations; zeros elsewhere.
+/// Returns the statistics of glibc's malloc: its arenas and its mappings for single allocations;
+/// zeros on other systems.
 ///
-/// `mallinfo2` came with glibc 2.33. It is looked up when it is called for, so that a program still
-/// links and runs with an older one, and has zeros there. Locks each arena in turn and walks its free lists.
+/// `mallinfo2` exists since glibc 2.33. It is looked up at each call, so that a program still links
+/// and runs with an older version, and gets zeros there. Locks each arena in turn and walks its
+/// free lists.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn heap() -> HeapUsage {
     type Mallinfo2 = unsafe extern "C" fn() -> libc::mallinfo2;
@@ -169,7 +178,7 @@ pub(crate) fn heap() -> HeapUsage {
     // SAFETY: the symbol is not null, is as large as a function pointer, and names a function that
     // malloc.h declares as `struct mallinfo2 mallinfo2(void)`.
     let mallinfo2 = unsafe { std::mem::transmute::<*mut libc::c_void, Mallinfo2>(symbol) };
-    // SAFETY: it takes no arguments, may be called on any thread and only reads malloc's state.
+    // SAFETY: it has no parameters, may be called on any thread and only reads malloc's state.
     let info = unsafe { mallinfo2() };
     HeapUsage {
         total: (info.arena as u64).saturating_add(info.hblkhd as u64),
@@ -177,13 +186,13 @@ pub(crate) fn heap() -> HeapUsage {
     }
 }
 
-/// There is no such figure here.
+/// Returns zeros: this system has no such statistics.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn heap() -> HeapUsage {
     HeapUsage::default()
 }
 
-/// What limits this process, above all of the machine's memory.
+/// The memory limits of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android", test)),
@@ -192,14 +201,14 @@ pub(crate) fn heap() -> HeapUsage {
 struct Constraint {
     /// The least limit of all levels.
     limit: u64,
-    /// The least of limit less usage of all levels.
+    /// The least value of limit less usage of all levels.
     headroom: u64,
 }
 
-/// A figure of the running system that is a whole number, at least 1.
+/// Returns a value of the running system that is a whole number, at least 1.
 #[cfg(unix)]
 fn sysconf(name: libc::c_int) -> Option<u64> {
-    // SAFETY: sysconf takes any number, and answers -1 to one that it does not know.
+    // SAFETY: sysconf accepts any number, and returns -1 for one that it does not know.
     let value = unsafe { libc::sysconf(name) };
     u64::try_from(value).ok().filter(|&value| value > 0)
 }
@@ -232,13 +241,14 @@ mod platform {
         parse::constraint(&String::from_utf8_lossy(&cgroup), total()?, read)
     }
 
-    /// One figure of `/proc/meminfo`. Those asked for stand in its first lines.
+    /// Returns one value of `/proc/meminfo`. The values that this module needs are in its first
+    /// lines.
     fn meminfo(key: &str) -> Option<u64> {
         let mut text = [0; 512];
         parse::meminfo(head("/proc/meminfo", &mut text)?, key)
     }
 
-    /// The beginning of a text file, as much as `buffer` holds of it.
+    /// Reads the beginning of a text file, as much as fits into `buffer`.
     fn head<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
         let mut file = File::open(path).ok()?;
         let mut len = 0;
@@ -317,7 +327,8 @@ mod tests {
         assert_eq!(sysconf(libc::c_int::MAX), None);
     }
 
-    /// Whether `step` holds in one of some tries: the other tests of this process take and give memory too.
+    /// Returns whether `step` holds in one of several tries: the other tests of this process
+    /// allocate and free memory too.
     #[cfg(target_os = "linux")]
     fn holds_undisturbed(step: impl Fn() -> bool) -> bool {
         (0..50).any(|_| step())

@@ -1,11 +1,11 @@
-//! The texts that the kernel writes, read by functions that make no system calls themselves.
+//! Parsers of the texts that the kernel writes. They make no system calls themselves.
 
 use super::Constraint;
 
 /// Cgroup v1 writes "no limit" as `i64::MAX` rounded down to a page; no real limit comes near it.
 const NO_LIMIT_FROM: u64 = 1 << 62;
 
-/// The figure of `key` in the format of `/proc/meminfo`, in bytes.
+/// Returns the value of `key` in the format of `/proc/meminfo`, in bytes.
 pub(super) fn meminfo(text: &str, key: &str) -> Option<u64> {
     let mut figures = text.lines().filter_map(|line| line.split_once(':'));
     let (_, figure) = figures.find(|(name, _)| *name == key)?;
@@ -13,13 +13,13 @@ pub(super) fn meminfo(text: &str, key: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The resident bytes in the format of `/proc/self/statm`, which counts pages.
+/// Returns the resident bytes from the format of `/proc/self/statm`, which counts pages.
 pub(super) fn statm(text: &str, page_size: u64) -> Option<u64> {
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     pages.checked_mul(page_size)
 }
 
-/// A cgroup that accounts a process' memory: its path, and the names of its version's files.
+/// A cgroup that accounts a process's memory: its path, and the names of its version's files.
 #[derive(Debug, PartialEq, Eq)]
 struct MemoryCgroup<'a> {
     path: &'a str,
@@ -47,10 +47,10 @@ impl<'a> MemoryCgroup<'a> {
         }
     }
 
-    /// Finds it in the format of `/proc/self/cgroup`: lines of `number:controllers:path`.
+    /// Finds the cgroup in the format of `/proc/self/cgroup`: lines of `number:controllers:path`.
     ///
-    /// A controller belongs to one hierarchy. So a v1 line that names `memory` wins over the v2 line,
-    /// whose number is 0 and which names no controllers.
+    /// A controller belongs to one hierarchy. So a v1 line that names `memory` has priority over
+    /// the v2 line, whose number is 0 and which names no controllers.
     fn find(text: &'a str) -> Option<Self> {
         let mut v2 = None;
         for line in text.lines() {
@@ -70,11 +70,12 @@ impl<'a> MemoryCgroup<'a> {
         v2
     }
 
-    /// The directories of the cgroup and of each of its ancestors, below the mount point; `""` is the mount point.
+    /// Returns the directories of the cgroup and of each of its ancestors, below the mount point;
+    /// `""` is the mount point.
     ///
-    /// In a container the path may be that of the host while the mount shows the container's part
-    /// alone. Its first directories don't exist then, and the last one is the right one. The same goes
-    /// for a path with `..`, of a cgroup above what is mounted.
+    /// In a container the path may be that of the host, while the mount shows the container's part
+    /// alone. Then the first directories of the path do not exist, and the last one is the right
+    /// one. The same applies to a path with `..`, of a cgroup above the mounted one.
     fn levels(&self) -> impl Iterator<Item = &'a str> {
         let path = self.path.trim_end_matches('/');
         let visible = !path.split('/').any(|name| name == "..");
@@ -85,15 +86,17 @@ impl<'a> MemoryCgroup<'a> {
     }
 }
 
-/// A limit in bytes; `None` for `max`, which means no limit, and for what is no number.
+/// Returns a limit in bytes; `None` for `max`, which means no limit, and for text that is no
+/// number.
 fn limit(text: &str) -> Option<u64> {
     let limit = text.trim().parse().ok()?;
     (limit < NO_LIMIT_FROM).then_some(limit)
 }
 
-/// What limits the process of `cgroup` (the text of `/proc/self/cgroup`) on a machine with `total` bytes.
+/// Returns the limits of the process of `cgroup` (the text of `/proc/self/cgroup`) on a machine
+/// with `total` bytes.
 ///
-/// A level whose limit is above `total` does not count. A usage that can't be read counts as none.
+/// A level whose limit is above `total` is ignored. A usage that cannot be read counts as 0.
 pub(super) fn constraint(
     cgroup: &str,
     total: u64,
@@ -128,7 +131,8 @@ mod tests {
     const V1: &str = "/sys/fs/cgroup/memory";
     const V2: &str = "/sys/fs/cgroup";
 
-    /// `constraint` on a machine of 8 GiB, with a file system of the given files: `(directory, file, text)`.
+    /// Calls `constraint` for a machine of 8 GiB, with a file system of the given files:
+    /// `(directory, file, text)`.
     fn constraint_with(cgroup: &str, files: &[(&str, &str, &str)]) -> Option<(u64, u64)> {
         let read = |path: &str| {
             let file = |&&(dir, name, _): &&(&str, &str, &str)| path == format!("{dir}/{name}");

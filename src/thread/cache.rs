@@ -1,13 +1,14 @@
-//! Allocating and freeing through a thread's cache, when its fast paths ([`ThreadCache::pop`],
-//! [`ThreadCache::push`]) turn back.
+//! Slow paths of allocating and freeing through a thread's cache, for when its fast paths
+//! ([`ThreadCache::pop`], [`ThreadCache::push`]) fail.
 //!
-//! Heap memory is allocated, and slabs are mapped, outside of the gate and of all locks; then the thread enters and looks
-//! anew, because a hook of the process's global allocator may have used the cache meanwhile.
+//! The thread allocates heap memory and maps slabs outside of the gate and of all locks. Then it
+//! enters the gate and examines the cache again, because a hook of the process's global allocator
+//! may have used the cache meanwhile.
 //!
 //! # Safety
 //!
-//! A cache is freed by its owner, here, or together with its pool (see [`crate::inner`]). An entry outlives the caches
-//! that it leads to.
+//! A cache is freed by its owner, in this module, or together with its pool (see [`crate::inner`]).
+//! An entry outlives the caches that it points to.
 
 use crate::depot::cache::{Entry, ThreadCache, absent};
 use crate::depot::magazine::Block;
@@ -20,12 +21,13 @@ use crate::sync::Ordering::Relaxed;
 use crate::util::heap::try_box;
 use std::ptr::{self, NonNull};
 
-/// Blocks that were allocated outside of the gate, to be used inside. Freed with the rest.
+/// Blocks allocated outside of the gate for use inside it. Unused blocks are freed on drop.
 #[derive(Default)]
 struct Spare([Option<NonNull<Block>>; 2]);
 
 impl Spare {
-    /// Allocates up to `count` blocks. `false`: there is no memory for them.
+    /// Allocates blocks until there are `count`. Returns `false` if the heap has no memory for
+    /// them.
     fn allocate(&mut self, inner: &PoolInner, class: usize, count: usize) -> bool {
         let capacity = inner.table.get(class).magazine_capacity;
         for place in &mut self.0[..count] {
@@ -46,13 +48,14 @@ impl Spare {
 impl Drop for Spare {
     fn drop(&mut self) {
         for block in self.0.into_iter().flatten() {
-            // SAFETY: allocated by `allocate`, empty, and not given away.
+            // SAFETY: allocated by `allocate`, empty, and not handed to a magazine.
             unsafe { Block::free(block) };
         }
     }
 }
 
-/// Makes a cache for the calling thread and links it into the pool's list. `None`: there is no memory for it.
+/// Creates a cache for the calling thread and links it into the pool's list. Returns `None` if the
+/// heap has no memory for it.
 pub(crate) fn attach(
     at: NonNull<PoolInner>,
     entry: NonNull<Entry>,
@@ -69,12 +72,12 @@ pub(crate) fn attach(
     if let Some(sampler) = &inner.sampler {
         this.sample_countdown.set(sampler.interval() - 1);
     }
-    // SAFETY: the entry is of the calling thread, which is here.
+    // SAFETY: the entry belongs to the calling thread, which is running.
     let place = unsafe { entry.as_ref() };
     let first = NonNull::new(place.load(Relaxed))?;
     if ThreadCache::of(first).pool().is_some() {
-        // A hook of the heap was here meanwhile.
-        // SAFETY: made by `try_box` above, and shown to no other thread.
+        // A hook of the heap attached a cache meanwhile.
+        // SAFETY: created by `try_box` above, and not shared with any other thread.
         unsafe { ThreadCache::free(cache) };
         return Some(first);
     }
@@ -83,9 +86,9 @@ pub(crate) fn attach(
     Some(cache)
 }
 
-/// Removes the cache in one of the calling thread's entries, if there is one, and flushes and frees it. Its pool may be
-/// freed by another thread at the same time: that thread replaces the entry, under the registry's lock. May make system
-/// calls and run wakers.
+/// Removes the cache from one of the calling thread's entries, if it has one, flushes it and frees
+/// it. Another thread may free the cache's pool at the same time: that thread replaces the entry,
+/// under the registry's lock. May make system calls and run wakers.
 pub(crate) fn detach(entry: &Entry) {
     if ptr::eq(entry.load(Relaxed), absent()) {
         return;
@@ -103,7 +106,8 @@ pub(crate) fn detach(entry: &Entry) {
         if PoolInner::of(at).try_retain() {
             (cache, Some(at))
         } else {
-            // The thread that frees the pool waits for the registry: the cache is not its business any more.
+            // The thread that frees the pool waits for the registry's lock. After this it does not
+            // find the cache in the pool's list.
             PoolInner::of(at).unlink(cache);
             (cache, None)
         }
@@ -112,14 +116,14 @@ pub(crate) fn detach(entry: &Entry) {
         flush(PoolInner::of(at), ThreadCache::of(cache));
         PoolInner::of(at).unlink(cache);
     }
-    // SAFETY: made by `attach`, unlinked, in no entry, and its thread is here.
+    // SAFETY: created by `attach`, unlinked, in no entry, and its owner is the calling thread.
     unsafe { ThreadCache::free(cache) };
     if let Some(at) = at {
         PoolInner::release(at);
     }
 }
 
-/// Puts every slot back into its slab, and every kept mapping into the mapping cache.
+/// Frees every slot in the magazines to its slab, and every kept mapping to the mapping cache.
 fn flush(inner: &PoolInner, cache: &ThreadCache) {
     let _carry = inner.carry();
     for class in 0..inner.table.count() {
@@ -140,8 +144,9 @@ fn flush(inner: &PoolInner, cache: &ThreadCache) {
     }
 }
 
-/// Pops a slot, after the loaded block was exchanged if need be. `None`: neither the cache nor a slab of the class has
-/// one, or slots bypass the magazines.
+/// Pops a slot, and exchanges the loaded block first if that is needed. Returns `None` if neither
+/// the cache nor a slab of the class has a free slot, if slots bypass the magazines, or if the heap
+/// has no memory for blocks. May make system calls and run wakers.
 pub(crate) fn pop_or_refill(
     inner: &PoolInner,
     cache: &ThreadCache,
@@ -180,15 +185,16 @@ pub(crate) fn pop_or_refill(
     slot
 }
 
-/// Pushes a freed slot, after the loaded block was exchanged if need be. `false`: slots bypass the magazines, or there is
-/// no memory for blocks. May make system calls and run wakers.
+/// Pushes a freed slot, and exchanges the loaded block first if that is needed. Returns `false` if
+/// slots bypass the magazines or the heap has no memory for blocks. May make system calls and run
+/// wakers.
 fn push_or_exchange(
     inner: &PoolInner,
     cache: &ThreadCache,
     class: usize,
     slot: NonNull<u8>,
 ) -> bool {
-    // Slabs that an exchange empties are in no structure until they are freed.
+    // Slabs that an exchange empties are in no structure until `free_slabs` returns.
     let _carry = inner.carry();
     let mut slabs = EmptySlabs::default();
     let mut spare = Spare::default();
@@ -215,7 +221,8 @@ fn push_or_exchange(
         if magazine.push(slot) {
             break true;
         }
-        // Both full. The one that was previous is the colder one; its slots go.
+        // Both blocks are full. The block that was the previous one until the swap holds the colder
+        // slots: it is exchanged.
         let mut exchanged = false;
         magazine.exchange_loaded(|block| {
             let result = inner.exchange_full(class, block, &mut spare.0[0], &mut slabs);
@@ -231,8 +238,8 @@ fn push_or_exchange(
     pushed
 }
 
-/// Frees a slot of a pool that the caller retains, through its cache if it has one. May make system calls and run
-/// wakers.
+/// Frees a slot of a pool that the caller retains, through its cache if it has one. May make system
+/// calls and run wakers.
 pub(crate) fn free_slot(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
@@ -244,7 +251,8 @@ pub(crate) fn free_slot(
     }
 }
 
-/// Allocates a slot, through the thread's cache if it has one. May make system calls and run wakers.
+/// Allocates a slot, through the thread's cache if it has one. May make system calls and run
+/// wakers.
 pub(crate) fn alloc_slot(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
@@ -256,8 +264,8 @@ pub(crate) fn alloc_slot(
     }
 }
 
-/// Allocates a mapping of at least `len` bytes, through the thread's cache if it has one. May make system calls and run
-/// wakers.
+/// Allocates a mapping of at least `len` bytes, through the thread's cache if it has one. May make
+/// system calls and run wakers.
 pub(crate) fn alloc_large(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
@@ -274,8 +282,8 @@ pub(crate) fn alloc_large(
     inner.alloc_large(len)
 }
 
-/// Frees a mapping of a pool that the caller retains: keeps it with a longer lease, or gives it to the pool's cache. May
-/// make system calls and run wakers.
+/// Frees a mapping of a pool that the caller retains: keeps it in the thread's cache, with a longer
+/// lease if needed, or frees it to the pool. May make system calls and run wakers.
 pub(crate) fn free_large(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
@@ -283,6 +291,7 @@ pub(crate) fn free_large(
 ) {
     if !cache.is_some_and(|cache| keep(inner, cache, large)) {
         inner.free_large(large);
+        inner.freed_past_caches();
     }
 }
 
@@ -304,7 +313,7 @@ fn keep(inner: &PoolInner, cache: &ThreadCache, large: NonNull<LargeAlloc>) -> b
         inner.free_large(oldest);
     }
     if more > 0 {
-        // That much less is the mapping cache's.
+        // The longer lease reduces what the mapping cache may hold.
         inner.shrink_mappings(inner.mapper.now_ms());
     }
     true

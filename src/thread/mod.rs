@@ -1,26 +1,29 @@
 //! The calling thread's caches, found without a lock, and detached when the thread ends.
 //!
-//! [`THREAD`] needs no destructor, so it can be reached at any time, also from destructors of other thread-locals. A
-//! separate guard, registered with the thread's first cache, detaches all caches when the thread ends. What is
-//! allocated or freed after that bypasses caches.
+//! [`THREAD`] needs no destructor, so it can be reached at any time, also from destructors of other
+//! thread-locals. A separate guard, registered with the thread's first cache, detaches all caches
+//! when the thread ends. After that, the thread's allocations and frees bypass caches.
 //!
-//! The guard may not run: a thread whose first use of the crate is in the destructor of a `pthread_key` has run its
-//! guards already. Then its caches stay linked in their pools' lists. They are boxes of their own, so other threads can
-//! empty them through their gates for as long as the pool lives; what such a thread costs is their memory.
+//! The guard may not run: a thread that first uses the crate in the destructor of a `pthread_key`
+//! has already run its thread-local destructors. Then its caches stay linked in their pools' lists.
+//! Each cache is a box, so other threads can empty it through its gate for as long as the pool
+//! lives. The cost is the memory of the caches.
 //!
 //! | status | meaning | next |
 //! |---|---|---|
 //! | `NEW` | no guard yet | `GUARDED`, with the first cache |
 //! | `GUARDED` | the guard will detach the caches | `ENDED`, when the guard runs |
-//! | `ENDED` | no cache any more, ever | |
+//! | `ENDED` | the thread has no cache and gets none | |
 //!
-//! The global pool's cache has an entry at an address the compiler knows. Those of other pools are found by the pool's
-//! index in a table of two levels. An entry without a cache leads to [`absent`], at whose gate the fast paths turn back.
+//! The global pool's cache has an entry at a fixed offset in the thread-local. The caches of other
+//! pools are found by the pool's index in a table of two levels. An entry without a cache points to
+//! [`absent`], whose gate makes the fast paths fail.
 //!
 //! # Safety
 //!
-//! Chunks of the table are boxes that this thread made, freed when it ends, or never. What an entry leads to is
-//! valid as long as the entry is of use: see [`crate::inner`] for caches of a pool that another thread frees.
+//! Chunks of the table are boxes that this thread allocates. They are freed when it ends, or never.
+//! The cache that an entry points to is valid as long as the entry may be read: see
+//! [`crate::inner`] for caches of a pool that another thread frees.
 
 pub(crate) mod cache;
 
@@ -33,14 +36,14 @@ use crate::util::heap::try_box;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// Entries in a chunk.
+/// Number of entries in a chunk.
 const CHUNK: usize = if MODEL { 2 } else { 256 };
 
 /// The entries of neighbouring pools.
 struct Chunk([Entry; CHUNK]);
 
 static_ref! {
-    /// What stands for chunks that a thread has not made: no cache in any entry.
+    /// The shared placeholder for chunks that a thread has not allocated: no entry has a cache.
     fn no_chunk() -> &'static Chunk = Chunk(array_of!(no_cache()));
 }
 
@@ -51,7 +54,7 @@ const_fn! {
     }
 }
 
-/// A chunk of the calling thread's table.
+/// Returns a chunk of the calling thread's table.
 fn of<'a>(chunk: NonNull<Chunk>) -> &'a Chunk {
     // SAFETY: chunks are the static one and boxes of this thread.
     unsafe { chunk.as_ref() }
@@ -64,7 +67,7 @@ enum Status {
     Ended,
 }
 
-/// What a thread knows.
+/// A thread's entries: its caches of all pools.
 pub(crate) struct Thread {
     global: Entry,
     chunks: [Cell<NonNull<Chunk>>; MAX_POOLS / CHUNK],
@@ -84,12 +87,12 @@ impl Drop for Guard {
     }
 }
 
-/// The calling thread's.
+/// Returns the calling thread's entries.
 #[inline(always)]
 pub(crate) fn current<'a>() -> &'a Thread {
     let thread = THREAD.with(|thread| NonNull::from(thread));
-    // SAFETY: without a destructor the thread-local is there as long as the thread, and a `Thread` is not `Sync`, so the
-    // reference stays on it. No reference is kept anywhere.
+    // SAFETY: the thread-local has no destructor, so it exists as long as the thread. A `Thread` is
+    // not `Sync`, so the reference stays on its thread. No caller stores the reference.
     unsafe { thread.as_ref() }
 }
 
@@ -110,7 +113,7 @@ impl Thread {
         }
     }
 
-    /// A model's thread, which calls [`end`](Self::end) itself.
+    /// Creates the entries of a model's thread, which calls [`end`](Self::end) itself.
     #[cfg(test)]
     #[allow(dead_code)]
     pub(crate) fn without_guard() -> Self {
@@ -119,20 +122,22 @@ impl Thread {
         thread
     }
 
-    /// This thread's cache of the global pool, or [`absent`].
+    /// Returns this thread's cache of the global pool, or [`absent`].
     #[inline(always)]
     pub(crate) fn global(&self) -> &ThreadCache {
         Self::in_entry(&self.global)
     }
 
-    /// This thread's cache of the pool with this index, which is not the global one's, or [`absent`].
+    /// Returns this thread's cache of the pool with this index, which is not the global pool's, or
+    /// [`absent`].
     #[inline(always)]
     pub(crate) fn find(&self, index: usize) -> &ThreadCache {
         let chunk = self.chunks[index / CHUNK % (MAX_POOLS / CHUNK)].get();
         Self::in_entry(&of(chunk).0[index % CHUNK])
     }
 
-    /// The same for a pool that may be the global one.
+    /// Returns this thread's cache of the pool with this index, which may be the global pool's, or
+    /// [`absent`].
     #[inline(always)]
     pub(crate) fn find_any(&self, index: usize) -> &ThreadCache {
         if index == GLOBAL {
@@ -144,12 +149,14 @@ impl Thread {
 
     #[inline(always)]
     fn in_entry(entry: &Entry) -> &ThreadCache {
-        // SAFETY: never null; a cache in the entry lives while the caller has a handle or a buffer of its pool.
+        // SAFETY: never null; a cache in the entry lives while the caller has a handle or a buffer
+        // of its pool.
         unsafe { &*entry.load(Relaxed) }
     }
 
-    /// This thread's cache of a pool that the caller retains, made if need be. `None` if there is to be none: the thread
-    /// is ending, the pool is closed, or there is no memory for one.
+    /// Returns this thread's cache of a pool that the caller retains, and creates it if needed.
+    /// Returns `None` if the thread is ending, the pool is closed, or the heap has no memory for a
+    /// cache.
     #[cold]
     pub(crate) fn find_or_attach(&self, at: NonNull<PoolInner>) -> Option<&ThreadCache> {
         let index = PoolInner::of(at).index;
@@ -165,7 +172,8 @@ impl Thread {
         Some(ThreadCache::of(cache))
     }
 
-    /// Makes sure that the guard will run. `false`: it has.
+    /// Registers the guard with the first call. Returns `false` if the guard has run or cannot be
+    /// registered any more.
     fn guard(&self) -> bool {
         if self.status.get() == Status::New && GUARD.try_with(|_| ()).is_ok() {
             self.status.set(Status::Guarded);
@@ -173,7 +181,8 @@ impl Thread {
         self.status.get() == Status::Guarded
     }
 
-    /// The entry of an index, in a chunk that is made if need be.
+    /// Returns the entry of an index, in a chunk that is allocated if needed. Returns `None` if the
+    /// heap has no memory for it.
     fn entry(&self, index: usize) -> Option<NonNull<Entry>> {
         if index == GLOBAL {
             return Some(NonNull::from(&self.global));
@@ -184,8 +193,8 @@ impl Thread {
             if place.get() == empty_chunk() {
                 place.set(chunk);
             } else {
-                // A hook of the heap was here meanwhile.
-                // SAFETY: made by `try_box` above, and never in the table.
+                // A hook of the heap allocated the chunk meanwhile.
+                // SAFETY: created by `try_box` above, and never in the table.
                 drop(unsafe { Box::from_raw(chunk.as_ptr()) });
             }
         }
@@ -205,7 +214,8 @@ impl Thread {
                 events::emit();
             }
             place.set(empty_chunk());
-            // SAFETY: made by `try_box`; its entries are empty, so no pool has a pointer into it.
+            // SAFETY: created by `try_box`; its entries are empty, so no pool has a pointer into
+            // it.
             drop(unsafe { Box::from_raw(chunk.as_ptr()) });
         }
         events::emit();

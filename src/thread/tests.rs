@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 
-/// Takes and drops a buffer, as a waker and at the very end of a thread.
+/// Allocates and drops a buffer, as a waker and at the end of a thread.
 struct Uses(Pool, AtomicUsize);
 
-/// The only ticket.
+/// The first ticket of the queue, and the only one in this test.
 const TICKET: u64 = 0;
 
 impl Uses {
@@ -20,7 +20,7 @@ impl Uses {
 
 impl std::task::Wake for Uses {
     fn wake(self: Arc<Self>) {
-        // Nobody waits any more, so magazines are filled again.
+        // The queue is empty after this, so magazines are filled again.
         drop(PoolInner::of(self.0.inner()).waiting.resume(TICKET));
         self.go();
     }
@@ -38,7 +38,8 @@ thread_local! {
     static AT_THE_END: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
 }
 
-/// What an ending thread gives back wakes somebody, whose waker finds no local cache that is about to be freed.
+/// The slots that an ending thread frees wake a waiter. Its waker finds no cache that is about to
+/// be freed.
 #[test]
 fn a_waker_uses_the_pool_while_a_thread_ends() {
     let pool = Pool::builder().limit(1 << 20).build().unwrap();
@@ -55,7 +56,7 @@ fn a_waker_uses_the_pool_while_a_thread_ends() {
         })
     };
     is_filled.recv().unwrap();
-    // A place in the queue, and no attempt, which would empty the other thread's magazine.
+    // The test joins the queue without an attempt, which would empty the other thread's magazine.
     let turn = PoolInner::of(pool.inner()).waiting.join().unwrap();
     assert!(turn.is_first(Wake::Task(uses.clone().into())));
     assert_eq!(turn.suspend(), TICKET);

@@ -1,12 +1,14 @@
-//! What slow paths did, told to `tracing` when they are done (feature `tracing`; without it there is nothing here).
+//! Events of slow paths, reported to `tracing` when the slow path is done. Without the feature
+//! `tracing` the functions are empty.
 //!
-//! A subscriber is foreign code: it may take and drop buffers of the very pool it hears of, and it may panic. So
-//! nothing is emitted where something happens. There it is *noted*, in a tally of the thread's own, and the
-//! outermost function of the slow path, which holds no lock and has left everything in order, calls [`emit`] last. A
-//! subscriber's panic ends there: buffers are dropped in destructors, which must not panic. What a subscriber itself causes
-//! is not told to it, which could go on for ever.
+//! A subscriber is foreign code: it may allocate and drop buffers of the pool whose event it gets,
+//! and it may panic. So no event is emitted where it happens. It is *noted* there, in a tally of
+//! the thread. The outermost function of the slow path, which holds no lock and has finished its
+//! work, calls [`emit`] last. A subscriber's panic is caught there, because buffers are dropped in
+//! destructors, which must not panic. Events that the subscriber itself causes are suppressed, to
+//! prevent recursion.
 
-/// What is tallied.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
 pub(crate) enum Event {
@@ -48,13 +50,13 @@ mod told {
         Event::MappingsUnmapped,
         Event::Trimmed,
     ];
-    /// Pools that one call may have to do with: a thread that goes on to a new pool leaves those that are gone.
+    /// Maximum number of pools whose events a thread notes between two calls of [`emit`].
     const POOLS: usize = 4;
 
     #[derive(Clone, Copy)]
     struct Tally {
         pool: u64,
-        /// Times and bytes of each kind; nothing is noted while all times are 0.
+        /// Number of events and bytes of each kind; no event is noted while all numbers are 0.
         of: [(usize, usize); KINDS.len()],
     }
 
@@ -70,12 +72,13 @@ mod told {
     }
 
     thread_local! {
-        // Without destructors, so that they are there to the thread's very end.
+        // These have no destructors, so they exist until the thread's end.
         static NOTED: Cell<[Tally; POOLS]> = const { Cell::new([NOTHING; POOLS]) };
         static EMITTING: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Notes that something happened `count` times, with so many bytes in all. A fifth pool's notes are dropped.
+    /// Notes that an event happened `count` times, with `bytes` bytes in total. Events of a fifth
+    /// pool are dropped.
     #[cold]
     pub(crate) fn note(pool: u64, event: Event, count: usize, bytes: usize) {
         if count == 0 || EMITTING.get() {
@@ -94,7 +97,7 @@ mod told {
         }
     }
 
-    /// Tells what was noted. The caller holds no lock, and is done but for returning.
+    /// Emits the noted events. The caller holds no lock, and returns right after.
     #[inline]
     pub(crate) fn emit() {
         if !EMITTING.get() && NOTED.with(|noted| !noted.get()[0].is_empty()) {
@@ -114,7 +117,7 @@ mod told {
         }
     }
 
-    /// Tells that a request found no memory.
+    /// Emits the event that a request found no memory.
     #[cold]
     pub(crate) fn refused(pool: u64, requested: usize, limit: Option<usize>) {
         if EMITTING.get() {
@@ -128,12 +131,12 @@ mod told {
         });
     }
 
-    /// Calls the subscriber, and survives what it does.
+    /// Calls the subscriber and catches its panic.
     fn undisturbed(tell: impl FnOnce()) {
         EMITTING.set(true);
-        // The hook has reported the panic; there is nobody here to pass it on to.
+        // The panic hook has reported the panic. No caller can handle it.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(tell)) {
-            // Its destructor is foreign code too, and may panic.
+            // The payload's destructor is foreign code too, and may panic.
             std::mem::forget(payload);
         }
         EMITTING.set(false);

@@ -1,9 +1,9 @@
-//! Bytes for people to read.
+//! Formatting of byte counts.
 
 use std::fmt;
 
-/// A number of bytes in the largest binary unit that leaves at least 1 before the point. It takes a width and
-/// an alignment.
+/// A number of bytes, displayed in the largest binary unit that leaves at least 1 before the
+/// decimal point. Respects width and alignment of the format.
 pub(crate) struct Binary(pub(crate) u64);
 
 impl fmt::Display for Binary {

@@ -1,23 +1,25 @@
-//! The pool's own structures on the Rust heap, where `Box::new` would abort the process.
+//! Fallible allocation of the pool's own structures on the Rust heap, where `Box::new` would abort
+//! the process.
 
 use crate::error::AllocFailure;
 use crate::sync::{Mutex, MutexGuard, lock};
 use std::ptr::NonNull;
 
-/// A box, leaked; `Box::from_raw` takes it back.
+/// Allocates a box and leaks it. `Box::from_raw` restores it.
 pub(crate) fn try_box<T>(value: T) -> Result<NonNull<T>, AllocFailure> {
     let mut one = Vec::new();
     one.try_reserve_exact(1).map_err(|_| AllocFailure::System)?;
     one.push(value);
     let boxed: Box<[T; 1]> = one.try_into().map_err(|_| AllocFailure::System)?;
-    // An array of one has the layout of its element.
+    // An array of one element has the layout of the element.
     Ok(NonNull::from(Box::leak(boxed)).cast())
 }
 
-/// Locks `mutex` with room for one more element in the list that `list` finds in it. `None`: no memory.
+/// Locks `mutex` with room for one more element in the list that `list` finds in it. Returns `None`
+/// if the heap has no memory for it.
 ///
-/// The list grows without the lock: the process's allocator may have a hook that allocates a buffer, and would
-/// wait for a lock that its own thread holds.
+/// The list grows without the lock: the process's allocator may have a hook that allocates a
+/// buffer, and would wait for a lock that its own thread holds.
 pub(crate) fn lock_with_room<'a, S, T>(
     mutex: &'a Mutex<S>,
     list: impl Fn(&mut S) -> &mut Vec<T>,
@@ -35,13 +37,13 @@ pub(crate) fn lock_with_room<'a, S, T>(
         larger.try_reserve_exact(room).ok()?;
         let mut guard = lock(mutex);
         let old = list(&mut guard);
-        // Another thread may have put in more meanwhile.
+        // Another thread may have added elements meanwhile.
         if old.capacity() < larger.capacity() {
             larger.append(old);
             std::mem::swap(old, &mut larger);
         }
         drop(guard);
-        // Here, not under the lock.
+        // The old list is freed here, outside of the lock.
         drop(larger);
     }
 }

@@ -1,4 +1,4 @@
-//! Helpers without state of their own: fallible boxes, event tallies, formatting of byte counts.
+//! Helpers without pool state: fallible boxes, event tallies, formatting of byte counts.
 
 pub(crate) mod events;
 pub(crate) mod format;

@@ -43,7 +43,7 @@
 #define SLABUF_VERSION_MAJOR 0
 
 // The header's minor version. A new one has new functions, fields and statuses.
-#define SLABUF_VERSION_MINOR 1
+#define SLABUF_VERSION_MINOR 2
 
 // The header's patch version.
 #define SLABUF_VERSION_PATCH 0
@@ -283,7 +283,7 @@ typedef struct slabuf_mapping_snapshot {
 extern "C" {
 #endif // __cplusplus
 
-// Returns the library's version as a text, for example "0.1.0". The text lives as long as the
+// Returns the library's version as a text, for example "0.2.0". The text lives as long as the
 // process.
 const char *slabuf_version(void);
 

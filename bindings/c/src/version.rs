@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 /// The header's major version. A new one may break programs.
 pub const SLABUF_VERSION_MAJOR: u32 = 0;
 /// The header's minor version. A new one has new functions, fields and statuses.
-pub const SLABUF_VERSION_MINOR: u32 = 1;
+pub const SLABUF_VERSION_MINOR: u32 = 2;
 /// The header's patch version.
 pub const SLABUF_VERSION_PATCH: u32 = 0;
 
@@ -19,7 +19,7 @@ const fn text() -> &'static CStr {
     }
 }
 
-/// Returns the library's version as a text, for example "0.1.0". The text lives as long as the
+/// Returns the library's version as a text, for example "0.2.0". The text lives as long as the
 /// process.
 #[unsafe(no_mangle)]
 pub extern "C" fn slabuf_version() -> *const c_char {

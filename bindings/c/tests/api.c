@@ -180,6 +180,8 @@ static void counters(void) {
     usage = usage_of(pool);
     CHECK(usage.slabs_partial == 1 && usage.slabs_full == 0 && usage.in_use == 16);
     EXPECT(OK, slabuf_pool_alloc(pool, 1000, &kilobyte));
+    EXPECT(OK, slabuf_pool_alloc(pool, 1000, &freed));
+    EXPECT(OK, slabuf_pool_free(pool, &freed));
     usage = usage_of(pool);
     CHECK(usage.slabs_partial == 1 && usage.slabs_full == 1 && usage.slabs_empty > 2);
     CHECK(usage.in_use == 16 + 1024 && usage.array_buffers == 2 * 8192);

@@ -19,7 +19,8 @@ pub(crate) fn alloc(
     let Some(slot_size) = aligned_slot(PoolInner::of(pool.inner()), len, alignment) else {
         return pool.take_mapping(len, fill);
     };
-    // By its size, a slot comes from its own class. Zeros are written only as far as requested.
+    // A class is chosen by its slot size, so the slot is aligned. Only the requested bytes are
+    // zeroed.
     let memory = pool.take(slot_size, Fill::Stale)?;
     if fill == Fill::Zero {
         zero(memory.start, len);
@@ -27,8 +28,9 @@ pub(crate) fn alloc(
     Ok(memory)
 }
 
-/// The size of the smallest slot that holds `len` bytes and starts at a multiple of `alignment`.
-/// Slots lie side by side from the start of their slab or span, which is aligned to its size.
+/// Returns the size of the smallest slot that holds `len` bytes and starts at a multiple of
+/// `alignment`. Slots lie side by side from the start of their slab or span, which is aligned to
+/// its size.
 fn aligned_slot(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize> {
     let table = inner.table;
     let mut classes = table.class_of(len)?..table.count();
@@ -41,6 +43,6 @@ fn aligned_slot(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize
 }
 
 fn zero(start: NonNull<u8>, len: usize) {
-    // SAFETY: the slot is the caller's, and at least `len` bytes long.
+    // SAFETY: the slot belongs to the caller, and is at least `len` bytes long.
     unsafe { start.write_bytes(0, len) };
 }

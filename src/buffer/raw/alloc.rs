@@ -1,10 +1,10 @@
-//! Allocating a buffer's memory, in the global pool, which is known by name, or in another one.
+//! Allocating a buffer's memory in the global pool, which is known by name, or in another pool.
 //!
-//! Routes by length: up to one slab a slot, above that a mapping.
+//! The length decides: up to one slab it is a slot, above that a mapping.
 //!
 //! # Safety
 //!
-//! What is written here is zeros, to slots that were allocated just now and belong to the caller alone.
+//! This module writes only zeros, to slots that were just allocated and belong to the caller alone.
 
 use crate::buffer::raw::{Fill, RawBuffer, ask, count_live, zero_large};
 use crate::error::{AllocError, AllocFailure, MAX_LEN, PoolState};
@@ -18,8 +18,8 @@ use crate::thread::{self, cache};
 use crate::util::events;
 use std::ptr::NonNull;
 
-/// What a slow path returns: two words, in two registers. Start and handle; or no start, and the refusal in
-/// the handle's place.
+/// The result of a slow path: two words, in two registers. Either the start and the tag, or no
+/// start and the refusal in place of the tag.
 type Taken = (Option<NonNull<u8>>, AllocTag);
 
 fn pack(taken: Result<RawBuffer, AllocFailure>) -> Taken {
@@ -37,19 +37,19 @@ fn unpack(taken: Taken) -> Result<RawBuffer, AllocFailure> {
     }
 }
 
-/// Where memory comes from.
+/// A pool to allocate memory from.
 pub(crate) trait Source: Copy {
-    /// Memory for `len` bytes, which are zero if asked for.
+    /// Allocates memory for `len` bytes, which are zero if `fill` requests it.
     fn take(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure>;
 
-    /// The same, in a mapping of its own whatever the length.
+    /// Allocates memory for `len` bytes in its own mapping, whatever the length.
     fn take_mapping(self, len: usize, fill: Fill) -> Result<RawBuffer, AllocFailure>;
 
-    /// A refusal for who asked.
+    /// Converts the internal failure into the public error.
     fn error(self, refused: AllocFailure, requested: usize) -> AllocError;
 }
 
-/// The global pool, by name rather than by reference: its tables are constants.
+/// The global pool, by name instead of by reference: its tables are constants.
 #[derive(Clone, Copy)]
 pub(crate) struct Global;
 
@@ -60,7 +60,7 @@ impl Source for Global {
             return unpack(take_large_from_global(len, fill));
         };
         match thread::current().global().pop(class) {
-            // The global pool has no `zero_fill`: one question less.
+            // The global pool does not have `zero_fill`, so there is no check for it.
             Some((start, word)) => {
                 if fill == Fill::Zero {
                     zero(start, len);
@@ -115,7 +115,7 @@ impl Source for &Pool {
     }
 }
 
-/// A slot as a buffer's memory.
+/// Turns a slot into a buffer's memory, and zeroes it if `fill` or the pool requests it.
 #[inline(always)]
 fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> RawBuffer {
     if tag.is_zero_fill() {
@@ -126,7 +126,7 @@ fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> Raw
     RawBuffer { start, tag }
 }
 
-/// Memory from the pool at `core`, which the caller keeps alive.
+/// Allocates memory from the pool `inner`, which the caller keeps alive.
 pub(crate) fn take_from(
     inner: NonNull<PoolInner>,
     len: usize,
@@ -141,7 +141,8 @@ pub(crate) fn take_from(
     }
 }
 
-/// Memory with room for `capacity` bytes, none of them in view, on behalf of a request for `asked`.
+/// Allocates memory with room for `capacity` bytes and length 0, for a request of `requested_len`
+/// bytes.
 pub(crate) fn take_room(
     inner: NonNull<PoolInner>,
     capacity: usize,
@@ -156,12 +157,13 @@ pub(crate) fn take_room(
             }
             Ok(memory)
         }
-        // Not counted with the capacity at first: that could raise "over" for bytes that were not requested.
+        // The capacity is not counted first: that could raise "over" for bytes that were not
+        // requested.
         None => take_counted(inner, capacity, requested_len, Fill::Reserve),
     }
 }
 
-/// A refusal of [`take_from`] for who asked.
+/// Converts a refusal of [`take_from`] into the public error.
 pub(crate) fn error_of(
     inner: NonNull<PoolInner>,
     refused: AllocFailure,
@@ -173,7 +175,7 @@ pub(crate) fn error_of(
     error
 }
 
-/// What an error about a request for `requested` bytes states of the pool.
+/// Returns the pool's counters for an error about a request for `requested` bytes.
 pub(crate) fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
     let pages = || requested.checked_next_multiple_of(inner.mapper.page_size());
     let usage = usage::of_pool(inner);
@@ -207,7 +209,7 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
     pack(pool.and_then(|pool| take_from(pool.inner(), len, fill)))
 }
 
-/// A slot where the fast path turned back.
+/// Allocates a slot when the inlined fast path cannot.
 #[inline(never)]
 fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
     let cache = thread::current().find_any(PoolInner::of(at).index);
@@ -235,7 +237,7 @@ fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
     pack(slot.map(|start| RawBuffer { start, tag }))
 }
 
-/// Not marked cold: for large buffers this is the fast path.
+/// Allocates a large buffer. Not marked cold: this is the fast path of large buffers.
 #[inline(never)]
 fn take_large_from_global(len: usize, fill: Fill) -> Taken {
     let cache = thread::current().global();
@@ -262,7 +264,7 @@ fn take_large(at: NonNull<PoolInner>, len: usize, fill: Fill) -> Taken {
     pack(take_counted(at, len, len, fill))
 }
 
-/// A mapping of at least `len` bytes, counted as a buffer of `requested_len`.
+/// Allocates a mapping of at least `len` bytes, counted as a buffer of `requested_len` bytes.
 #[inline(never)]
 fn take_counted(
     at: NonNull<PoolInner>,
@@ -320,8 +322,8 @@ fn zero_slot(start: NonNull<u8>, tag: AllocTag) {
 /// Zeroes the start of a slot.
 #[inline(always)]
 fn zero(start: NonNull<u8>, len: usize) {
-    // A slot is a multiple of 16 bytes, and so may be zeroed in whole granules.
+    // The size of a slot is a multiple of 16 bytes, so whole granules can be zeroed.
     let len = len.next_multiple_of(GRANULE);
-    // SAFETY: the slot is the caller's, aligned to a granule and at least this long.
+    // SAFETY: the slot belongs to the caller, is aligned to a granule and at least this long.
     unsafe { start.write_bytes(0, len) };
 }

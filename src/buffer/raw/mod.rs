@@ -1,10 +1,10 @@
-//! The memory of one buffer: where it begins, making it longer, giving it back.
+//! The memory of one buffer: its start, growing it, freeing it.
 //!
 //! # Safety
 //!
-//! A [`RawBuffer`] owns its slot or its mapping. All of its bytes are initialised: the system zeroes what it
-//! maps, and nothing but bytes is ever written there. Stale bytes are therefore a matter of secrecy, not
-//! of undefined behaviour.
+//! A [`RawBuffer`] owns its slot or its mapping. All of its bytes are initialised: the system
+//! zeroes what it maps, and only bytes are ever written there. Stale bytes are therefore a matter
+//! of secrecy, not of undefined behaviour.
 
 use crate::depot::cache::ThreadCache;
 use crate::error::AllocFailure;
@@ -25,25 +25,25 @@ pub(crate) mod part;
 /// From this length on the stale part of a mapping is purged rather than overwritten with zeros.
 const PURGE_BYTES: usize = 32 << 20;
 
-/// What the bytes of a new buffer are.
+/// The contents of a new buffer's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fill {
     /// Zero.
     Zero,
     /// Left over from earlier use.
     Stale,
-    /// As with `Stale`, and none of them is in view yet.
+    /// As `Stale`, and the length of the buffer is 0.
     Reserve,
 }
 
-/// Start and owner of a buffer's memory.
+/// The start and the tag of a buffer's memory.
 pub(crate) struct RawBuffer {
     pub(crate) start: NonNull<u8>,
     pub(crate) tag: AllocTag,
 }
 
-/// Makes a live large buffer at least `capacity` bytes long without a copy, on behalf of a request for
-/// `asked`. `false`: that cannot be done, and nothing has changed.
+/// Makes a live large buffer at least `capacity` bytes long without a copy, for a request of
+/// `requested_len` bytes. Returns `false` if that is impossible; then nothing has changed.
 pub(crate) fn grow_large(
     at: NonNull<PoolInner>,
     large: NonNull<LargeAlloc>,
@@ -55,7 +55,7 @@ pub(crate) fn grow_large(
     let grow = || {
         let grown = LargeAlloc::of(large).grow(&inner.mapper, capacity, inner.map_options());
         if matches!(grown, Some(Err(AllocFailure::System))) {
-            // Counted as mapped for a moment, and free again.
+            // The bytes were counted as mapped for a moment, and are free again.
             drop(inner.carry());
             inner.notify();
         }
@@ -78,7 +78,7 @@ pub(crate) fn grow_large(
     grown
 }
 
-/// Sets the length that a live large buffer is counted with.
+/// Sets the length with which a live large buffer is counted.
 pub(crate) fn ask(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
     let before = LargeAlloc::of(large).requested_len();
     LargeAlloc::of(large).set_requested_len(requested_len);
@@ -101,7 +101,7 @@ fn count_live(inner: &PoolInner, cache: Option<&ThreadCache>, requested_len: usi
     }
 }
 
-/// Zeroes the first `len` bytes of a large buffer, as far as they may be anything else.
+/// Zeroes the first `len` bytes of a large buffer, unless they are known to be zero.
 #[inline(never)]
 pub(crate) fn zero_large(inner: &PoolInner, large: &LargeAlloc, len: usize) {
     let stale = large.dirty().min(len);
@@ -123,11 +123,12 @@ impl RawBuffer {
         }
     }
 
-    /// The pool this memory belongs to.
+    /// Returns the pool that the memory belongs to.
     pub(crate) fn inner(&self) -> NonNull<PoolInner> {
         let owner = match self.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).owner(),
-            // SAFETY: the memory is a slot that is out, and the handle tells its region's size.
+            // SAFETY: the memory is a slot that is out of its slab, and the tag contains the size
+            // of its region.
             Place::Slot => unsafe { owner_of(self.start, self.tag.region_shift()) },
             Place::Part(shared, _) => return part::inner(shared),
             Place::Empty(Some(inner)) => return inner,
@@ -136,7 +137,8 @@ impl RawBuffer {
         owner.cast()
     }
 
-    /// The pool this memory belongs to, or would: the global pool may be yet to be made.
+    /// Returns the pool of the buffer, also if it has no memory. The global pool may have to be
+    /// created for that.
     pub(crate) fn try_inner(&self) -> Result<NonNull<PoolInner>, AllocFailure> {
         if matches!(self.tag.place(), Place::Empty(None)) {
             let pool = Pool::try_global().map_err(|_| AllocFailure::System)?;
@@ -145,8 +147,8 @@ impl RawBuffer {
         Ok(self.inner())
     }
 
-    /// The first byte of the slot or mapping, and how many bytes it has. A part begins where its buffer does; a head's
-    /// size is its buffer's length, which is not known here: 0.
+    /// Returns the first byte of the slot or mapping, and its size. A part begins at the start of
+    /// its buffer. The size of a head is its buffer's length, which is unknown here: 0.
     #[inline]
     pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
         match self.tag.place() {
@@ -161,7 +163,7 @@ impl RawBuffer {
         }
     }
 
-    /// The start of the slot that `start` has moved away from.
+    /// Returns the start of the slot that `start` lies in.
     #[cold]
     fn slot_start(&self) -> NonNull<u8> {
         let inner = PoolInner::of(self.inner());
@@ -170,11 +172,12 @@ impl RawBuffer {
         let size = inner.table.slab_size * if class.spans { SPAN } else { 1 };
         let offset = self.start.addr().get() & (size - 1);
         let past = offset - class.slot_of_offset(offset) * class.slot_size as usize;
-        // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see `Buffer::advance`).
+        // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see
+        // `Buffer::advance_start`).
         unsafe { self.start.sub(past) }
     }
 
-    /// What the pool's sampler knows this memory by.
+    /// Returns the key of this memory in the pool's sampler.
     fn key(&self) -> usize {
         match self.tag.place() {
             Place::Large(large) => large.addr().get(),
@@ -182,18 +185,18 @@ impl RawBuffer {
         }
     }
 
-    /// Whether the sampler remembers the allocation.
+    /// Returns whether the sampler has recorded the allocation.
     fn is_sampled(&self) -> bool {
         match self.tag.place() {
             Place::Large(large) => LargeAlloc::of(large).is_sampled(),
             Place::Slot => self.tag.is_sampled(),
-            // Parts leave their whole's sample where it is.
+            // The sample stays with the whole memory of the parts.
             Place::Part(..) | Place::Empty(_) => false,
         }
     }
 
-    /// Lets the sampler follow a buffer that moves from here to other memory of the pool, on behalf of a request for
-    /// `len` bytes.
+    /// Moves the sample of this memory to other memory of the pool, which serves a request for
+    /// `len` bytes of the same buffer.
     pub(crate) fn moves_to(&self, other: &mut RawBuffer, len: usize) {
         if !self.is_sampled() {
             return;
@@ -239,8 +242,8 @@ impl RawBuffer {
         }
     }
 
-    /// Frees a part, or releases the reference of a buffer without memory. Apart from `free_other`, which is a large
-    /// buffer's.
+    /// Frees a part, or releases the reference of a buffer without memory. Separate from
+    /// `free_other`, which stays small: it is on the fast path of large buffers.
     #[inline(never)]
     fn free_share(self, len: usize) {
         match self.tag.place() {
@@ -250,7 +253,7 @@ impl RawBuffer {
         }
     }
 
-    /// Frees a part, and with the last one the whole memory.
+    /// Frees a part. With the last part, it frees the whole memory.
     fn free_part(self, shared: NonNull<()>, end: End, len: usize) {
         if part::is_scrubbed(shared) {
             let room = match end {
@@ -264,7 +267,8 @@ impl RawBuffer {
         }
     }
 
-    /// Apart from `free_other`, which is a large buffer's.
+    /// Frees a slot that the inlined fast path did not. Separate from `free_other`, which stays
+    /// small: it is on the fast path of large buffers.
     #[inline(never)]
     fn free_other_slot(self) {
         let class = self.tag.class();
@@ -293,7 +297,7 @@ impl RawBuffer {
         }
         let at = self.inner();
         let inner = PoolInner::of(at);
-        // The slot may be what keeps the pool alive, and is about to go.
+        // The slot may be the last to keep the pool alive, and is about to be freed.
         inner.retain();
         if let Some(sampler) = &inner.sampler
             && self.tag.is_sampled()
@@ -307,14 +311,14 @@ impl RawBuffer {
     }
 }
 
-/// Zeroes freed memory. The stores stay: the memory is reachable by others afterwards, through the
-/// magazine or the mapping cache, so the compiler cannot take them for dead.
+/// Zeroes freed memory. The compiler cannot remove the stores as dead: later owners can reach the
+/// memory through the magazine or the mapping cache.
 fn scrub(start: NonNull<u8>, len: usize) {
-    // SAFETY: the caller owns the memory and gives it up.
+    // SAFETY: the caller owns the memory, and does not use it afterwards.
     unsafe { start.write_bytes(0, len) };
 }
 
-/// Not marked cold: for large buffers this is the fast path.
+/// Frees a large buffer. Not marked cold: this is the fast path of large buffers.
 #[inline(never)]
 fn free_large(large: NonNull<LargeAlloc>) {
     let this = LargeAlloc::of(large);
@@ -327,7 +331,8 @@ fn free_large(large: NonNull<LargeAlloc>) {
     if inner.watermarks.is_none() && !this.is_sampled() {
         let cache = thread::current().find_any(inner.index);
         if cache.pool() == Some(at.cast()) {
-            // Before the mapping is in the cache, where the thread that closes the pool may find it.
+            // Before the mapping is in the cache, where the thread that closes the pool may find
+            // it.
             cache.large_live.subtract(requested_len);
             if cache.push_kept(large) {
                 return;
@@ -341,7 +346,7 @@ fn free_large(large: NonNull<LargeAlloc>) {
 #[inline(never)]
 fn free_large_slow(at: NonNull<PoolInner>, large: NonNull<LargeAlloc>, requested_len: usize) {
     let inner = PoolInner::of(at);
-    // The mapping may be what keeps the pool alive, and is about to go.
+    // The mapping may be the last to keep the pool alive, and is about to be freed.
     inner.retain();
     if LargeAlloc::of(large).is_sampled() {
         LargeAlloc::of(large).set_sampled(false);

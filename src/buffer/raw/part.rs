@@ -38,7 +38,7 @@ use std::ptr::NonNull;
 
 const _: () = assert!(size_of::<Shared>() <= 64, "one cache line");
 
-/// What a new tail holds of the count.
+/// The part of the count that a new tail holds.
 const SUPPLY: usize = 1 << 62;
 
 /// Aligned so that its address has room for the bits of a tag.
@@ -55,7 +55,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Returns how much of the count the caller's part holds.
+    /// Returns the part of the count that the caller's part holds.
     #[inline(always)]
     fn held(&self, end: End) -> usize {
         match end {
@@ -67,11 +67,11 @@ impl Shared {
 
 #[inline(always)]
 fn of<'a>(shared: NonNull<()>) -> &'a Shared {
-    // SAFETY: the caller owns a part, so the count is not 0 and the block is there.
+    // SAFETY: the caller owns a part, so the count is not 0 and the block exists.
     unsafe { shared.cast().as_ref() }
 }
 
-/// Turns a whole memory into a head and a tail, which the caller owns instead from now on.
+/// Turns a whole memory into a head and a tail, both of which the caller owns from now on.
 pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<()>, AllocFailure> {
     let (start, size) = whole.extent();
     let inner = whole.inner();
@@ -97,7 +97,7 @@ pub(crate) fn split(shared: NonNull<()>, end: End) {
     }
 }
 
-/// Joins two parts of the caller's into one, and returns its kind.
+/// Joins two parts that the caller owns into one, and returns its kind.
 #[inline]
 pub(crate) fn join(shared: NonNull<()>, front: End, back: End) -> End {
     if front == End::Head && back == End::Head {
@@ -128,7 +128,7 @@ pub(crate) fn extend_to_end(shared: NonNull<()>, end: End) {
     }
 }
 
-/// Gives up the caller's part. Returns the whole memory if it was the last one.
+/// Drops the caller's part. Returns the whole memory if it was the last one.
 #[inline]
 pub(crate) fn leave(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
     if !is_unique(shared, end) {
@@ -149,10 +149,11 @@ pub(crate) fn dissolve(shared: NonNull<()>, end: End) -> Option<RawBuffer> {
     is_unique(shared, end).then(|| free(shared))
 }
 
-/// Frees the block, of which no part but the caller's is left.
+/// Frees the block, of which only the caller's part is left.
 fn free(shared: NonNull<()>) -> RawBuffer {
     let shared = shared.cast::<Shared>();
-    // SAFETY: made by `try_box` in `share`, and no part but the caller's leads here any more.
+    // SAFETY: `try_box` in `share` made the block, and no part but the caller's refers to it any
+    // more.
     unsafe { Box::from_raw(shared.as_ptr()) }.whole
 }
 
@@ -191,7 +192,7 @@ mod tests {
     use crate::{Buffer, Pool};
     use bytes::BufMut;
 
-    /// All that parts do with raw memory, small enough for an interpreter.
+    /// All raw memory operations of parts, in a test that is small enough for an interpreter.
     #[test]
     fn parts_cross_threads_join_and_reclaim() {
         for len in [100, 20_000] {

@@ -66,11 +66,11 @@ fn a_new_magazine_refuses_both() {
     assert!(!magazine.push(slot(0)));
 }
 
-/// A height that shows in no block would be subtracted from the slots in use.
+/// A slot count above the capacity of the blocks would make the pool report too few bytes in use.
 #[test]
 fn other_threads_see_no_more_slots_than_two_blocks_hold() {
     struct Shared(NonNull<Magazine>);
-    // SAFETY: the other thread reads atomics only, and ends before the magazine goes.
+    // SAFETY: the other thread reads atomics only, and ends before the magazine is freed.
     unsafe impl Send for Shared {}
 
     let magazine = &magazine(4);

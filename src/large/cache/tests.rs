@@ -15,7 +15,7 @@ fn unmap(mapper: &Mapper, mut evicted: Evicted) -> Vec<usize> {
     let mut lengths = Vec::new();
     while let Some(large) = evicted.pop() {
         lengths.push(LargeAlloc::of(large).capacity());
-        // SAFETY: evicted, so this test's alone.
+        // SAFETY: evicted, so this test owns it.
         unsafe { LargeAlloc::unmap(large, mapper) }.unwrap();
     }
     lengths
@@ -87,7 +87,7 @@ fn a_purged_mapping_counts_no_memory_and_is_still_found() {
     assert_eq!(unmap(&mapper, cache.drain().0.sorted()), vec![32 << 10]);
 }
 
-/// Stores and lookups agree on the length that a mapping has, whatever the page size.
+/// Stores and look-ups agree on the length of a mapping, whatever the page size.
 #[test]
 fn a_mapping_is_found_by_each_length_that_maps_it() {
     for page_size in [4 << 10, 16 << 10, 64 << 10] {
@@ -121,7 +121,7 @@ fn lengths_are_rounded_to_whole_pages() {
         assert_eq!(rounded(0), Some(page_size));
         assert_eq!(rounded(usize::MAX), None);
         assert!(!LargeAlloc::of(large).is_rounded(0, page_size));
-        // SAFETY: mapped above, and this test's alone.
+        // SAFETY: mapped above, and owned by this test.
         unsafe { LargeAlloc::unmap(large, &mapper) }.unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! Models of handles that come from buffers, beside the end of the pool's last handle.
+//! Models of handles created from buffers while the pool's last handle is dropped.
 
 use super::*;
 
-/// What `Buffer::pool` does, and the drop of its handle.
+/// Creates and drops a handle, as `Buffer::pool` and its caller do.
 fn come_and_go(rig: Rig) {
     rig.inner().add_handle_from_buffer();
     if rig.inner().remove_handle() {
@@ -16,7 +16,7 @@ fn loom_a_handle_comes_from_a_buffer_while_the_last_one_goes() {
     model(|| {
         let rig = Rig::new(|_| ());
 
-        // A buffer without memory has a reference of its own.
+        // A buffer without memory holds a reference.
         rig.inner().retain();
         let buffer = thread::spawn(move || {
             come_and_go(rig);

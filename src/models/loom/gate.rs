@@ -1,4 +1,4 @@
-//! Models of a claimer at a thread's gate, against each thing that the owner does inside.
+//! Models of a claimer at a thread's gate, against each operation of the owner inside.
 
 use super::{CLASS, PAGE, Rig, Sent, give, model, take};
 use crate::large::LargeAlloc;
@@ -6,7 +6,7 @@ use crate::thread::cache;
 use std::ptr::NonNull;
 
 fn write(slot: NonNull<u8>, value: u8) {
-    // SAFETY: the slot is the calling thread's alone.
+    // SAFETY: the calling thread owns the slot.
     unsafe { slot.write(value) };
 }
 
@@ -32,7 +32,7 @@ fn loom_claim_against_alloc_and_free() {
     });
 }
 
-/// The claimer allocates what it claimed: neither slot has two owners.
+/// The claimer allocates the slots that it claimed: no slot gets two owners.
 #[test]
 fn loom_what_was_claimed_has_one_owner() {
     model(|| {
@@ -65,7 +65,8 @@ fn loom_what_was_claimed_has_one_owner() {
     });
 }
 
-/// A trim while an owner refills its magazine from a slab, and while it exchanges a full one at the depot.
+/// A trim while an owner refills its magazine from a slab, and while it exchanges a full block at
+/// the depot.
 #[test]
 fn loom_claim_against_refill_and_exchange() {
     model(|| {
@@ -73,7 +74,7 @@ fn loom_claim_against_refill_and_exchange() {
         let slots = [0; 3].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
         let slots = Sent(slots);
         let owner = rig.spawn_idle(move |inner, cache| {
-            // Two fill the magazine; the third exchanges.
+            // Two slots fill the magazine; the third causes an exchange.
             slots
                 .get()
                 .into_iter()
@@ -87,7 +88,7 @@ fn loom_claim_against_refill_and_exchange() {
     });
 }
 
-/// A trim while an owner keeps a mapping and takes it again.
+/// A trim while an owner keeps a mapping and allocates it again.
 #[test]
 fn loom_claim_against_keep() {
     model(|| {
@@ -99,7 +100,7 @@ fn loom_claim_against_keep() {
                 Some(large) => large,
                 None => cache::alloc_large(inner, Some(cache), PAGE).unwrap(),
             };
-            // SAFETY: the mapping is this thread's alone.
+            // SAFETY: this thread owns the mapping.
             unsafe { LargeAlloc::of(large).base().write(1) };
             if !cache.push_kept(large) {
                 cache::free_large(inner, Some(cache), large);
@@ -128,7 +129,8 @@ fn loom_two_claimers() {
     });
 }
 
-/// The last handle goes while an idle thread has a cache: its memory returns, and the cache is freed.
+/// The last handle is dropped while an idle thread has a cache: the cache's memory is released, and
+/// the cache is freed.
 #[test]
 fn loom_a_pool_is_closed_beside_an_idle_thread() {
     model(|| {
@@ -148,7 +150,7 @@ fn loom_a_pool_is_closed_beside_an_idle_thread() {
     });
 }
 
-/// A thread ends while another one drops the last handle: one of them frees the cache.
+/// A thread ends while another thread drops the last handle: one of them frees the cache.
 #[test]
 fn loom_a_thread_ends_while_its_pool_is_freed() {
     model(|| {

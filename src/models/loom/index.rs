@@ -1,4 +1,4 @@
-//! Models of a thread's table: a pool's index is used again, and no entry leads to a pool that is gone.
+//! Models of a thread's table: a pool's index is used again, and no entry points to a freed pool.
 
 use super::{CLASS, Rig, Sent, model};
 use crate::inner::PoolInner;
@@ -28,7 +28,7 @@ fn loom_an_index_is_used_again() {
         let user = ::loom::thread::spawn(move || {
             let (first, thread) = (first, Thread::without_guard());
             use_pool(&thread, first.inner);
-            // The last handle: from here on the index is free.
+            // The index is free from here on, because the last handle is dropped.
             first.close();
             let second: Sent<Rig> = receiver.recv().unwrap();
             let second = second.get();

@@ -1,4 +1,4 @@
-//! Models of large buffers, of what threads keep and count of them, and of the limit.
+//! Models of large buffers, of the mappings that threads keep, of their counters, and of the limit.
 
 use super::*;
 
@@ -53,14 +53,15 @@ fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
         let rig = Rig::new(|config| config.cache_limit = PAGE);
         let pair = Sent([0; 2].map(|_| rig.inner().alloc_large(PAGE).unwrap()));
         let giver = rig.spawn(move |inner, _| {
-            // The second is over the bound: the first is evicted for it, unless it is taken before.
+            // The second mapping exceeds the bound: the first is evicted, unless it was allocated
+            // before.
             for large in pair.get() {
                 inner.free_large(large);
             }
         });
         let taker = rig.spawn(|inner, _| {
             let large = inner.alloc_large(PAGE).unwrap();
-            // SAFETY: the mapping is this thread's alone.
+            // SAFETY: this thread owns the mapping.
             unsafe { LargeAlloc::of(large).base().write(1) };
             inner.free_large(large);
         });
@@ -92,7 +93,7 @@ fn loom_the_limit_holds_when_two_threads_reach_it() {
         let (a, b) = (rig.spawn(body), rig.spawn(body));
         let (a, b) = (a.join().unwrap().get(), b.join().unwrap().get());
         assert!(a || b, "the limit has room for one of them");
-        // What the refused one had counted is not lost: the room is there.
+        // The bytes that the refused request had counted are available again.
         rig.inner().trim();
         let large = rig.inner().alloc_large(3 * PAGE).unwrap();
         rig.inner().free_large(large);

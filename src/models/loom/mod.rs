@@ -1,12 +1,13 @@
-//! Models of what threads can do to each other, run by loom in every order that matters.
+//! Models of the interleavings of threads, explored by loom.
 //!
-//! The pool is shrunk until that is feasible: one class, two slots a slab, one slot a magazine, one or three slabs a
-//! region. Every model ends with [`Rig::finish`], which asserts conservation: all slots are in slabs, the counters are
-//! zero, nothing is mapped, and the pool was freed exactly once.
+//! The pool is small enough for that: one class, two slots a slab, one slot a magazine, one or
+//! three slabs a region. Every model ends with [`Rig::finish`], which asserts conservation: all
+//! slots are in slabs, the counters are zero, nothing is mapped, and the pool was freed exactly
+//! once.
 //!
 //! # Safety
 //!
-//! Each thread of a model has an entry of its own for its thread cache, which outlives the pool.
+//! Each thread of a model has an entry for its thread cache, which outlives the pool.
 
 use crate::config::{Config, Settings};
 use crate::depot::cache::{Entry, MagazineOffset, ThreadCache, absent};
@@ -43,13 +44,14 @@ struct Rig {
     inner: NonNull<PoolInner>,
 }
 
-// SAFETY: a `PoolInner` is made to be shared; the models keep it alive by its handle or a local cache.
+// SAFETY: a `PoolInner` is shared between threads; the models keep it alive by its handle or a
+// region.
 unsafe impl Send for Rig {}
 
-/// A slot or large buffer on its way between threads.
+/// A slot or large buffer that moves to another thread.
 struct Sent<T>(T);
 
-// SAFETY: the memory is owned by whoever holds it.
+// SAFETY: the thread that holds the value owns the memory.
 unsafe impl<T> Send for Sent<T> {}
 
 impl<T> Sent<T> {
@@ -69,7 +71,7 @@ impl Rig {
         }
         .validate()
         .unwrap();
-        // Three slabs a region, beside the one that holds their headers.
+        // Three slabs a region, in addition to the one that holds their headers.
         config.region_shift = 14;
         change(&mut config);
         let index = registry::reserve().unwrap().unwrap();
@@ -82,7 +84,7 @@ impl Rig {
         PoolInner::of(self.inner)
     }
 
-    /// A cache for the calling thread, which may go on to another thread with it.
+    /// Creates a cache for the calling thread. Another thread may use it after the calling thread.
     fn attach(&self) -> Own {
         let own = Own(Box::leak(Box::new(Entry::new(
             ptr::from_ref(absent()).cast_mut(),
@@ -91,7 +93,7 @@ impl Rig {
         own
     }
 
-    /// Runs `body` on a thread of its own, with a cache that is detached at the end.
+    /// Runs `body` on a new thread, with a cache that is detached at the end.
     fn spawn<T: 'static>(
         self,
         body: impl FnOnce(&'static PoolInner, &ThreadCache) -> T + Send + 'static,
@@ -105,7 +107,8 @@ impl Rig {
         })
     }
 
-    /// Runs `body` on a thread of its own that goes idle afterwards: it keeps its cache, full as it is, and returns it.
+    /// Runs `body` on a new thread that is idle afterwards: it does not flush its cache, and
+    /// returns it.
     fn spawn_idle(
         self,
         body: impl FnOnce(&'static PoolInner, &ThreadCache) + Send + 'static,
@@ -122,7 +125,7 @@ impl Rig {
         of_pool(self.inner())
     }
 
-    /// All is home: recount it, and let the pool go.
+    /// Asserts that all memory is free and every counter is exact, then drops the last handle.
     fn finish(self) {
         let usage = self.usage();
         let inner = self.inner();
@@ -143,7 +146,7 @@ impl Rig {
         PoolInner::release(self.inner);
     }
 
-    /// All was unmapped, and the pool was freed.
+    /// Asserts that all memory was unmapped and the pool was freed.
     fn assert_gone(&self) {
         assert_eq!(self.fake.mapped(), 0);
         assert_eq!(
@@ -154,7 +157,8 @@ impl Rig {
     }
 }
 
-/// A thread's entry, for its cache of one pool. Leaked: a pool may write to it later than its thread.
+/// A thread's entry, for its cache of one pool. It is leaked, because a pool may write to it after
+/// its thread has ended.
 struct Own(&'static Entry);
 
 impl Own {
@@ -169,11 +173,11 @@ impl Own {
 }
 
 fn model(body: impl Fn() + Sync + Send + 'static) {
-    // Three preemptions find what more would, by experience, in a fraction of the time.
+    // By experience, three preemptions find the same errors as more, in a fraction of the time.
     bounded_model(3, body);
 }
 
-/// The same with so many preemptions. `LOOM_MAX_PREEMPTIONS` overrides it.
+/// Explores a model with at most this number of preemptions. `LOOM_MAX_PREEMPTIONS` overrides it.
 fn bounded_model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
@@ -186,7 +190,7 @@ fn try_take(inner: &PoolInner, cache: &ThreadCache) -> Result<NonNull<u8>, Alloc
         Some((slot, _)) => slot,
         None => cache::alloc_slot(inner, Some(cache), CLASS)?,
     };
-    // SAFETY: the slot is out of a slab of a region of this pool.
+    // SAFETY: the slot is in use, in a slab of a region of this pool.
     let owner = unsafe { owner_of(slot, inner.config.region_shift) };
     assert_eq!(owner, inner.as_owner());
     Ok(slot)
@@ -204,14 +208,15 @@ fn give(inner: &PoolInner, cache: &ThreadCache, slot: NonNull<u8>) {
     }
 }
 
-/// Two threads miss at once, in a pool prepared by `prepare`, which returns the slots it keeps.
+/// Two threads find their magazines empty at once, in a pool prepared by `prepare`, which returns
+/// the slots it keeps.
 fn two_threads_miss(prepare: fn(&Rig) -> Vec<NonNull<u8>>) {
     model(move || {
         let rig = Rig::new(|_| ());
         let kept = prepare(&rig);
         let body = |inner: &PoolInner, cache: &ThreadCache| {
             let slot = take(inner, cache);
-            // SAFETY: the slot is this thread's alone.
+            // SAFETY: this thread owns the slot.
             unsafe { slot.write(1) };
             slot
         };
@@ -294,7 +299,7 @@ fn loom_full_magazines_cross_at_the_depot() {
 #[test]
 fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
     model(|| {
-        // One slab a region: giving it back empties the region.
+        // One slab a region: freeing it empties the region.
         let rig = Rig::new(|config| config.region_shift = 13);
         let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
         let giver = rig.spawn(move |inner, _| {
@@ -303,7 +308,7 @@ fn loom_a_region_is_released_while_a_thread_asks_for_a_slab() {
         });
         let taker = rig.spawn(|inner, _| {
             let slot = inner.alloc_slot(CLASS).unwrap();
-            // SAFETY: the slot is this thread's alone, and its region is mapped.
+            // SAFETY: this thread owns the slot, and its region is mapped.
             unsafe { slot.write(1) };
             inner.free_slot(CLASS, slot);
         });
@@ -327,7 +332,7 @@ fn loom_a_thread_ends_while_another_trims() {
     });
 }
 
-/// The last handle goes while the last of so many slots is dropped by a thread without a local cache.
+/// The last handle is dropped while a thread without a cache frees the last of `slots` slots.
 fn last_slot_comes_home(slots: usize, region_shift: u32) {
     model(move || {
         let rig = Rig::new(|config| config.region_shift = region_shift);
@@ -359,7 +364,7 @@ fn loom_the_last_handle_goes_while_the_last_slot_comes_home() {
 
 #[test]
 fn loom_the_last_handle_goes_while_idle_slabs_become_too_many() {
-    // The third idle slab has all three swept out, and with them the region empties.
+    // The third idle slab causes a sweep of all three, which empties the region.
     last_slot_comes_home(6, 14);
 }
 

@@ -1,7 +1,7 @@
-//! Models of memory in parts: who has it last, and who may use all of it.
+//! Models of memory in parts: which part is dropped last, and which part may use the whole memory.
 //!
-//! The bytes of each part are a cell that loom watches: two threads that use one without an order
-//! between them fail the model.
+//! The bytes of each part are a cell that loom checks: a model fails if two threads access a cell
+//! without an order between the accesses.
 
 use super::*;
 use crate::buffer::raw::{RawBuffer, part};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const HEAD: usize = 0;
 const TAIL: usize = 1;
 
-/// A slot in two parts or more, and what is in them.
+/// A slot in two parts or more, and the bytes of the parts.
 #[derive(Clone)]
 struct Split {
     rig: Rig,
@@ -20,11 +20,11 @@ struct Split {
     bytes: Arc<[UnsafeCell<u8>; 3]>,
 }
 
-// SAFETY: threads own a part each, which is what the models are about.
+// SAFETY: each thread owns one part; the models check that this is sufficient.
 unsafe impl Send for Split {}
 
 impl Split {
-    /// A head and a tail.
+    /// Creates a head and a tail.
     fn new(rig: Rig) -> Self {
         let start = rig.inner().alloc_slot(CLASS).unwrap();
         let tag = AllocTag::slot(rig.inner().prefix, CLASS, SLOT as usize);
@@ -37,7 +37,7 @@ impl Split {
     }
 
     fn write(&self, part: usize) {
-        // SAFETY: loom checks that no other thread is there.
+        // SAFETY: loom checks that no other thread accesses the byte.
         self.bytes[part].with_mut(|byte| unsafe { byte.write(1) });
     }
 
@@ -45,7 +45,7 @@ impl Split {
         (0..3).for_each(|part| self.write(part));
     }
 
-    /// Drops a part. `true`: it was the last one, and the slot is home.
+    /// Drops a part. Returns `true` if it was the last one, and frees the slot.
     fn leave(&self, end: End) -> bool {
         let Some(whole) = part::leave(self.shared, end) else {
             return false;
@@ -56,7 +56,8 @@ impl Split {
         true
     }
 
-    /// As `reserve`: `true` if all of the memory was this part's, which is then a tail.
+    /// Tries to make a part own the whole memory, as `reserve` does. Returns `true` on success; the
+    /// part is a tail then.
     fn reclaim(&self, end: End) -> bool {
         let unique = part::is_unique(self.shared, end);
         if unique {
@@ -162,7 +163,7 @@ fn loom_the_tail_takes_the_memory_back_while_a_head_is_dropped() {
         let split = Split::new(rig);
         let tail = on_thread(&split, |split| {
             if split.reclaim(End::Tail) {
-                // Split anew, in the same block.
+                // The memory is split again, in the same block.
                 part::split(split.shared, End::Tail);
                 assert!(!split.leave(End::Head));
             }
@@ -181,8 +182,8 @@ fn loom_a_head_takes_the_memory_back_while_the_tail_is_dropped() {
         let rig = Rig::new(|_| ());
         let split = Split::new(rig);
         let head = on_thread(&split, |split| {
-            // As `reserve` where it needs more than the memory has: the block goes, the memory
-            // stays.
+            // As in a `reserve` that needs more than the memory holds: the block is freed, the
+            // memory stays.
             let Some(whole) = part::dissolve(split.shared, End::Head) else {
                 return split.leave(End::Head);
             };

@@ -1,4 +1,4 @@
-//! Models of the wait queue and of the marks, without a pool.
+//! Models of the wait queue and of the watermarks, without a pool.
 
 use super::model;
 use crate::config::Levels;
@@ -8,7 +8,7 @@ use crate::pressure::watermark::{Change, Watermarks};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Memory for one, as a count: the queue alone.
+/// A number of units of memory, to test the queue alone.
 struct Permits(loom::sync::atomic::AtomicUsize);
 
 impl Permits {
@@ -62,7 +62,8 @@ fn loom_a_wait_given_up_passes_its_wake_up_on() {
             let shared = shared.clone();
             thread::spawn(move || shared.1.give(&shared.0))
         };
-        // The first one asks to be woken, and gives up: whether it was told or not, the other one is.
+        // The first waiter registers, and gives up. The other waiter is woken whether the first was
+        // or not.
         assert!(first.is_first(Wake::this_thread()));
         drop(first);
         second.join().unwrap();
@@ -84,7 +85,7 @@ fn loom_nobody_in_the_queue_overtakes() {
                 assert_eq!(served.load(Relaxed), 1, "served before the first");
             })
         };
-        // There is one for the taking all the time, and the second one leaves it.
+        // A unit is free all the time, and the second waiter does not use it.
         thread::yield_now();
         assert!(first.is_first(Wake::this_thread()));
         shared.1.take().unwrap();
@@ -95,7 +96,7 @@ fn loom_nobody_in_the_queue_overtakes() {
     });
 }
 
-/// Follows a change of counting, of a pool whose magazines are always empty.
+/// Carries out a change of counting, for a pool whose magazines are always empty.
 fn follow(watermarks: &Watermarks, mut change: Option<Change>) {
     while let Some(next) = change {
         change = match next {
@@ -142,7 +143,7 @@ fn loom_marks_end_when_a_buffer_goes_as_soon_as_it_came() {
         let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 1, low: 0 }));
         let drops = {
             let watermarks = watermarks.clone();
-            // Counted before the take at times: the figure wraps until both are done.
+            // The free may be counted before the allocation: the counter wraps until both are done.
             thread::spawn(move || free(&watermarks))
         };
         alloc(&watermarks, 1);
@@ -182,7 +183,8 @@ fn loom_a_drain_wakes_who_waits() {
             })
         };
         free(&watermarks);
-        // Filled again at once: the drain has been, all the same.
+        // The next allocation ends the drained state at once; the waiter sees the drain all the
+        // same.
         alloc(&watermarks, 1);
         waits.join().unwrap();
         assert!(watermarks.is_over());

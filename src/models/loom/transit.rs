@@ -1,10 +1,11 @@
-//! Models of memory on its way from one structure to another while somebody waits: it is in neither for a
-//! moment, and whoever waits may look just then.
+//! Models of memory that moves from one structure to another while a thread waits for memory. It is
+//! in neither for a moment, and the waiter may try just then.
 
 use super::{CLASS, PAGE, Rig, model};
 use std::ptr::NonNull;
 
-/// Room for one region of three slabs and nothing else, all of them empty, used before, and in the region.
+/// Creates a pool with room for one region of three slabs. All slabs are empty, were used before,
+/// and are in the region.
 fn one_empty_region() -> Rig {
     let rig = Rig::new(|config| config.limit = 4 * PAGE);
     let slots = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());

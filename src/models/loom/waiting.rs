@@ -1,4 +1,5 @@
-//! Models of gated pools: emptying a thread's magazines from outside, and waiting for memory.
+//! Models of pools with a limit: emptying a thread's magazines from outside, and waiting for
+//! memory.
 
 use super::{CLASS, Own, PAGE, Rig, Sent, bounded_model, give, try_take as take};
 use crate::config::Config;
@@ -8,7 +9,7 @@ use crate::os::fake::{Call, Fault};
 use loom::thread;
 use std::ptr::NonNull;
 
-/// One region of one slab: two slots, and no room for anything else.
+/// Limits the pool to one region of one slab: it has two slots.
 fn two_slots(config: &mut Config) {
     config.region_shift = 13;
     config.limit = 2 * PAGE;
@@ -65,7 +66,7 @@ fn loom_an_owner_and_one_who_empties_its_magazines() {
             for _ in 0..2 {
                 // The limit has room for one region, and the other thread may be about to unmap it.
                 let slot = inner.waiting.wait(None, || take(inner, cache)).unwrap();
-                // SAFETY: the slot is this thread's alone.
+                // SAFETY: this thread owns the slot.
                 unsafe { slot.write(1) };
                 give(inner, cache, slot);
             }
@@ -76,7 +77,7 @@ fn loom_an_owner_and_one_who_empties_its_magazines() {
     });
 }
 
-/// A trim takes out what `prepare` leaves lying about, while somebody waits for a slot.
+/// A trim releases the memory that `prepare` has left in caches, while a thread waits for a slot.
 fn trim_while_one_waits(prepare: fn(&Rig)) {
     bounded_model(2, move || {
         let rig = Rig::new(two_slots);
@@ -128,7 +129,7 @@ fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
 fn loom_what_the_system_refused_wakes_who_waits() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
-        // One attempt is refused. Who waits makes two before it gives up, as every request does.
+        // One attempt is refused. A waiter makes two before it gives up, as does every request.
         rig.fake.set_fault(Some(Fault {
             call: Some(Call::Map),
             first: 0,
@@ -176,7 +177,7 @@ fn loom_an_end_of_thread_wakes_who_waits() {
     });
 }
 
-/// A cache with an empty magazine that has room, so that the next free takes the fast path.
+/// Creates a cache with an empty magazine that has room, so that the next free takes the fast path.
 fn warm(rig: &Rig) -> Own {
     let own = rig.attach();
     let slot = take(rig.inner(), own.cache()).unwrap();
@@ -222,7 +223,7 @@ fn loom_the_last_handle_goes_while_a_slot_is_freed_on_the_fast_path() {
         });
         rig.close();
         let own = idle.join().unwrap();
-        // The pool is gone, and the idle thread's cache with it.
+        // The pool was freed together with the idle thread's cache.
         rig.assert_gone();
         own.detach();
     });

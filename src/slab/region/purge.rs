@@ -1,13 +1,14 @@
-//! Giving back the memory of empty slabs in regions that stay.
+//! Purging the memory of empty slabs in regions that stay mapped.
 //!
-//! Purges walk through the regions by address, one at a time. The empty slabs of a region are *detached* for the time of
-//! the system calls: no other thread finds them. Only whole pages can be purged. Where a page holds several slabs,
-//! it goes when all of them are empty, those never used included.
+//! A purge walks through the regions by address, one at a time. The empty slabs of a region are
+//! *detached* during the system calls, so no other thread finds them. Only whole pages can be
+//! purged. If a page holds several slabs, it is purged when all of them are empty, including those
+//! that were never used.
 //!
 //! # Safety
 //!
-//! Memory that is purged belongs to detached slabs, so it is in no buffer, and its region stays mapped: it is not
-//! all-empty while some of its slabs are detached.
+//! Memory that is purged belongs to detached slabs, so it is in no buffer, and its region stays
+//! mapped: it is not all-empty while some of its slabs are detached.
 
 use super::{RegionHead, Regions, State, chain, head};
 use crate::os::mapping::{Mapper, Mapping};
@@ -15,39 +16,40 @@ use crate::slab::{EmptySlab, Geometry, SlabHeader, header};
 use crate::sync::lock;
 use std::ptr::NonNull;
 
-/// Slabs in a region, at most: 512 of the smallest in 2 MiB, sixteen of the larger ones.
+/// Maximum number of slabs in a region: 512 of the smallest in 2 MiB, 16 of the larger ones.
 const MAX_SLABS: usize = 512;
 
-/// The empty slabs of a region, out of it for the time of a purge.
+/// The empty slabs of a region, detached for a purge.
 struct Detached {
     region: NonNull<RegionHead>,
     slabs: Option<NonNull<SlabHeader>>,
-    /// How many slabs that were never used are detached too.
+    /// Number of never used slabs that are detached too.
     fresh: u32,
-    /// When the last slab had come back, if all were empty.
+    /// Time at which the last slab was returned, if all slabs of the region are empty.
     emptied_ms: Option<u64>,
 }
 
-/// What a purge may do with a slab's memory.
+/// The use of a slab, as a purge sees it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// It stays: the slab is in use, or holds the headers.
+    /// Not purged: the slab is in use, or holds the headers.
     Live,
     /// Detached, and without memory.
     Clean,
-    /// Detached, with memory to give back.
+    /// Detached, with memory to purge.
     Stale,
 }
 
 impl Geometry {
-    /// Slabs at the start of a region that are not handed out.
+    /// Returns the number of slabs at the start of a region that are never allocated.
     pub(super) fn reserved(&self) -> usize {
         self.slab_offset(0) / self.slab_size()
     }
 }
 
 impl Regions {
-    /// Gives back the memory of empty slabs in regions that stay. Returns the bytes. Makes system calls.
+    /// Purges the memory of empty slabs in regions that stay mapped. Returns the number of bytes.
+    /// Makes system calls.
     pub(crate) fn purge(&self, mapper: &Mapper) -> usize {
         let (mut address, mut purged) = (0, 0);
         loop {
@@ -57,7 +59,8 @@ impl Regions {
                     return purged;
                 };
                 address = region.addr().get();
-                // Fresh slabs can hold back the page that they share with others.
+                // A page that fresh slabs share with others can be purged only if they are
+                // detached, too.
                 let with_fresh = mapper.page_size() > self.geometry.slab_size();
                 state.detach(region, &self.geometry, with_fresh)
             };
@@ -69,7 +72,8 @@ impl Regions {
         }
     }
 
-    /// Purges each run of pages that hold only empty slabs, and not only clean ones, in one call.
+    /// Purges each run of pages that hold only empty slabs, at least one of them not clean, in one
+    /// call.
     fn purge_detached(&self, mapper: &Mapper, detached: &Detached) -> usize {
         let geometry = &self.geometry;
         let region = detached.region.cast();
@@ -83,7 +87,8 @@ impl Regions {
         }
         let first_in_use = contents.len() - detached.fresh as usize;
         contents[first_in_use..].fill(Content::Clean);
-        // SAFETY: the region stays mapped while slabs are detached from it; it is not unmapped here.
+        // SAFETY: the region stays mapped while slabs are detached from it; it is not unmapped
+        // here.
         let mapping = unsafe { Mapping::from_base(region, geometry.region_size()) };
         let in_page = (mapper.page_size() / slab_size).max(1);
         let can_go =
@@ -112,7 +117,7 @@ impl Regions {
 }
 
 impl State {
-    /// Takes the empty slabs out of a region, if some are stale.
+    /// Detaches the empty slabs of a region, if some are stale.
     fn detach(
         &mut self,
         region: NonNull<RegionHead>,
@@ -145,7 +150,7 @@ impl State {
         })
     }
 
-    /// Puts detached slabs back.
+    /// Returns detached slabs to their region.
     fn attach(&mut self, detached: Detached, geometry: &Geometry, now_ms: u64) {
         let (region, fresh) = (detached.region, detached.fresh);
         let this = head(region);
@@ -163,7 +168,7 @@ impl State {
             next = header(slab).next();
             self.give(EmptySlab(slab), geometry, now_ms);
         }
-        // A purge makes no region younger.
+        // A purge does not change a region's age.
         if let Some(emptied_ms) = detached.emptied_ms {
             this.emptied_ms.set(emptied_ms);
         }

@@ -96,7 +96,7 @@ fn purging_zeroes_empty_slabs_once_and_leaves_the_others() {
     };
     let bytes: Vec<_> = slabs.iter().map(first_byte).collect();
     for byte in &bytes {
-        // SAFETY: as above, and the slabs are this test's.
+        // SAFETY: as above, and the slabs belong to this test.
         unsafe { byte.write(7) };
     }
     let (kept, freed): (Vec<_>, Vec<_>) =
@@ -114,7 +114,8 @@ fn purging_zeroes_empty_slabs_once_and_leaves_the_others() {
     assert_eq!(give(&regions, &mapper, kept, Keep::NOTHING), 2);
 }
 
-/// One page holds several slabs: it goes when all of them are empty, and only what went counts as purged.
+/// A page that holds several slabs is purged when all of them are empty, and only purged bytes are
+/// counted.
 #[test]
 fn purging_gives_back_whole_pages_of_empty_slabs() {
     for page_size in [16 << 10, 64 << 10] {
@@ -122,12 +123,13 @@ fn purging_gives_back_whole_pages_of_empty_slabs() {
         let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
         let regions = Regions::new(Geometry::new(4096, 19));
         let in_page = page_size / 4096;
-        // The first page holds the headers; of four others each slab is used, of a fifth the first only.
+        // The first page holds the headers. The test uses every slab of four other pages, and the
+        // first slab of a fifth.
         let used = in_page - regions.geometry().reserved() + 4 * in_page + 1;
         let slabs: Vec<_> = (0..used).map(|_| take(&regions, &mapper)).collect();
         let place =
             |slab: &EmptySlab| regions.geometry().index_of(slab.0) + regions.geometry().reserved();
-        // One slab of the third page stays.
+        // One slab of the third page stays in use.
         let (kept, freed): (Vec<_>, Vec<_>) = slabs
             .into_iter()
             .partition(|slab| place(slab) == 3 * in_page + 1);
@@ -155,24 +157,25 @@ fn purging_gives_back_whole_pages_of_empty_slabs() {
     }
 }
 
-/// While a purge waits for the system, another thread uses up a region that was purged and returns a slab. That region
-/// is then the first in the list again, before others that were not purged yet.
+/// While a purge waits for the system, another thread uses all slabs of a region that was purged
+/// and returns one. That region is then at the front of the list again, before others that were not
+/// purged yet.
 #[test]
 fn purging_reaches_every_region_also_under_load() {
     let (fake, mapper, regions) = setup();
     let regions: &'static Regions = Box::leak(Box::new(regions));
-    // Full regions that get a slab back join in front.
+    // Full regions that get a slab back join at the front.
     let slabs: Vec<_> = (0..9).map(|_| take(regions, &mapper)).collect();
     let (kept, freed): (Vec<_>, Vec<_>) =
         slabs.into_iter().enumerate().partition(|(n, _)| n % 3 != 0);
     let freed = freed.into_iter().map(|(_, slab)| slab).collect();
     assert_eq!(give(regions, &mapper, freed, KEEP_ALL), 0);
     fake.before_next(Call::Purge, move || {
-        // The region that is purged now has no slab left in it; the two others have.
+        // The region that is purged now has no slab left in the list; the two others have.
         fake.before_next(Call::Purge, move || {
             let slabs: Vec<_> = std::iter::from_fn(|| regions.take()).collect();
             assert_eq!(slabs.len(), 2);
-            // The purged one comes back last, so it is in front.
+            // The slab of the purged region is returned last, so that region is at the front.
             let mut all = EmptySlabs::default();
             slabs.into_iter().rev().for_each(|slab| all.push(slab));
             let spare = regions.give(all, KEEP_ALL, 0);
@@ -185,7 +188,7 @@ fn purging_reaches_every_region_also_under_load() {
     assert_eq!(fake.mapped(), 0);
 }
 
-/// A thread that reads the clock, sleeps, and goes on after another thread has emptied a region.
+/// A thread reads the clock, sleeps, and continues after another thread has emptied a region.
 #[test]
 fn an_old_reading_of_the_clock_makes_no_region_old() {
     let (fake, mapper, regions) = setup();
@@ -199,7 +202,7 @@ fn an_old_reading_of_the_clock_makes_no_region_old() {
     assert_eq!(give(&regions, &mapper, vec![slab], keep), 0);
     let spare = regions.release(keep, before_ms);
     assert_eq!(regions.unmap(&mapper, spare).count, 0);
-    // Nor does a clock of 32 bits that starts again.
+    // A clock of 32 bits would wrap here, and the region would seem new.
     fake.advance_ms(u64::from(u32::MAX));
     assert_eq!(give(&regions, &mapper, vec![], keep), 1);
     assert_eq!(fake.mapped(), 0);
@@ -231,7 +234,7 @@ fn a_region_beyond_48_bits_is_refused() {
         assert_eq!(refused(address), AllocFailure::System);
         assert_eq!((mapper.mapped(), fake.mapped()), (0, 0));
     }
-    // Nor is it lost if the system does not take it back at once.
+    // A region that the system refuses to unmap at first is not lost either.
     fake.set_fault(refuse(Call::Unmap));
     assert_eq!(refused(1 << 48), AllocFailure::System);
     assert_eq!((mapper.mapped(), fake.mapped()), (1 << 14, 1 << 14));
