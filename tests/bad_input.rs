@@ -91,6 +91,14 @@ const CASES: &[Case] = cases! {
     "buffer.reserve(300_000)", "LimitExceeded" ["300004", "262144"] [|_, buffer| error(buffer.try_reserve(300_000)), |_, buffer| done(buffer.reserve(300_000))];
     "buffer.extend_from_slice(&[1; 300_000])", "panic" ["300004", "262144"] [|_, buffer| done(buffer.extend_from_slice(&[1; 300_000]))];
     "buffer.extend(vec![1; 300_000])", "panic" ["300004", "262144"] [|_, buffer| done(buffer.extend([1; 300_000]))];
+    "Buffer::alloc_aligned(10, 0)", "InvalidAlignment" ["to 0 bytes", "from 1 to"] [|_, _| error(Buffer::try_alloc_aligned(10, 0)), |_, _| done(Buffer::alloc_aligned(10, 0))];
+    "Buffer::alloc_unsafe_aligned(10, 48)", "InvalidAlignment" ["to 48 bytes", "from 1 to"] [|_, _| error(Buffer::try_alloc_unsafe_aligned(10, 48)), |_, _| done(Buffer::alloc_unsafe_aligned(10, 48))];
+    "pool.alloc_aligned(10, 1 << 30)", "InvalidAlignment" ["1073741824", "from 1 to"] [|pool, _| error(pool.try_alloc_aligned(10, 1 << 30)), |pool, _| done(pool.alloc_aligned(10, 1 << 30))];
+    "buffer.insert(5, 1)", "panic" ["5", "4"] [|_, buffer| done(buffer.insert(5, 1))];
+    "buffer.remove(4)", "panic" ["is 4", "len"] [|_, buffer| done(buffer.remove(4))];
+    "buffer.swap_remove(4)", "panic" ["is 4", "len"] [|_, buffer| done(buffer.swap_remove(4))];
+    "buffer.drain(3..5)", "panic" ["5", "4"] [|_, buffer| done(buffer.drain(3..5).count())];
+    "buffer.extend_from_within(3..5)", "panic" ["5", "4"] [|_, buffer| done(buffer.extend_from_within(3..5))];
     "buffer.split_to(5)", "panic" ["5", "4"] [|_, buffer| done(buffer.split_to(5))];
     "buffer.split_off(17)", "panic" ["17", "16"] [|_, buffer| done(buffer.split_off(17))];
     "buffer.set_len(100)", "panic" ["100", "16"] [|_, buffer| done(buffer.set_len(100))];
