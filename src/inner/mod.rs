@@ -178,8 +178,8 @@ impl PoolInner {
             let mut caches = this.caches();
             while let Some(cache) = caches.pop() {
                 if let Some(entry) = ThreadCache::of(cache).entry() {
-                    // Relaxed: the entry's thread reads it next for another pool of this index. It
-                    // learns of that pool from a thread that held the registry's lock later.
+                    // Release: pairs with the Acquire in `cache::detach`, after which the entry's
+                    // thread frees the entry.
                     entry.store(ptr::from_ref(absent()).cast_mut(), Release);
                 }
                 unlinked.link(cache);

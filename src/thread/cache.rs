@@ -90,7 +90,8 @@ pub(crate) fn attach(
 /// it. Another thread may free the cache's pool at the same time: that thread replaces the entry,
 /// under the registry's lock. May make system calls and run wakers.
 pub(crate) fn detach(entry: &Entry) {
-    // Acquire: pairs with the Release in `PoolInner::free`, whose store comes before the entry's end.
+    // Acquire: pairs with the Release in `PoolInner::free`, whose store comes before the entry's
+    // end.
     if ptr::eq(entry.load(Acquire), absent()) {
         return;
     }
