@@ -163,7 +163,8 @@ fn purging_gives_back_whole_pages_of_empty_slabs() {
 #[test]
 fn purging_reaches_every_region_also_under_load() {
     let (fake, mapper, regions) = setup();
-    let regions: &'static Regions = Box::leak(Box::new(regions));
+    let shared = std::sync::Arc::new(regions);
+    let (regions, in_hook) = (&*shared, shared.clone());
     // Full regions that get a slab back join at the front.
     let slabs: Vec<_> = (0..9).map(|_| take(regions, &mapper)).collect();
     let (kept, freed): (Vec<_>, Vec<_>) =
@@ -173,12 +174,12 @@ fn purging_reaches_every_region_also_under_load() {
     fake.before_next(Call::Purge, move || {
         // The region that is purged now has no slab left in the list; the two others have.
         fake.before_next(Call::Purge, move || {
-            let slabs: Vec<_> = std::iter::from_fn(|| regions.take()).collect();
+            let slabs: Vec<_> = std::iter::from_fn(|| in_hook.take()).collect();
             assert_eq!(slabs.len(), 2);
             // The slab of the purged region is returned last, so that region is at the front.
             let mut all = EmptySlabs::default();
             slabs.into_iter().rev().for_each(|slab| all.push(slab));
-            let spare = regions.give(all, KEEP_ALL, 0);
+            let spare = in_hook.give(all, KEEP_ALL, 0);
             assert!(spare.first.is_none());
         });
     });
