@@ -19,9 +19,9 @@ use crate::sync::{
     Ordering::{Relaxed, SeqCst},
     Thread, current_thread, fence, lock, park_until,
 };
+use crate::util::foreign;
 use crate::util::heap::lock_with_room;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::thread::LocalKey;
 use std::time::Instant;
@@ -122,10 +122,7 @@ impl Wake {
             Self::Thread(thread) => thread.unpark(),
             Self::Task(waker) => {
                 let _not_attempting = Flagged::new(&ATTEMPTING, false);
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    // The payload's destructor is foreign code too, and may panic.
-                    std::mem::forget(payload);
-                }
+                foreign::call(|| waker.wake());
             }
         }
     }

@@ -38,8 +38,8 @@ mod told {
 #[cfg(feature = "tracing")]
 mod told {
     use super::Event;
+    use crate::util::foreign;
     use std::cell::Cell;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     const KINDS: [Event; 7] = [
         Event::CachesEmptied,
@@ -134,11 +134,7 @@ mod told {
     /// Calls the subscriber and catches its panic.
     fn undisturbed(tell: impl FnOnce()) {
         EMITTING.set(true);
-        // The panic hook has reported the panic. No caller can handle it.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(tell)) {
-            // The payload's destructor is foreign code too, and may panic.
-            std::mem::forget(payload);
-        }
+        foreign::call(tell);
         EMITTING.set(false);
     }
 
