@@ -1,4 +1,5 @@
-//! Helpers without pool state: fallible boxes, event tallies, calls of foreign code, formatting of byte counts.
+//! Helpers without pool state: fallible boxes, event tallies, calls of foreign code, formatting of
+//! byte counts.
 
 pub(crate) mod events;
 pub(crate) mod foreign;
