@@ -218,7 +218,8 @@ impl PoolInner {
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
             result = attempt().or_else(|failure| {
-                if self.is_limited() && self.transit.is_fruitless() {
+                // A waiter's attempt always looks: a wake-up must not be answered from memory.
+                if self.is_limited() && self.waiting.is_empty() && self.transit.is_fruitless() {
                     return Err(failure);
                 }
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
