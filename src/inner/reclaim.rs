@@ -147,21 +147,11 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Memory that a claimer, or the owner, took out of thread caches.
+/// Memory that a claimer took out of thread caches.
 struct Claimed {
     blocks: [Blocks; CLASS_PLACES],
     mappings: Evicted,
     lease: usize,
-}
-
-impl Default for Claimed {
-    fn default() -> Self {
-        Self {
-            blocks: std::array::from_fn(|_| Blocks::default()),
-            mappings: Evicted::default(),
-            lease: 0,
-        }
-    }
 }
 
 impl PoolInner {
@@ -265,18 +255,6 @@ impl PoolInner {
         }
     }
 
-    /// Frees every slot in the calling thread's magazines to its slab, and every mapping that it
-    /// keeps to the mapping cache. Makes system calls and runs wakers.
-    pub(crate) fn flush_cache(&self, cache: &ThreadCache) {
-        let _carry = self.carry();
-        let mut claimed = Claimed::default();
-        {
-            let _inside = self.enter(cache);
-            self.take_all(cache, &mut claimed);
-        }
-        self.flush(claimed);
-    }
-
     /// Starts exact counting: empties the magazines and sets the bypass, so that each slot is
     /// counted.
     pub(super) fn count_exactly(&self) {
@@ -330,7 +308,11 @@ impl PoolInner {
     /// to the mapping cache. Sets the bypass for the reason `bypass`, unless that is 0. The caller
     /// [carries](Self::carry).
     pub(super) fn reclaim(&self, bypass: u8) {
-        let mut claimed = Claimed::default();
+        let mut claimed = Claimed {
+            blocks: std::array::from_fn(|_| Blocks::default()),
+            mappings: Evicted::default(),
+            lease: 0,
+        };
         {
             let mut caches = self.caches();
             // If the bypass is in effect, no thread has cached anything since it was set, and there

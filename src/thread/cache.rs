@@ -115,13 +115,34 @@ pub(crate) fn detach(entry: &Entry) {
         }
     };
     if let Some(at) = at {
-        PoolInner::of(at).flush_cache(ThreadCache::of(cache));
+        flush(PoolInner::of(at), ThreadCache::of(cache));
         PoolInner::of(at).unlink(cache);
     }
     // SAFETY: created by `attach`, unlinked, in no entry, and its owner is the calling thread.
     unsafe { ThreadCache::free(cache) };
     if let Some(at) = at {
         PoolInner::release(at);
+    }
+}
+
+/// Frees every slot in the magazines to its slab, and every kept mapping to the mapping cache.
+fn flush(inner: &PoolInner, cache: &ThreadCache) {
+    let _carry = inner.carry();
+    for class in 0..inner.table.count() {
+        let inside = inner.enter(cache);
+        let blocks = cache.magazine(class).uninstall();
+        drop(inside);
+        for block in blocks.into_iter().flatten() {
+            inner.flush_block(class, block);
+        }
+    }
+    let mut mappings = crate::large::cache::Evicted::default();
+    let inside = inner.enter(cache);
+    let lease = cache.take_kept(|large| mappings.push(large));
+    drop(inside);
+    inner.end_lease(lease);
+    while let Some(large) = mappings.pop() {
+        inner.free_large(large);
     }
 }
 
