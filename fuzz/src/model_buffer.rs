@@ -323,6 +323,9 @@ impl ModelBuffer {
     }
 
     fn cut(&mut self, which: u8, cut: Cut, turn: u8) {
+        if self.oracle.settings.zero_on_free {
+            return self.cut_by_copy(which.into());
+        }
         if let Held::Buffer(buffer) = &mut self.held {
             let buffer = std::mem::take(buffer);
             // The spare capacity is not checked any more.
@@ -333,6 +336,27 @@ impl ModelBuffer {
         if let Held::Parts(parts) = &mut self.held {
             parts.apply(&self.oracle, which, cut, turn);
         }
+    }
+
+    /// Splits in a pool that wipes, which moves the bytes to memory of their own, and appends them
+    /// again.
+    fn cut_by_copy(&mut self, which: usize) {
+        let len = self.len;
+        let (Held::Buffer(buffer), true) = (&mut self.held, len > 1) else {
+            return;
+        };
+        let at = 1 + which % (len - 1);
+        // The pool may be at its limit.
+        if let Ok(back) = buffer.try_split_off(at) {
+            assert!(buffer[..] == self.known[..at] && back[..] == self.known[at..len]);
+            assert!(
+                buffer.spare_capacity_mut()[..len - at]
+                    .iter()
+                    .all(|byte| *byte == 0)
+            );
+            buffer.extend_from_slice(&back);
+        }
+        self.verify();
     }
 
     fn freeze(&mut self) {

@@ -96,14 +96,14 @@ impl Drop for Frozen {
     #[inline]
     fn drop(&mut self) {
         let (start, tag) = (self.start, self.tag);
-        RawBuffer { start, tag }.free(|| self.len);
+        RawBuffer { start, tag }.free();
     }
 }
 
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        self.memory().free(|| self.len);
+        self.memory().free();
     }
 }
 

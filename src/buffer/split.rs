@@ -5,7 +5,9 @@ use super::capacity::or_fail;
 use crate::buffer::raw::alloc;
 use crate::buffer::raw::{RawBuffer, part};
 use crate::error::AllocError;
+use crate::inner::PoolInner;
 use crate::inner::tag::{AllocTag, End, Place};
+use bytes::Buf;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -22,9 +24,10 @@ impl Buffer {
     /// - When no other part is left, [`reserve`](Self::reserve) and
     ///   [`try_reclaim`](Self::try_reclaim) take the whole memory back and allocate nothing.
     /// - [`unsplit`](Self::unsplit) joins neighbours again.
-    /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free), dropping a part wipes
-    ///   the bytes it has then. Bytes that it gave up before, by `advance` or `truncate`, are wiped
-    ///   with the whole memory.
+    /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free) there are no parts: the
+    ///   split moves the returned bytes to memory of their own, by a copy, and wipes them here. So
+    ///   all that a buffer held is wiped when it is dropped. The split may fail at the pool's limit,
+    ///   and capacities may be larger than described.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -37,13 +40,13 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the length, or the heap has no memory for the block that the parts share;
-    /// see [`try_split_to`](Self::try_split_to).
+    /// If `at` is above the length, or memory is refused; see [`try_split_to`](Self::try_split_to).
     ///
     /// # Complexity
     ///
     /// Constant. The first split of a memory allocates a block of 64 bytes on the heap. Further
     /// splits of the tail execute no atomic operation, those of a head one. Makes no system call.
+    /// In a pool with `zero_on_free` linear in the moved length, and as an allocation.
     #[inline]
     #[track_caller]
     #[must_use]
@@ -82,7 +85,8 @@ impl Buffer {
     /// # Errors
     ///
     /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
-    /// share. The buffer is unchanged.
+    /// share. In a pool with `zero_on_free`, returns the errors of [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is
+    /// unchanged after an error.
     ///
     /// # Panics
     ///
@@ -96,6 +100,9 @@ impl Buffer {
         );
         if at == 0 {
             return Ok(self.empty_beside());
+        }
+        if self.is_wiped_on_free() {
+            return self.move_front(at);
         }
         let shared = self.share(at)?;
         Ok(self.cut_front(shared, at))
@@ -119,8 +126,8 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If `at` is above the capacity, or the heap has no memory for the block that the parts share;
-    /// see [`try_split_off`](Self::try_split_off).
+    /// If `at` is above the capacity, or memory is refused; see
+    /// [`try_split_off`](Self::try_split_off).
     ///
     /// # Complexity
     ///
@@ -137,7 +144,8 @@ impl Buffer {
     /// # Errors
     ///
     /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
-    /// share. The buffer is unchanged.
+    /// share. In a pool with `zero_on_free`, returns the errors of [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is
+    /// unchanged after an error.
     ///
     /// # Panics
     ///
@@ -159,6 +167,9 @@ impl Buffer {
         if at == 0 {
             let empty = self.empty_beside();
             return Ok(std::mem::replace(self, empty));
+        }
+        if self.is_wiped_on_free() {
+            return self.move_back(at);
         }
         let shared = self.share(at)?;
         let memory = RawBuffer {
@@ -185,7 +196,7 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the heap has no memory for the block that the parts share.
+    /// If memory is refused; see [`try_split_to`](Self::try_split_to).
     ///
     /// # Complexity
     ///
@@ -273,6 +284,46 @@ impl Buffer {
             }
             _ => Err(other),
         }
+    }
+
+    /// Returns whether the pool wipes what is freed. Its buffers have no parts: each half of a
+    /// split has a memory of its own, so that it is wiped when it is dropped.
+    fn is_wiped_on_free(&self) -> bool {
+        match self.tag.place() {
+            Place::Empty(None) => false,
+            _ => PoolInner::of(self.memory().inner()).config.zero_on_free,
+        }
+    }
+
+    /// Moves the first `at` bytes to a buffer of their own, and wipes them here.
+    fn move_front(&mut self, at: usize) -> Result<Buffer, AllocError> {
+        let mut head = self.with_room_beside(at, at)?;
+        head.set_len(at);
+        head.copy_from_slice(&self[..at]);
+        self[..at].fill(0);
+        self.advance(at);
+        Ok(head)
+    }
+
+    /// Moves the bytes from `at` on to a buffer of their own, with as much room, and wipes them
+    /// here.
+    fn move_back(&mut self, at: usize) -> Result<Buffer, AllocError> {
+        let moved = self.len.saturating_sub(at);
+        let mut back = self.with_room_beside(self.capacity() - at, moved)?;
+        back.set_len(moved);
+        back.copy_from_slice(&self[self.len - moved..]);
+        let front = self.len - moved;
+        self[front..].fill(0);
+        self.len = front;
+        Ok(back)
+    }
+
+    /// Allocates a buffer without bytes from the same pool.
+    fn with_room_beside(&self, capacity: usize, requested: usize) -> Result<Buffer, AllocError> {
+        let inner = self.memory().inner();
+        let memory = alloc::take_room(inner, capacity, requested)
+            .map_err(|failure| alloc::error_of(inner, failure, requested))?;
+        Ok(Buffer::of_memory(memory, 0))
     }
 
     /// Counts one more part of the memory. At the first split this buffer becomes the tail.

@@ -274,7 +274,8 @@ impl PoolBuilder {
     }
 
     /// Sets whether the whole of a buffer's memory is zeroed when the buffer is dropped, so that no
-    /// later buffer shows its bytes; `false` by default.
+    /// later buffer shows its bytes; `false` by default. In such a pool,
+    /// [splits](crate::Buffer::split_to) move bytes to memory of their own, by a copy.
     pub fn zero_on_free(mut self, on: bool) -> Self {
         self.settings.zero_on_free = on;
         self

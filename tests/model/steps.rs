@@ -133,6 +133,7 @@ pub(crate) struct Settings {
     pub(crate) huge_pages: bool,
     pub(crate) guard_pages: bool,
     /// Of the system: the real one, or a fake one with pages of this size.
+    #[cfg_attr(not(feature = "fake-os"), expect(dead_code))]
     pub(crate) pages: Option<usize>,
 }
 

@@ -224,21 +224,46 @@ fn raw_parts_of_a_part_come_back() {
 }
 
 #[test]
-fn a_pool_that_wipes_wipes_a_part_when_it_is_dropped() {
+fn a_pool_that_wipes_moves_what_is_split_off() {
     for len in [1000, 4 * SLAB] {
         let pool = Pool::builder().zero_on_free(true).build().unwrap();
-        let mut front = pool.alloc_filled(len, "s");
-        let back = front.split_off(len / 2);
-        let (start, end) = (back.as_ptr(), back.len());
-        drop(back);
-        // SAFETY: `front` keeps the memory, all of it initialised, and no other code uses that
-        // half.
-        let wiped = unsafe { std::slice::from_raw_parts(start, end) };
-        assert!(is_zero(wiped), "{len}");
-        assert!(front.iter().all(|byte| *byte == b's'));
-        drop(front);
-        assert!(is_zero(&pool.alloc_unsafe(len)));
+        let mut middle = pool.alloc_filled(len, "s");
+        let start = middle.as_ptr();
+        let mut back = middle.split_off(len / 2);
+        let front = middle.split_to(len / 4);
+        assert!(is_zero(middle.spare_capacity_mut()));
+        // SAFETY: `middle` owns the memory from its first byte, all of it initialised.
+        let moved = unsafe { std::slice::from_raw_parts(start, len / 4) };
+        assert!(is_zero(moved), "{len}");
+        assert_eq!(
+            (front.len(), middle.len(), back.len()),
+            (len / 4, len / 4, len / 2)
+        );
+        assert!(back.capacity() >= len / 2 && is_zero(back.spare_capacity_mut()));
+        for part in [front, middle, back] {
+            assert!(part.iter().all(|byte| *byte == b's'));
+        }
+        let reused: Vec<Buffer> = (0..3).map(|_| pool.alloc_unsafe(len)).collect();
+        assert!(reused.iter().all(|buffer| is_zero(buffer)));
+        drop(reused);
+        assert_all_home(&pool);
     }
+}
+
+#[test]
+fn a_split_that_would_pass_the_limit_changes_nothing() {
+    let builder = Pool::builder().zero_on_free(true).limit(128 * KIB);
+    let pool = builder.build().unwrap();
+    let mut buffer = pool.alloc_filled(100 * KIB, "s");
+    assert!(buffer.try_split_to(60 * KIB).is_err());
+    assert!(buffer.try_split_off(40 * KIB).is_err());
+    assert!(buffer.len() == 100 * KIB && buffer.iter().all(|byte| *byte == b's'));
+    assert_eq!(
+        buffer.try_split_off(84 * KIB).map(|back| back.len()),
+        Ok(16 * KIB)
+    );
+    drop(buffer);
+    assert_all_home(&pool);
 }
 
 #[test]

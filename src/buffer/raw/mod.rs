@@ -216,9 +216,9 @@ impl RawBuffer {
         }
     }
 
-    /// Frees the memory. `len` is the buffer's length, which only a part's drop needs.
+    /// Frees the memory.
     #[inline(always)]
-    pub(crate) fn free(self, len: impl FnOnce() -> usize) {
+    pub(crate) fn free(self) {
         let offset = self.tag.magazine_offset();
         if self.tag.is_plain_global() {
             if thread::current().global().push(offset, self.start) {
@@ -230,40 +230,30 @@ impl RawBuffer {
                 return;
             }
         }
-        self.free_other(len());
+        self.free_other();
     }
 
     #[inline(never)]
-    fn free_other(self, len: usize) {
+    fn free_other(self) {
         match self.tag.place() {
             Place::Large(large) => free_large(large),
             Place::Slot => self.free_other_slot(),
-            Place::Part(..) | Place::Empty(_) => self.free_share(len),
+            Place::Part(..) | Place::Empty(_) => self.free_share(),
         }
     }
 
     /// Frees a part, or releases the reference of a buffer without memory. Separate from
     /// `free_other`, which stays small: it is on the fast path of large buffers.
     #[inline(never)]
-    fn free_share(self, len: usize) {
+    fn free_share(self) {
         match self.tag.place() {
-            Place::Part(shared, end) => self.free_part(shared, end, len),
+            Place::Part(shared, end) => {
+                if let Some(whole) = part::leave(shared, end) {
+                    whole.free();
+                }
+            }
             Place::Empty(Some(inner)) => PoolInner::release(inner),
             _ => {}
-        }
-    }
-
-    /// Frees a part. With the last part, it frees the whole memory.
-    fn free_part(self, shared: NonNull<()>, end: End, len: usize) {
-        if part::is_scrubbed(shared) {
-            let room = match end {
-                End::Head => len,
-                End::Tail => self.extent().1,
-            };
-            scrub(self.start, room);
-        }
-        if let Some(whole) = part::leave(shared, end) {
-            whole.free(|| 0);
         }
     }
 

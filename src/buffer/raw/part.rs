@@ -51,7 +51,6 @@ struct Shared {
     whole: RawBuffer,
     size: usize,
     inner: NonNull<PoolInner>,
-    scrubbed: bool,
 }
 
 impl Shared {
@@ -82,7 +81,6 @@ pub(crate) fn share(whole: RawBuffer) -> Result<NonNull<()>, AllocFailure> {
         whole: RawBuffer { start, tag },
         size,
         inner,
-        scrubbed: PoolInner::of(inner).config.zero_on_free,
     };
     Ok(try_box(shared)?.cast())
 }
@@ -181,12 +179,6 @@ pub(crate) fn is_of_slot(shared: NonNull<()>) -> bool {
     of(shared).whole.tag.is_slot()
 }
 
-/// Returns whether parts are zeroed when they are dropped.
-#[inline]
-pub(crate) fn is_scrubbed(shared: NonNull<()>) -> bool {
-    of(shared).scrubbed
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use crate::{Buffer, Pool};
@@ -196,7 +188,7 @@ mod tests {
     #[test]
     fn parts_cross_threads_join_and_reclaim() {
         for len in [100, 20_000] {
-            let pool = Pool::builder().zero_on_free(true).build().unwrap();
+            let pool = Pool::builder().build().unwrap();
             let mut rest = pool.alloc_filled(len, "x");
             let (start, size) = (rest.as_ptr(), rest.capacity());
             let mut head = rest.split_to(40);
