@@ -114,6 +114,24 @@ impl Buffer {
 }
 
 impl Pool {
+    /// Returns whether the buffer's memory belongs to this pool.
+    ///
+    /// ```
+    /// use slabuf::{Buffer, Pool};
+    ///
+    /// let pool = Pool::builder().build()?;
+    /// assert!(pool.owns(&pool.alloc(100)) && !pool.owns(&Buffer::alloc(100)));
+    /// assert!(pool.clone().owns(&pool.alloc(100_000)));
+    /// # Ok::<(), slabuf::ConfigError>(())
+    /// ```
+    ///
+    /// # Complexity
+    ///
+    /// Constant. Makes no system call.
+    pub fn owns(&self, buffer: &Buffer) -> bool {
+        buffer.memory().inner() == self.inner()
+    }
+
     /// Creates an empty buffer of this pool. It allocates when the first bytes are added, in this
     /// pool.
     ///

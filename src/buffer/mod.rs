@@ -18,7 +18,6 @@ mod fit;
 mod fmt;
 mod futures;
 mod iter;
-mod on_pool;
 mod owner;
 pub(crate) mod raw;
 mod reclaim;
