@@ -4,108 +4,136 @@ use super::Buffer;
 use super::capacity::or_fail;
 use crate::buffer::raw::alloc::Source;
 use crate::buffer::raw::{Fill, aligned};
-use crate::error::{AllocError, AllocFailure};
+use crate::error::{AllocError, AllocFailure, ConfigError};
 use crate::inner::PoolInner;
 use crate::pool::Pool;
 
+/// Defines the aligned constructors in an `impl` block; see `constructors!`.
+macro_rules! aligned {
+    (
+        pool: $pool:literal, call: $call:literal,
+        before: $before:literal, limit: $limit:literal,
+        self: ($($self:tt)*), source: $source:expr,
+    ) => {
+        #[doc = concat!("Allocates `len` zeros from ", $pool, ", at an address that is a multiple")]
+        /// of `alignment`.
+        ///
+        /// A slot serves the request if its size is a multiple of the alignment, otherwise a
+        /// mapping. To read and write files with `O_DIRECT`, use the block size of the file system,
+        /// usually 512 or 4096, for the alignment and lengths that are multiples of it.
+        ///
+        /// ```
+        #[doc = $before]
+        #[doc = concat!("let block = ", $call, "alloc_aligned(4096, 512);")]
+        /// assert_eq!(block.as_ptr().addr() % 512, 0);
+        /// assert_eq!(block, [0; 4096]);
+        /// ```
+        ///
+        /// A buffer that grows stays aligned to pages if its memory is a mapping; see
+        /// [`Buffer::is_pooled`]. The contents of a slot may move to a slot that is aligned to 16
+        /// bytes only: check [`Buffer::alignment`], or allocate the final length at once.
+        ///
+        /// # Panics
+        ///
+        /// If the alignment is not a power of two up to the page size, or the memory cannot be
+        /// allocated; [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
+        ///
+        /// # Complexity
+        ///
+        /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not
+        /// aligned. May make a system call.
+        #[must_use]
+        #[track_caller]
+        pub fn alloc_aligned($($self)* len: usize, alignment: usize) -> Buffer {
+            or_fail(alloc($source, len, alignment, Fill::Zero))
+        }
+
+        /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of
+        /// panicking.
+        ///
+        /// ```
+        #[doc = $before]
+        /// use slabuf::AllocError;
+        ///
+        /// for alignment in [0, 3, 1 << 20] {
+        #[doc = concat!("    let result = ", $call, "try_alloc_aligned(100, alignment);")]
+        ///     let Err(AllocError::InvalidAlignment { alignment: given, .. }) = result else {
+        ///         panic!("{result:?}");
+        ///     };
+        ///     assert_eq!(given, alignment);
+        /// }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the
+        ///   page size.
+        #[doc = concat!($limit, "- [`AllocError::OutOfMemory`] if the system refuses.")]
+        /// - [`AllocError::TooLarge`] if no address space holds `len` bytes.
+        pub fn try_alloc_aligned(
+            $($self)*
+            len: usize,
+            alignment: usize,
+        ) -> Result<Buffer, AllocError> {
+            alloc($source, len, alignment, Fill::Zero)
+        }
+
+        /// Allocates as [`alloc_aligned`](Self::alloc_aligned), with stale bytes as
+        /// [`alloc_unsafe`](Self::alloc_unsafe): overwrite all of them before they are sent
+        /// anywhere.
+        ///
+        /// ```
+        #[doc = $before]
+        #[doc = concat!("let mut page = ", $call, "alloc_unsafe_aligned(4096, 4096);")]
+        /// page.fill(7);
+        /// assert_eq!(page.as_ptr().addr() % 4096, 0);
+        /// ```
+        ///
+        /// # Panics
+        ///
+        /// If the alignment is not a power of two up to the page size, or the memory cannot be
+        /// allocated; [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the
+        /// error instead.
+        ///
+        /// # Complexity
+        ///
+        /// Constant, plus one comparison for each class that is too small or not aligned. May make
+        /// a system call.
+        #[must_use]
+        #[track_caller]
+        pub fn alloc_unsafe_aligned($($self)* len: usize, alignment: usize) -> Buffer {
+            or_fail(alloc($source, len, alignment, Fill::Stale))
+        }
+
+        /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error
+        /// instead of panicking.
+        ///
+        /// ```
+        #[doc = $before]
+        /// use slabuf::AllocError;
+        ///
+        #[doc = concat!("let error = ", $call, "try_alloc_unsafe_aligned(100, 3).unwrap_err();")]
+        /// assert!(matches!(error, AllocError::InvalidAlignment { alignment: 3, .. }));
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// Those of [`try_alloc_aligned`](Self::try_alloc_aligned).
+        pub fn try_alloc_unsafe_aligned(
+            $($self)*
+            len: usize,
+            alignment: usize,
+        ) -> Result<Buffer, AllocError> {
+            alloc($source, len, alignment, Fill::Stale)
+        }
+    };
+}
+
 impl Buffer {
-    /// Allocates `len` zeros from the global pool, at an address that is a multiple of `alignment`.
-    ///
-    /// A slot serves the request if its size is a multiple of the alignment, otherwise a mapping.
-    /// To read and write files with `O_DIRECT`, use the block size of the file system, usually 512
-    /// or 4096, for the alignment and lengths that are multiples of it.
-    ///
-    /// ```
-    /// let block = slabuf::Buffer::alloc_aligned(4096, 512);
-    /// assert_eq!(block.as_ptr().addr() % 512, 0);
-    /// assert_eq!(block, [0; 4096]);
-    /// ```
-    ///
-    /// A buffer that grows stays aligned to pages if its memory is a mapping; see
-    /// [`is_pooled`](Self::is_pooled). The contents of a slot may move to a slot that is aligned to
-    /// 16 bytes only: check [`alignment`](Self::alignment), or allocate the final length at once.
-    ///
-    /// # Panics
-    ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be
-    /// allocated; [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
-    ///
-    /// # Complexity
-    ///
-    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not
-    /// aligned. May make a system call.
-    #[must_use]
-    #[track_caller]
-    pub fn alloc_aligned(len: usize, alignment: usize) -> Self {
-        or_fail(Self::try_alloc_aligned(len, alignment))
-    }
-
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of
-    /// panicking.
-    ///
-    /// ```
-    /// use slabuf::{AllocError, Buffer};
-    ///
-    /// for alignment in [0, 3, 1 << 20] {
-    ///     let error = Buffer::try_alloc_aligned(100, alignment).unwrap_err();
-    ///     let AllocError::InvalidAlignment { alignment: given, .. } = error else {
-    ///         panic!("{error}");
-    ///     };
-    ///     assert_eq!(given, alignment);
-    ///     assert!(error.to_string().contains(&alignment.to_string()));
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page
-    ///   size.
-    /// - [`AllocError::OutOfMemory`] if the system refuses.
-    /// - [`AllocError::TooLarge`] if no address space holds `len` bytes.
-    pub fn try_alloc_aligned(len: usize, alignment: usize) -> Result<Self, AllocError> {
-        global(len).and_then(|pool| alloc(pool, len, alignment, Fill::Zero))
-    }
-
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), with stale bytes as
-    /// [`alloc_unsafe`](Self::alloc_unsafe): overwrite all of them before they are sent anywhere.
-    ///
-    /// ```
-    /// let mut page = slabuf::Buffer::alloc_unsafe_aligned(4096, 4096);
-    /// page.fill(7);
-    /// assert_eq!(page.as_ptr().addr() % 4096, 0);
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be
-    /// allocated; [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error
-    /// instead.
-    ///
-    /// # Complexity
-    ///
-    /// Constant, plus one comparison for each class that is too small or not aligned. May make a
-    /// system call.
-    #[must_use]
-    #[track_caller]
-    pub fn alloc_unsafe_aligned(len: usize, alignment: usize) -> Self {
-        or_fail(Self::try_alloc_unsafe_aligned(len, alignment))
-    }
-
-    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error
-    /// instead of panicking.
-    ///
-    /// ```
-    /// use slabuf::{AllocError, Buffer};
-    ///
-    /// let error = Buffer::try_alloc_unsafe_aligned(100, 3).unwrap_err();
-    /// assert!(matches!(error, AllocError::InvalidAlignment { alignment: 3, .. }));
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`try_alloc_aligned`](Self::try_alloc_aligned).
-    pub fn try_alloc_unsafe_aligned(len: usize, alignment: usize) -> Result<Self, AllocError> {
-        global(len).and_then(|pool| alloc(pool, len, alignment, Fill::Stale))
+    aligned! {
+        pool: "the global pool", call: "Buffer::",
+        before: "# use slabuf::Buffer;", limit: "",
+        self: (), source: Pool::try_global(),
     }
 
     /// Returns the alignment of the first byte: the largest power of two, up to the page size, that
@@ -134,105 +162,21 @@ impl Buffer {
 }
 
 impl Pool {
-    /// Allocates `len` zeros at an address that is a multiple of `alignment`; see
-    /// [`Buffer::alloc_aligned`].
-    ///
-    /// ```
-    /// let pool = slabuf::Pool::builder().limit(1 << 20).build()?;
-    /// let block = pool.alloc_aligned(4096, 512);
-    /// assert!(pool.owns(&block) && block.alignment() >= 512);
-    /// # Ok::<(), slabuf::ConfigError>(())
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be
-    /// allocated; [`try_alloc_aligned`](Self::try_alloc_aligned) returns the error instead.
-    ///
-    /// # Complexity
-    ///
-    /// As [`alloc`](Self::alloc), plus one comparison for each class that is too small or not
-    /// aligned. May make a system call.
-    #[must_use]
-    #[track_caller]
-    pub fn alloc_aligned(&self, len: usize, alignment: usize) -> Buffer {
-        or_fail(self.try_alloc_aligned(len, alignment))
-    }
-
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), and returns an error instead of
-    /// panicking.
-    ///
-    /// ```
-    /// use slabuf::{AllocError, Pool};
-    ///
-    /// let pool = Pool::builder().limit(1 << 20).build()?;
-    /// let error = pool.try_alloc_aligned(2 << 20, 4096).unwrap_err();
-    /// assert!(matches!(error, AllocError::LimitExceeded { requested: 2_097_152, .. }));
-    /// # Ok::<(), slabuf::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// - [`AllocError::InvalidAlignment`] if `alignment` is not a power of two, or above the page
-    ///   size.
-    /// - [`AllocError::LimitExceeded`] if the pool's limit has no room.
-    /// - [`AllocError::OutOfMemory`] if the system refuses.
-    /// - [`AllocError::TooLarge`] if no address space holds `len` bytes.
-    pub fn try_alloc_aligned(&self, len: usize, alignment: usize) -> Result<Buffer, AllocError> {
-        alloc(self, len, alignment, Fill::Zero)
-    }
-
-    /// Allocates as [`alloc_aligned`](Self::alloc_aligned), with stale bytes as
-    /// [`alloc_unsafe`](Self::alloc_unsafe).
-    ///
-    /// ```
-    /// let pool = slabuf::Pool::builder().build()?;
-    /// assert!(pool.alloc_unsafe_aligned(100, 1024).alignment() >= 1024);
-    /// # Ok::<(), slabuf::ConfigError>(())
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the alignment is not a power of two up to the page size, or the memory cannot be
-    /// allocated; [`try_alloc_unsafe_aligned`](Self::try_alloc_unsafe_aligned) returns the error
-    /// instead.
-    ///
-    /// # Complexity
-    ///
-    /// Constant, plus one comparison for each class that is too small or not aligned. May make a
-    /// system call.
-    #[must_use]
-    #[track_caller]
-    pub fn alloc_unsafe_aligned(&self, len: usize, alignment: usize) -> Buffer {
-        or_fail(self.try_alloc_unsafe_aligned(len, alignment))
-    }
-
-    /// Allocates as [`alloc_unsafe_aligned`](Self::alloc_unsafe_aligned), and returns an error
-    /// instead of panicking.
-    ///
-    /// ```
-    /// let pool = slabuf::Pool::builder().build()?;
-    /// assert!(pool.try_alloc_unsafe_aligned(100, 0).is_err());
-    /// # Ok::<(), slabuf::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`try_alloc_aligned`](Self::try_alloc_aligned).
-    pub fn try_alloc_unsafe_aligned(
-        &self,
-        len: usize,
-        alignment: usize,
-    ) -> Result<Buffer, AllocError> {
-        alloc(self, len, alignment, Fill::Stale)
+    aligned! {
+        pool: "this pool", call: "pool.",
+        before: "# let pool = slabuf::Pool::builder().build().unwrap();",
+        limit: "- [`AllocError::LimitExceeded`] if the pool's limit has no room.\n",
+        self: (&self,), source: Ok(self),
     }
 }
 
-fn global(len: usize) -> Result<&'static Pool, AllocError> {
-    Pool::try_global().map_err(|_| AllocFailure::System.into_error(len, Default::default()))
-}
-
-fn alloc(pool: &Pool, len: usize, alignment: usize, fill: Fill) -> Result<Buffer, AllocError> {
+fn alloc(
+    pool: Result<&Pool, ConfigError>,
+    len: usize,
+    alignment: usize,
+    fill: Fill,
+) -> Result<Buffer, AllocError> {
+    let pool = pool.map_err(|_| AllocFailure::System.into_error(len, Default::default()))?;
     let page = PoolInner::of(pool.inner()).mapper.page_size();
     if !alignment.is_power_of_two() || alignment > page {
         return Err(AllocError::InvalidAlignment {
