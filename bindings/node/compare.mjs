@@ -1,5 +1,5 @@
-// Compares slabuf's Buffers with Node's own: speed in interleaved rounds, and rss after a peak. Each
-// row has a process of its own.
+// Compares slabuf's Buffers with Node's own: speed in interleaved rounds, and rss after a peak.
+// Each row runs in a separate process.
 //
 //   node compare.mjs          the tables
 //   node compare.mjs quick    fewer rounds, to check that it runs

@@ -295,7 +295,7 @@ impl Wake for Wakes {
 /// Each attempt of a waiter releases the caches. If that frees nothing, the waiter does not wake
 /// itself to try again.
 #[test]
-fn who_waits_sleeps_though_nothing_can_be_unmapped() {
+fn a_waiter_sleeps_though_nothing_can_be_unmapped() {
     let fake = FakeOs::leaked();
     let pool = Pool::builder()
         .fake_os(fake)
@@ -326,7 +326,7 @@ fn who_waits_sleeps_though_nothing_can_be_unmapped() {
 /// between finds no memory, and is woken when the region is in the list again, or it waits for its
 /// turn and finds the region.
 #[test]
-fn who_waits_is_woken_by_a_region_that_cannot_be_unmapped() {
+fn a_waiter_is_woken_by_a_region_that_cannot_be_unmapped() {
     let fake = FakeOs::leaked();
     let pool = Pool::builder().fake_os(fake).limit(64 * KIB).build();
     let pool = pool.unwrap();

@@ -196,7 +196,7 @@ pub(crate) fn heap() -> HeapUsage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "android", test)),
-    allow(dead_code, reason = "only Linux tells of one")
+    allow(dead_code, reason = "only Linux reports one")
 )]
 struct Constraint {
     /// The least limit of all levels.

@@ -22,7 +22,7 @@ pub(crate) enum Event {
 }
 
 #[cfg(not(feature = "tracing"))]
-mod told {
+mod report {
     use super::Event;
 
     #[inline(always)]
@@ -36,7 +36,7 @@ mod told {
 }
 
 #[cfg(feature = "tracing")]
-mod told {
+mod report {
     use super::Event;
     use crate::util::foreign;
     use std::cell::Cell;
@@ -163,4 +163,4 @@ mod told {
     }
 }
 
-pub(crate) use told::{emit, note, refused};
+pub(crate) use report::{emit, note, refused};

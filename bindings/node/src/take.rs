@@ -1,5 +1,5 @@
-//! `takeZeroed(length)` and `takeStale(length)`: the functions behind every allocation, written against
-//! Node-API directly.
+//! `takeZeroed(length)` and `takeStale(length)`: the functions behind every allocation, written
+//! against Node-API directly.
 //!
 //! napi-rs' closures box their arguments and results, which costs more than the allocation.
 //!

@@ -50,7 +50,7 @@ fn loom_two_wait_and_each_is_woken() {
 }
 
 #[test]
-fn loom_a_wait_given_up_passes_its_wake_up_on() {
+fn loom_an_abandoned_wait_passes_its_wake_up_on() {
     model(|| {
         let shared = shared(0);
         let first = shared.0.join().unwrap();
@@ -73,7 +73,7 @@ fn loom_a_wait_given_up_passes_its_wake_up_on() {
 }
 
 #[test]
-fn loom_nobody_in_the_queue_overtakes() {
+fn loom_no_waiter_overtakes_another() {
     model(|| {
         let shared = shared(1);
         let first = shared.0.join().unwrap();
@@ -168,7 +168,7 @@ fn loom_marks_end_over_when_the_buffers_stay() {
 }
 
 #[test]
-fn loom_a_drain_wakes_who_waits() {
+fn loom_a_drain_wakes_the_waiter() {
     model(|| {
         let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
         alloc(&watermarks, 2);

@@ -39,13 +39,13 @@ fn wait_while(body: fn(&crate::inner::PoolInner)) {
 }
 
 #[test]
-fn loom_slabs_that_a_purge_carries_wake_who_waits() {
+fn loom_a_slab_that_a_purge_carries_wakes_the_waiter() {
     wait_while(|inner| {
         inner.purge();
     });
 }
 
 #[test]
-fn loom_an_empty_region_that_a_trim_carries_wakes_who_waits() {
+fn loom_an_empty_region_that_a_trim_carries_wakes_the_waiter() {
     wait_while(|inner| inner.trim());
 }

@@ -25,7 +25,7 @@ fn both_slots(rig: &Rig) -> [NonNull<u8>; 2] {
 }
 
 #[test]
-fn loom_a_slot_dropped_elsewhere_wakes_who_waits() {
+fn loom_a_slot_dropped_elsewhere_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let [kept, dropped] = both_slots(&rig);
@@ -59,7 +59,7 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
 }
 
 #[test]
-fn loom_an_owner_and_one_who_empties_its_magazines() {
+fn loom_an_owner_and_a_claimer_of_its_magazines() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let idle = rig.spawn_idle(|inner, cache| {
@@ -93,7 +93,7 @@ fn trim_while_one_waits(prepare: fn(&Rig)) {
 }
 
 #[test]
-fn loom_a_slab_that_a_trim_carries_wakes_who_waits() {
+fn loom_a_slab_that_a_trim_carries_wakes_the_waiter() {
     trim_while_one_waits(|rig| {
         let slot = rig.inner().alloc_slot(CLASS).unwrap();
         rig.inner().free_slot(CLASS, slot);
@@ -101,7 +101,7 @@ fn loom_a_slab_that_a_trim_carries_wakes_who_waits() {
 }
 
 #[test]
-fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
+fn loom_a_mapping_that_a_trim_carries_wakes_the_waiter() {
     trim_while_one_waits(|rig| {
         let large = rig.inner().alloc_large(PAGE).unwrap();
         rig.inner().free_large(large);
@@ -110,7 +110,7 @@ fn loom_a_mapping_that_a_trim_carries_wakes_who_waits() {
 }
 
 #[test]
-fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
+fn loom_the_rest_of_a_slab_on_its_way_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let takes = rig.spawn(|inner, _| Sent(wait_for_slot(inner)));
@@ -126,7 +126,7 @@ fn loom_the_rest_of_a_slab_on_its_way_wakes_who_waits() {
 }
 
 #[test]
-fn loom_what_the_system_refused_wakes_who_waits() {
+fn loom_a_refusal_of_the_system_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         // One attempt is refused. A waiter makes two before it gives up, as does every request.
@@ -146,7 +146,7 @@ fn loom_what_the_system_refused_wakes_who_waits() {
 }
 
 #[test]
-fn loom_a_mapping_on_its_way_wakes_who_waits() {
+fn loom_a_mapping_on_its_way_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(|config| {
             two_slots(config);
@@ -162,7 +162,7 @@ fn loom_a_mapping_on_its_way_wakes_who_waits() {
 }
 
 #[test]
-fn loom_an_end_of_thread_wakes_who_waits() {
+fn loom_the_end_of_a_thread_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let [a, b] = both_slots(&rig);
@@ -190,7 +190,7 @@ fn warm(rig: &Rig) -> Own {
 }
 
 #[test]
-fn loom_a_slot_freed_on_the_fast_path_wakes_a_waiter() {
+fn loom_a_slot_freed_on_the_fast_path_wakes_the_waiter() {
     bounded_model(2, || {
         let rig = Rig::new(two_slots);
         let own = warm(&rig);
