@@ -31,14 +31,10 @@
 //! unmapped only when all its slabs are empty. Pointers keep the provenance of the region's mapping
 //! throughout.
 
-use crate::slab::size_class::{GRANULE, SizeClass};
+use crate::slab::size_class::SizeClass;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-/// Number of bytes at the start of a region for its head, see `region.rs`. With 253 headers of 16
-/// bytes it fills exactly one page.
-pub(crate) const REGION_HEAD: usize = 48;
-const HEADER: usize = size_of::<SlabHeader>();
 const NARROW: u32 = 64;
 
 const ADDRESS: usize = (1 << 48) - 1;
@@ -148,86 +144,6 @@ pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a SlabHeader {
     // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab
     // or slot of it, or the lock under which it would leave; the fields are atomics.
     unsafe { at.as_ref() }
-}
-
-/// The layout of a region.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Geometry {
-    slab_shift: u32,
-    region_shift: u32,
-    /// Number of slabs at the start of a region that hold its headers and wide bitmaps.
-    reserved: u32,
-    wide_offset: u32,
-}
-
-impl Geometry {
-    pub(crate) fn new(slab_size: usize, region_shift: u32) -> Self {
-        let slabs = (1usize << region_shift) / slab_size;
-        let headers = REGION_HEAD + slabs * HEADER;
-        let wide = slabs * (slab_size / GRANULE / 8);
-        let reserved = (headers + wide).div_ceil(slab_size);
-        let wide_offset = REGION_HEAD + (slabs - reserved) * HEADER;
-        Self {
-            slab_shift: slab_size.trailing_zeros(),
-            region_shift,
-            reserved: reserved as u32,
-            wide_offset: wide_offset as u32,
-        }
-    }
-
-    pub(crate) fn slab_size(&self) -> usize {
-        1 << self.slab_shift
-    }
-
-    pub(crate) fn region_size(&self) -> usize {
-        1 << self.region_shift
-    }
-
-    /// Returns the number of slabs in a region that can be allocated. They are numbered from 0.
-    pub(crate) fn slabs(&self) -> usize {
-        (1 << (self.region_shift - self.slab_shift)) - self.reserved as usize
-    }
-
-    /// Returns the start of the region that `inside` points into.
-    pub(crate) fn region_of<T>(&self, inside: NonNull<T>) -> NonNull<u8> {
-        let mask = self.region_size() - 1;
-        let base = inside.as_ptr().cast::<u8>().map_addr(|a| a & !mask);
-        NonNull::new(base).expect("no region at address 0")
-    }
-
-    /// Returns the header of slab `index` of the region at `region`.
-    pub(crate) fn header_at(&self, region: NonNull<u8>, index: usize) -> NonNull<SlabHeader> {
-        debug_assert!(index < self.slabs());
-        // SAFETY: the header array lies within the reserved slabs at the region's start.
-        unsafe { region.add(REGION_HEAD + index * HEADER) }.cast()
-    }
-
-    pub(crate) fn index_of(&self, header: NonNull<SlabHeader>) -> usize {
-        let offset = header.addr().get() & (self.region_size() - 1);
-        (offset - REGION_HEAD) / HEADER
-    }
-
-    /// Returns the offset of slab `index` in its region.
-    pub(crate) fn slab_offset(&self, index: usize) -> usize {
-        (index + self.reserved as usize) << self.slab_shift
-    }
-
-    /// Returns the header of the slab that `slot` lies in.
-    pub(crate) fn header_of(&self, slot: NonNull<u8>) -> NonNull<SlabHeader> {
-        let offset = slot.addr().get() & (self.region_size() - 1);
-        let index = (offset >> self.slab_shift) - self.reserved as usize;
-        self.header_at(self.region_of(slot), index)
-    }
-
-    fn wide(&self, region: NonNull<u8>, index: usize, slots: u32) -> &[AtomicU64] {
-        let stride = self.slab_size() / GRANULE / 8;
-        let offset = self.wide_offset as usize + index * stride;
-        // SAFETY: the wide bitmaps follow the headers within the reserved slabs.
-        let first = unsafe { region.add(offset) }.cast::<AtomicU64>();
-        // SAFETY: `slots` is at most `slab_size / GRANULE`, so the words are within this slab's
-        // stride, which no other slab's code accesses; the mapping is zeroed, hence initialised.
-        unsafe { std::slice::from_raw_parts(first.as_ptr(), slots.div_ceil(64) as usize) }
-    }
 }
 
 /// Numbers of slabs by state.
@@ -393,10 +309,12 @@ fn ones(count: u32) -> u64 {
     }
 }
 
+mod geometry;
 pub(crate) mod region;
 pub(crate) mod size_class;
 mod view;
 
+pub(crate) use geometry::Geometry;
 pub(crate) use view::SlabView;
 
 #[cfg(all(test, not(loom)))]

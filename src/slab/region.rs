@@ -18,7 +18,8 @@
 
 use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
-use crate::slab::{ADDRESS, EmptySlab, EmptySlabs, Geometry, REGION_HEAD, SlabHeader, header};
+use crate::slab::geometry::REGION_HEAD;
+use crate::slab::{ADDRESS, EmptySlab, EmptySlabs, Geometry, SlabHeader, header};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::util::heap::lock_with_room;
 use std::cell::Cell;
@@ -181,8 +182,10 @@ impl Regions {
         mapper.advise_small(&mapping);
         let region = mapping.into_base().cast();
         head(region).owner.set(Some(owner));
+        head(region).empty.set(self.geometry.slabs() as u32);
         let mut state = self.lock_with_room();
         state.join(region, &self.geometry);
+        state.link_first(region);
         // The new region has joined the list under the same lock.
         state.take(&self.geometry).ok_or(AllocFailure::System)
     }
@@ -218,7 +221,9 @@ impl Regions {
                 Ok(()) => unmapped.count += 1,
                 Err(mapping) => {
                     let region = mapping.into_base().cast();
-                    self.lock_with_room().rejoin(region, &self.geometry);
+                    let mut state = self.lock_with_room();
+                    state.join(region, &self.geometry);
+                    state.link_last(region);
                     unmapped.any_rejoined = true;
                 }
             }
@@ -297,24 +302,16 @@ impl State {
         }
     }
 
-    /// Adds a region that was mapped just now.
+    /// Counts and notes a region whose slabs are all empty; the caller links it.
     fn join(&mut self, region: NonNull<RegionHead>, geometry: &Geometry) {
-        head(region).empty.set(geometry.slabs() as u32);
-        self.slabs.fresh += geometry.slabs() as u64;
-        self.slabs.empty += geometry.slabs() as u64;
-        self.all_empty += 1;
-        self.link_first(region);
-        self.note(region);
-    }
-
-    /// Adds a region that the system refused to unmap.
-    fn rejoin(&mut self, region: NonNull<RegionHead>, geometry: &Geometry) {
         let fresh = head(region).fresh.get() as usize;
         self.slabs.fresh += (geometry.slabs() - fresh) as u64;
         self.slabs.empty += geometry.slabs() as u64;
         self.all_empty += 1;
-        self.link_last(region);
-        self.note(region);
+        if self.all.len() < self.all.capacity() {
+            let place = self.all.partition_point(|other| *other < region);
+            self.all.insert(place, region);
+        }
     }
 
     /// Removes all-empty regions, those at the back first, while they exceed `keep`.
@@ -345,13 +342,6 @@ impl State {
             }
         }
         released
-    }
-
-    fn note(&mut self, region: NonNull<RegionHead>) {
-        if self.all.len() < self.all.capacity() {
-            let place = self.all.partition_point(|other| *other < region);
-            self.all.insert(place, region);
-        }
     }
 
     fn forget(&mut self, region: NonNull<RegionHead>) {
@@ -393,10 +383,6 @@ impl State {
             None => self.last = previous,
         }
     }
-}
-
-fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
-    std::iter::successors(first, |slab| header(*slab).next())
 }
 
 mod purge;

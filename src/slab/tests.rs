@@ -1,6 +1,7 @@
 use super::*;
 use crate::os::mapping::Mapper;
 use crate::os::{Os, fake::FakeOs};
+use crate::slab::geometry::{HEADER, REGION_HEAD};
 use crate::slab::size_class::ClassTable;
 
 #[test]

@@ -10,7 +10,7 @@
 //! Memory that is purged belongs to detached slabs, so it is in no buffer, and its region stays
 //! mapped: it is not all-empty while some of its slabs are detached.
 
-use super::{RegionHead, Regions, State, chain, head};
+use super::{RegionHead, Regions, State, head};
 use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::{EmptySlab, Geometry, SlabHeader, header};
 use crate::sync::lock;
@@ -38,13 +38,6 @@ enum Content {
     Clean,
     /// Detached, with memory to purge.
     Stale,
-}
-
-impl Geometry {
-    /// Returns the number of slabs at the start of a region that are never allocated.
-    pub(super) fn reserved(&self) -> usize {
-        self.slab_offset(0) / self.slab_size()
-    }
 }
 
 impl Regions {
@@ -173,4 +166,8 @@ impl State {
             this.emptied_ms.set(emptied_ms);
         }
     }
+}
+
+fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
+    std::iter::successors(first, |slab| header(*slab).next())
 }
