@@ -7,8 +7,8 @@ mod common;
 mod crew;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use common::child::isolated;
 use common::{KIB, MIB, SLAB, assert_all_home, holds_stamp, is_all, stamp};
@@ -53,40 +53,49 @@ fn status_of_child(there: impl FnOnce()) -> i32 {
     status
 }
 
-/// A child uses the buffers that it got, while the parent's other threads work, and the parent's
-/// stay as they were.
+/// Allocates and frees until a flag stops it, in and out of every cache.
+fn churn(pool: &Pool, stop: &AtomicBool) {
+    let mut round = 0;
+    while !stop.load(Relaxed) {
+        round += 1;
+        let row: Vec<Buffer> = (0..200).map(|n| pool.alloc(n * 97 % 20_000)).collect();
+        drop(row);
+        if round % 16 == 0 {
+            pool.trim();
+            assert!(pool.usage().external < 1 << 30);
+        }
+    }
+}
+
+/// Other threads may hold any lock at the fork: the child reads and writes its buffers, and the
+/// parent's stay as they were.
 #[test]
 fn a_child_uses_its_buffers_beside_busy_threads() {
     isolated("a_child_uses_its_buffers_beside_busy_threads", || {
-        let done = Arc::new(AtomicBool::new(false));
-        let workers: Vec<_> = pools()
-            .into_iter()
-            .map(|pool| {
-                let done = done.clone();
-                std::thread::spawn(move || {
-                    while !done.load(Relaxed) {
-                        drop(mixed(&pool));
-                    }
-                    assert_all_home(&pool);
-                })
-            })
-            .collect();
-        let mut held: Vec<Buffer> = pools().iter().flat_map(mixed).collect();
-        held.iter_mut().for_each(|buffer| stamp(buffer, 1));
-        for _ in 0..20 {
-            let status = status_of_child(|| {
-                for buffer in &mut held {
-                    assert!(holds_stamp(buffer, 1));
-                    stamp(buffer, 2);
-                    assert!(holds_stamp(buffer, 2));
+        for pool in pools() {
+            let stop = AtomicBool::new(false);
+            thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| churn(&pool, &stop));
                 }
+                let mut held = [1, 1000, 8000, 9000, 40_000].map(|len| pool.alloc(len));
+                let frozen = pool.copy_from_slice(&[7; 5000]).freeze();
+                for round in 0..40 {
+                    held.iter_mut().for_each(|buffer| stamp(buffer, round));
+                    let status = status_of_child(|| {
+                        assert!(is_all(&frozen, 7));
+                        for buffer in &mut held {
+                            assert!(holds_stamp(buffer, round));
+                            stamp(buffer, !round);
+                            assert!(holds_stamp(buffer, !round));
+                        }
+                    });
+                    assert_eq!(status, 0, "the child of round {round} failed");
+                    assert!(held.iter().all(|buffer| holds_stamp(buffer, round)));
+                }
+                stop.store(true, Relaxed);
             });
-            assert_eq!(status, 0, "a child failed");
-            assert!(held.iter().all(|buffer| holds_stamp(buffer, 1)));
-        }
-        done.store(true, Relaxed);
-        for worker in workers {
-            worker.join().expect("no panic");
+            assert_all_home(&pool);
         }
     });
 }

@@ -1,15 +1,17 @@
 //! Wakers are foreign code, called where memory is freed: they may panic, allocate and free buffers
 //! of the same pool, and drop the pool.
 
-use slabuf::{AllocFuture, Drained, Pool};
+mod common;
+
+use common::MIB;
+use common::child::isolated;
+use slabuf::{AllocFuture, Drained, Pool, memory_usage};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
-
-const MIB: usize = 1 << 20;
 
 fn pool() -> Pool {
     Pool::builder().limit(MIB).build().unwrap()
@@ -124,8 +126,26 @@ impl Wake for PanicsTwice {
     }
 }
 
+/// The drop leaves the thread as it was: the caches of pools that are dropped later are freed.
 #[test]
 fn a_panic_whose_payload_panics_stays_in_the_waker() {
-    let panics = Arc::new(PanicsTwice::default());
-    panics_end_in_the_drop(panics.clone(), &panics.0);
+    isolated("a_panic_whose_payload_panics_stays_in_the_waker", || {
+        let panics = Arc::new(PanicsTwice::default());
+        panics_end_in_the_drop(panics.clone(), &panics.0);
+        let use_pools = || {
+            for _ in 0..100 {
+                let pool = Pool::builder().limit(8 * MIB).build().unwrap();
+                drop([100, 5_000, 100_000].map(|len| pool.alloc(len)));
+            }
+            let usage = memory_usage();
+            (usage.heap_used, usage.external)
+        };
+        let (heap, external) = use_pools();
+        let (heap_after, external_after) = use_pools();
+        assert!(
+            heap_after < heap + 64 * 1024,
+            "{heap} to {heap_after} bytes"
+        );
+        assert_eq!(external_after, external);
+    });
 }

@@ -1,79 +1,16 @@
-//! What `docs/limits.md` promises for forked children and signal handlers.
+//! What `docs/limits.md` promises for signal handlers.
 
 #![cfg(target_os = "linux")]
 
 mod common;
 
 use common::child::isolated;
-use common::{holds_stamp, is_all, stamp};
+use common::is_all;
 use slabuf::{Buffer, Pool};
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst,
 };
 use std::thread;
-
-/// Allocates and frees until a flag stops it, in and out of every cache.
-fn churn(pool: &Pool, stop: &AtomicBool) {
-    let mut round = 0;
-    while !stop.load(SeqCst) {
-        round += 1;
-        let row: Vec<Buffer> = (0..200).map(|n| pool.alloc(n * 97 % 20_000)).collect();
-        drop(row);
-        if round % 16 == 0 {
-            pool.trim();
-            assert!(pool.usage().external < 1 << 30);
-        }
-    }
-}
-
-/// Other threads may hold any lock at the fork: the child uses its buffers' bytes and ends.
-#[test]
-fn a_child_of_a_threaded_process_uses_its_buffers() {
-    isolated("a_child_of_a_threaded_process_uses_its_buffers", || {
-        for pool in [
-            Pool::builder().build().unwrap(),
-            Pool::builder().limit(64 << 20).build().unwrap(),
-        ] {
-            let stop = AtomicBool::new(false);
-            thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| churn(&pool, &stop));
-                }
-                let mut row = [1, 1000, 8000, 9000, 40_000].map(|len| pool.alloc(len));
-                let frozen = pool.copy_from_slice(&[7; 5000]).freeze();
-                for round in 0..40 {
-                    row.iter_mut().for_each(|buffer| stamp(buffer, round));
-                    fork_and_check(&mut row, &frozen, round);
-                    // What the child has written is its own.
-                    assert!(row.iter().all(|buffer| holds_stamp(buffer, round)));
-                }
-                stop.store(true, SeqCst);
-            });
-            pool.trim();
-            assert_eq!(pool.usage().external, 0);
-        }
-    });
-}
-
-fn fork_and_check(row: &mut [Buffer], frozen: &[u8], round: u64) {
-    // SAFETY: the child reads and writes memory that is its own, and ends with `_exit`.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0, "no fork");
-    if child == 0 {
-        let mut whole = is_all(frozen, 7);
-        for buffer in row {
-            whole &= holds_stamp(buffer, round);
-            stamp(buffer, !round);
-            whole &= holds_stamp(buffer, !round);
-        }
-        // SAFETY: ends the process at once.
-        unsafe { libc::_exit(i32::from(!whole)) };
-    }
-    let mut status = 0;
-    // SAFETY: waits for this process' own child; the pointer is to a number of the right type.
-    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!((waited, status), (child, 0), "the child of round {round}");
-}
 
 static START: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static LEN: AtomicUsize = AtomicUsize::new(0);
