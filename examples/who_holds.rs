@@ -16,10 +16,14 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use slabuf::{Buffer, LiveSample, Pool, SampleTable};
+use slabuf::{Buffer, LiveSample, Pool};
 
 #[path = "shared/cli.rs"]
 mod cli;
+#[path = "shared/sample_table.rs"]
+mod sample_table;
+
+use sample_table::{SampleTable, bytes_held};
 
 /// The pool samples one allocation in this many.
 const INTERVAL: usize = 10;
@@ -101,7 +105,7 @@ impl CallSite {
         self.samples += 1;
         self.len += sample.len;
         self.held += match &sample.slab {
-            Some(slab) => sample.capacity * slab.slots as usize / slab.slots_out.max(1) as usize,
+            Some(slab) => bytes_held(sample, slab),
             None => sample.capacity,
         };
     }

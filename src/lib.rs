@@ -106,7 +106,7 @@ pub use error::{AllocError, ConfigError};
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
     buffer::{AllocFuture, Buffer, CopyFuture, Drain, Drained, IntoIter, RawOwner, ReserveFuture},
-    pool::live_samples::{LiveSample, SampleTable},
+    pool::live_samples::LiveSample,
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,
     },

@@ -5,9 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Pages written for rustdoc alone so far: their links to items do not resolve on a source host.
-const RUSTDOC_ONLY: &[&str] = &["docs/coming_from.md"];
-
 /// Beginnings of links that rustdoc resolves only if it documents other crates, too: to items of
 /// these crates, and in text that it copies from them. docs.rs resolves them.
 const OTHER_CRATES: &[&str] = &[
@@ -156,9 +153,6 @@ fn links_resolve_on_a_source_host() {
             findings.push(format!("{name}: [{label}] is not defined"));
         }
         for target in markdown_targets(&text) {
-            if target.starts_with("crate::") && RUSTDOC_ONLY.contains(&name.as_str()) {
-                continue;
-            }
             if !is_external(&target) {
                 checked += 1;
                 findings.extend(broken(path, &target).map(|what| format!("{name}: {what}")));
@@ -177,9 +171,6 @@ fn pages_read_well_on_a_source_host() {
     files(&root().join("docs"), "md", &mut paths);
     for path in &paths {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
-        if RUSTDOC_ONLY.contains(&name.as_str()) {
-            continue;
-        }
         let text = fs::read_to_string(path).unwrap();
         assert!(text.starts_with("# "), "{name} has no title");
         let mut in_rust = false;

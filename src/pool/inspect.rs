@@ -51,19 +51,18 @@ impl Pool {
     }
 
     /// Returns the live buffers whose allocations were [sampled](crate::PoolBuilder::sample): where
-    /// in the program each was allocated, its age, and how many slots of its slab are in use. Empty
-    /// if the pool does not sample. [`SampleTable`](crate::SampleTable) prints the oldest of them,
-    /// or those that keep slabs nearly alone.
+    /// in the program each was allocated, its age, and how many slots of its slab are in use. Oldest
+    /// first; empty if the pool does not sample. The example `who_holds` prints them as tables.
     ///
     /// ```
-    /// use slabuf::{Pool, SampleTable};
+    /// use slabuf::Pool;
     ///
     /// let pool = Pool::builder().sample(1).build()?;
     /// let forgotten = pool.alloc(100);
     /// let samples = pool.live_samples();
     /// assert_eq!((samples[0].len, samples[0].capacity), (100, forgotten.capacity()));
     /// assert_eq!(samples[0].slab.unwrap().slots_out, 1);
-    /// println!("{}", SampleTable::oldest(&samples, 10));
+    /// println!("{} bytes, allocated in {}", samples[0].len, samples[0].site());
     /// # Ok::<(), slabuf::ConfigError>(())
     /// ```
     ///

@@ -2,10 +2,8 @@
 
 use crate::inner::PoolInner;
 use crate::pool::snapshot::{self, SlabSnapshot};
-use crate::util::format::Binary;
 use std::backtrace::Backtrace;
 use std::cmp::Reverse;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,11 +50,6 @@ impl LiveSample {
     /// the first time.
     pub fn stack(&self) -> &Backtrace {
         &self.stack
-    }
-
-    /// Returns the bytes of the slab divided by the number of its live slots.
-    fn bytes_held(&self, slab: &SlabSnapshot) -> usize {
-        self.capacity * slab.slots as usize / slab.slots_out.max(1) as usize
     }
 }
 
@@ -133,82 +126,6 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
     }
     live.sort_by_key(|sample| Reverse(sample.age));
     live
-}
-
-/// A table of live samples: `Display` prints a row for each, with age, length, capacity, the slots
-/// in use in its slab, and its site.
-///
-/// ```
-/// use slabuf::{Pool, SampleTable};
-///
-/// let pool = Pool::builder().sample(1).build()?;
-/// let mut buffers: Vec<_> = (0..1000).map(|_| pool.alloc(500)).collect();
-/// buffers.truncate(1);
-/// let samples = pool.live_samples();
-/// // One buffer of 500 bytes holds a slab of 8192.
-/// let table = SampleTable::lonely(&samples, 10).to_string();
-/// assert!(table.contains("1 of 16"), "{table}");
-/// # Ok::<(), slabuf::ConfigError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct SampleTable<'a> {
-    rows: Vec<&'a LiveSample>,
-}
-
-impl<'a> SampleTable<'a> {
-    /// Selects the oldest samples, at most `rows` of them, oldest first.
-    pub fn oldest(samples: &'a [LiveSample], rows: usize) -> Self {
-        let mut all: Vec<_> = samples.iter().collect();
-        all.sort_by_key(|sample| Reverse(sample.age));
-        all.truncate(rows);
-        Self { rows: all }
-    }
-
-    /// Selects samples that hold slabs nearly alone: at most a quarter of the slots of their slab
-    /// are live. At most `rows` of them, ordered by the bytes of slab for each live slot, most
-    /// first, then by age.
-    pub fn lonely(samples: &'a [LiveSample], rows: usize) -> Self {
-        let held = |sample: &&LiveSample| {
-            let slab = sample.slab.filter(|slab| 4 * slab.slots_out <= slab.slots);
-            slab.map(|slab| sample.bytes_held(&slab))
-        };
-        let mut all: Vec<_> = samples.iter().filter(|s| held(s).is_some()).collect();
-        all.sort_by_key(|sample| Reverse((held(sample), sample.age)));
-        all.truncate(rows);
-        Self { rows: all }
-    }
-
-    /// Returns the samples, in the order of the rows.
-    pub fn rows(&self) -> &[&'a LiveSample] {
-        &self.rows
-    }
-}
-
-impl fmt::Display for SampleTable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.rows.is_empty() {
-            return f.write_str("no live samples");
-        }
-        let (age, len, capacity, live) = ("age", "len", "capacity", "live slots");
-        write!(
-            f,
-            "{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  allocated in"
-        )?;
-        for row in &self.rows {
-            let age = format!("{:.1?}", row.age);
-            let (len, capacity) = (Binary(row.len as u64), Binary(row.capacity as u64));
-            let live = match &row.slab {
-                Some(slab) => format!("{} of {}", slab.slots_out, slab.slots),
-                None => "mapping".to_owned(),
-            };
-            let site = row.site();
-            write!(
-                f,
-                "\n{age:>10}  {len:>11}  {capacity:>11}  {live:>12}  {site}"
-            )?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(all(test, not(loom)))]
