@@ -26,8 +26,8 @@ impl Buffer {
     /// - [`unsplit`](Self::unsplit) joins neighbours again.
     /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free) there are no parts: the
     ///   split moves the returned bytes to memory of their own, by a copy, and wipes them here. So
-    ///   all that a buffer held is wiped when it is dropped. The split may fail at the pool's limit,
-    ///   and capacities may be larger than described.
+    ///   all that a buffer held is wiped when it is dropped. The split may fail at the pool's
+    ///   limit, and capacities may be larger than described.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -85,8 +85,8 @@ impl Buffer {
     /// # Errors
     ///
     /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
-    /// share. In a pool with `zero_on_free`, returns the errors of [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is
-    /// unchanged after an error.
+    /// share. In a pool with `zero_on_free`, returns the errors of
+    /// [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is unchanged after an error.
     ///
     /// # Panics
     ///
@@ -144,8 +144,8 @@ impl Buffer {
     /// # Errors
     ///
     /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
-    /// share. In a pool with `zero_on_free`, returns the errors of [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is
-    /// unchanged after an error.
+    /// share. In a pool with `zero_on_free`, returns the errors of
+    /// [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is unchanged after an error.
     ///
     /// # Panics
     ///

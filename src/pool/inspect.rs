@@ -51,8 +51,9 @@ impl Pool {
     }
 
     /// Returns the live buffers whose allocations were [sampled](crate::PoolBuilder::sample): where
-    /// in the program each was allocated, its age, and how many slots of its slab are in use. Oldest
-    /// first; empty if the pool does not sample. The example `who_holds` prints them as tables.
+    /// in the program each was allocated, its age, and how many slots of its slab are in use.
+    /// Oldest first; empty if the pool does not sample. The example `who_holds` prints them as
+    /// tables.
     ///
     /// ```
     /// use slabuf::Pool;
