@@ -3,12 +3,16 @@
 //! All code that shares memory between threads uses these names, so the models run the code that
 //! ships. No other module checks whether loom is present.
 
+#[allow(unsafe_code)]
+mod cell;
 #[cfg(not(all(test, loom)))]
 #[allow(unsafe_code)]
 mod membarrier;
 
+pub(crate) use cell::InPlace;
 #[cfg(all(test, loom))]
 pub(crate) use loom::{
+    cell::{Cell, UnsafeCell},
     sync::{
         Mutex, MutexGuard,
         atomic::{
@@ -27,6 +31,8 @@ pub(crate) use std::{
     },
     thread::{Thread, current as current_thread},
 };
+#[cfg(not(all(test, loom)))]
+pub(crate) use {cell::UnsafeCell, std::cell::Cell};
 
 /// Whether this is a model: then tables are small enough for loom.
 pub(crate) const MODEL: bool = cfg!(all(test, loom));

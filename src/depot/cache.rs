@@ -16,13 +16,12 @@ use crate::depot::gate::{ABSENT, BYPASS, CLAIMED, FULL_FENCE, Gate, SAMPLED};
 use crate::depot::magazine::{Balance, Block, Magazine};
 use crate::large::{LargeAlloc, Link, bin_of, serves};
 use crate::slab::size_class::CLASS_PLACES;
-use crate::sync::{AtomicPtr, array_of, static_ref};
-use std::cell::Cell;
+use crate::sync::{AtomicPtr, Cell, MODEL, array_of, static_ref};
 use std::ptr::NonNull;
 
 /// Number of large mappings that a thread keeps beside the last: one for each of this many
 /// neighbouring bins.
-const KEPT: usize = 32;
+const KEPT: usize = if MODEL { 2 } else { 32 };
 
 /// The offset in bytes of a class's magazine among a cache's magazines.
 #[derive(Clone, Copy)]
@@ -79,7 +78,7 @@ static_ref! {
         pool: None,
         page_size: 1,
         last: Cell::new(None),
-        kept: [const { Cell::new(None) }; KEPT],
+        kept: array_of!(Cell::new(None)),
         lease: Cell::new(0),
         large_live: Balance::new(),
         large_kept: Balance::new(),
@@ -104,7 +103,7 @@ impl ThreadCache {
             pool: Some(pool),
             page_size,
             last: Cell::new(None),
-            kept: [const { Cell::new(None) }; KEPT],
+            kept: array_of!(Cell::new(None)),
             lease: Cell::new(0),
             large_live: Balance::new(),
             large_kept: Balance::new(),
@@ -285,6 +284,7 @@ impl ThreadCache {
     }
 
     /// Returns the number of bytes that the lease lacks for one more mapping of `footprint` bytes.
+    /// The caller is inside the gate.
     pub(crate) fn lease_lacks(&self, footprint: usize) -> usize {
         (self.large_kept.get() + footprint).saturating_sub(self.lease.get())
     }

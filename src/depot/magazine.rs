@@ -25,9 +25,11 @@
 //! height only.
 
 use crate::error::AllocFailure;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::Relaxed, const_fn};
+use crate::sync::{
+    AtomicPtr, AtomicU32, AtomicUsize, Cell, MODEL, Ordering::Relaxed, UnsafeCell, const_fn,
+};
 use std::alloc::{Layout, alloc, dealloc};
-use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 /// The storage of a magazine: this header, followed by the slots, up to the capacity. The header
@@ -42,9 +44,12 @@ pub(crate) struct Block {
     capacity: u32,
 }
 
+/// A place of a block. It has a value while it is below the height.
+type Place = UnsafeCell<MaybeUninit<NonNull<u8>>>;
+
 impl Block {
     fn layout(capacity: u32) -> Option<Layout> {
-        let slots = Layout::array::<*mut u8>(capacity as usize).ok()?;
+        let slots = Layout::array::<Place>(capacity as usize).ok()?;
         let (whole, offset) = Layout::new::<Block>().extend(slots).ok()?;
         debug_assert_eq!(offset, size_of::<Block>());
         // Larger blocks begin at a cache line.
@@ -68,6 +73,14 @@ impl Block {
         };
         // SAFETY: allocated above with the header's size and alignment.
         unsafe { block.write(header) };
+        if MODEL {
+            // The cells of a model have a state of their own.
+            for index in 0..capacity as usize {
+                let place = Self::place(block.as_ptr(), index).cast_mut();
+                // SAFETY: within the allocation, see `place`.
+                unsafe { place.write(Place::new(MaybeUninit::uninit())) };
+            }
+        }
         Ok(block)
     }
 
@@ -94,11 +107,39 @@ impl Block {
 
     /// Returns the address of the place at `index`, which is at most the capacity.
     #[inline(always)]
-    fn place(block: *mut Block, index: usize) -> *mut *mut u8 {
+    fn place(block: *mut Block, index: usize) -> *const Place {
         // SAFETY: the slots follow the header in the same allocation.
-        let slots = unsafe { block.add(1) }.cast::<*mut u8>();
+        let slots = unsafe { block.add(1) }.cast::<Place>();
         // SAFETY: the allocation has `capacity` places.
         unsafe { slots.add(index) }
+    }
+
+    /// Stores a slot at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the block, and `index` is below its capacity.
+    #[inline(always)]
+    unsafe fn store(block: *mut Block, index: usize, slot: NonNull<u8>) {
+        // SAFETY: the caller's promise.
+        let place = unsafe { &*Self::place(block, index) };
+        // SAFETY: the caller owns the block, so no other thread accesses the place.
+        place.with_mut(|place| unsafe { place.write(MaybeUninit::new(slot)) });
+    }
+
+    /// Returns the slot at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the block, and `index` is below its height.
+    #[inline(always)]
+    unsafe fn load(block: *mut Block, index: usize) -> NonNull<u8> {
+        // SAFETY: the caller's promise.
+        let place = unsafe { &*Self::place(block, index) };
+        // SAFETY: the caller owns the block, so no other thread accesses the place.
+        let slot = place.with(|place| unsafe { place.read() });
+        // SAFETY: a slot was stored in each place below the height.
+        unsafe { slot.assume_init() }
     }
 
     pub(crate) fn height(&self) -> u32 {
@@ -121,9 +162,8 @@ impl Block {
     pub(crate) fn push(block: NonNull<Block>, slot: NonNull<u8>) {
         let height = Self::of(block).height();
         assert!(height < Self::of(block).capacity);
-        let place = Self::place(block.as_ptr(), height as usize);
         // SAFETY: the height is below the capacity.
-        unsafe { place.write(slot.as_ptr()) };
+        unsafe { Self::store(block.as_ptr(), height as usize, slot) };
         Self::of(block).height.set(height + 1);
     }
 
@@ -131,21 +171,21 @@ impl Block {
     pub(crate) fn pop(block: NonNull<Block>) -> Option<NonNull<u8>> {
         let height = Self::of(block).height().checked_sub(1)?;
         Self::of(block).height.set(height);
-        let place = Self::place(block.as_ptr(), height as usize);
-        // SAFETY: it was below the height, so a slot was stored there.
-        NonNull::new(unsafe { place.read() })
+        // SAFETY: it was below the height.
+        Some(unsafe { Self::load(block.as_ptr(), height as usize) })
     }
 
     /// Reverses the stack, so that the slot pushed first is popped first.
     pub(crate) fn reverse(block: NonNull<Block>) {
         let height = Self::of(block).height() as usize;
         for low in 0..height / 2 {
-            let (low, high) = (
-                Self::place(block.as_ptr(), low),
-                Self::place(block.as_ptr(), height - 1 - low),
-            );
+            let places = [low, height - 1 - low];
             // SAFETY: both are below the height, and the block has one owner.
-            unsafe { ptr::swap(low, high) };
+            let slots = places.map(|place| unsafe { Self::load(block.as_ptr(), place) });
+            for (place, slot) in places.into_iter().rev().zip(slots) {
+                // SAFETY: as above; the capacity is at least the height.
+                unsafe { Self::store(block.as_ptr(), place, slot) };
+            }
         }
     }
 }
@@ -221,13 +261,12 @@ impl Magazine {
         if height == 0 {
             return None;
         }
-        let place = Block::place(self.loaded.load(Relaxed), height as usize - 1);
+        let loaded = self.loaded.load(Relaxed);
         // SAFETY: a height above 0 means that a block is loaded, and the places below the height
         // hold slots.
-        let slot = unsafe { place.read() };
+        let slot = unsafe { Block::load(loaded, height as usize - 1) };
         self.popped.store(popped.wrapping_add(1), Relaxed);
-        // SAFETY: `push` stored a pointer that was not null.
-        Some(unsafe { NonNull::new_unchecked(slot) })
+        Some(slot)
     }
 
     /// Pushes a slot. Returns `false` if the loaded block is full or there is none.
@@ -238,10 +277,10 @@ impl Magazine {
         if height >= self.capacity.load(Relaxed) as usize {
             return false;
         }
-        let place = Block::place(self.loaded.load(Relaxed), height);
+        let loaded = self.loaded.load(Relaxed);
         // SAFETY: a capacity above 0 means that a block is loaded, and the height is below its
         // capacity.
-        unsafe { place.write(slot.as_ptr()) };
+        unsafe { Block::store(loaded, height, slot) };
         self.pushed.store(pushed.wrapping_add(1), Relaxed);
         true
     }

@@ -24,13 +24,13 @@ pub(crate) mod magazine;
 use crate::depot::magazine::{Block, Blocks};
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
-use crate::sync::{Mutex, lock};
+use crate::sync::{MODEL, Mutex, lock};
 use std::ptr::NonNull;
 
 /// Bytes of slots in full blocks that the depot keeps for each class, unless one block is larger.
 const FULL_BYTES: u32 = 2 << 20;
 /// Maximum number of full blocks that the depot keeps for each class.
-const MAX_FULL: u32 = 16;
+const MAX_FULL: u32 = if MODEL { 1 } else { 16 };
 /// Number of idle slabs that a class keeps, in addition to one in eight of its listed slabs.
 const MIN_IDLE: u32 = 2;
 

@@ -105,7 +105,7 @@ pub(crate) struct Carry<'a> {
 
 impl Carry<'_> {
     /// Ends the carrying without an arrival, because there was no memory to carry.
-    pub(super) fn end_without(mut self) {
+    pub(crate) fn end_without(mut self) {
         if let Some(transit) = self.transit.take() {
             transit.carrying.fetch_sub(1, AcqRel);
         }

@@ -12,10 +12,9 @@ pub(crate) mod list;
 
 use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, MODEL, Ordering::Relaxed};
 use crate::util::heap::try_box;
-use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 /// Number of bytes in a transparent huge page on common processors.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
@@ -51,7 +50,7 @@ pub(crate) struct LargeAlloc {
 
 pub(crate) type Link = Option<NonNull<LargeAlloc>>;
 
-const _: () = assert!(size_of::<LargeAlloc>() <= 128, "two cache lines");
+const _: () = assert!(MODEL || size_of::<LargeAlloc>() <= 128, "two cache lines");
 
 /// Value of `requested_len` for a free mapping.
 const FREE: usize = usize::MAX;

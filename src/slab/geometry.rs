@@ -7,8 +7,8 @@
 
 use crate::slab::SlabHeader;
 use crate::slab::size_class::GRANULE;
+use crate::sync::{AtomicU64, MODEL};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 /// Number of bytes at the start of a region for its head, see `region.rs`. With 253 headers of 16
 /// bytes it fills exactly one page.
@@ -91,6 +91,7 @@ impl Geometry {
 
     /// Returns the wide bitmap of slab `index`, for `slots` slots.
     pub(super) fn wide(&self, region: NonNull<u8>, index: usize, slots: u32) -> &[AtomicU64] {
+        debug_assert!(slots > 64 && !MODEL, "models have no wide bitmaps");
         let stride = self.slab_size() / GRANULE / 8;
         let offset = self.wide_offset as usize + index * stride;
         // SAFETY: the wide bitmaps follow the headers within the reserved slabs.

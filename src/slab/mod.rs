@@ -32,8 +32,8 @@
 //! throughout.
 
 use crate::slab::size_class::SizeClass;
+use crate::sync::{AtomicPtr, AtomicU64, InPlace, Ordering::Relaxed};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 const NARROW: u32 = 64;
 
@@ -43,14 +43,18 @@ const CLEAN: usize = 1 << 49;
 const OWNED: usize = 1 << 50;
 const CLASS_SHIFT: u32 = 56;
 
+/// A slab's header, in its region.
+pub(crate) type SlabHeader = InPlace<Header>;
+
 /// A slab's header: see the module's table. All zero is a valid header: empty, in no list.
 #[repr(C)]
-pub(crate) struct SlabHeader {
+#[derive(Default)]
+pub(crate) struct Header {
     free: AtomicU64,
     link: AtomicPtr<SlabHeader>,
 }
 
-impl SlabHeader {
+impl Header {
     fn link(&self) -> *mut SlabHeader {
         self.link.load(Relaxed)
     }
@@ -140,10 +144,10 @@ impl EmptySlabs {
 }
 
 /// Returns the header behind a pointer that came from this module's functions or lists.
-pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a SlabHeader {
+pub(crate) fn header<'a>(at: NonNull<SlabHeader>) -> &'a Header {
     // SAFETY: headers live as long as their region, which is mapped while the caller holds a slab
     // or slot of it, or the lock under which it would leave; the fields are atomics.
-    unsafe { at.as_ref() }
+    unsafe { at.as_ref() }.get()
 }
 
 /// Numbers of slabs by state.
@@ -156,7 +160,7 @@ pub(crate) struct States {
 
 /// A slab that belongs to a size class. The caller holds that class's lock.
 pub(crate) struct Slab<'a> {
-    header: &'a SlabHeader,
+    header: &'a Header,
     /// The address of the slab's first slot.
     base: NonNull<u8>,
     class: &'a SizeClass,

@@ -20,16 +20,18 @@ use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::geometry::REGION_HEAD;
 use crate::slab::{ADDRESS, EmptySlab, EmptySlabs, Geometry, SlabHeader, header};
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Cell, InPlace, Mutex, MutexGuard, lock};
 use crate::util::heap::lock_with_room;
-use std::cell::Cell;
 use std::ptr::NonNull;
 
 type Link = Option<NonNull<RegionHead>>;
 
 /// The structure at the start of a region.
+type RegionHead = InPlace<Head>;
+
 #[repr(C)]
-struct RegionHead {
+#[derive(Default)]
+struct Head {
     /// The pool's own structure, opaque here. Written once, before other threads see the region.
     owner: Cell<Option<NonNull<()>>>,
     next: Cell<Link>,
@@ -46,10 +48,10 @@ struct RegionHead {
 
 const _: () = assert!(size_of::<RegionHead>() <= REGION_HEAD);
 
-fn head<'a>(region: NonNull<RegionHead>) -> &'a RegionHead {
+fn head<'a>(region: NonNull<RegionHead>) -> &'a Head {
     // SAFETY: the caller may access the head by the module's rule; a zeroed head is valid, and all
     // its fields are cells.
-    unsafe { region.as_ref() }
+    unsafe { region.as_ref() }.get()
 }
 
 /// Returns the owner named when the region of this slot was mapped.
@@ -60,10 +62,11 @@ fn head<'a>(region: NonNull<RegionHead>) -> &'a RegionHead {
 pub(crate) unsafe fn owner_of(slot: NonNull<u8>, region_shift: u32) -> NonNull<()> {
     let mask = (1usize << region_shift) - 1;
     let base = slot.as_ptr().map_addr(|address| address & !mask);
-    let owner: *const NonNull<()> = base.cast();
-    // SAFETY: the region is mapped while a slot of it is in use, and `owner`, its first field, does
-    // not change.
-    unsafe { owner.read() }
+    // SAFETY: the region is mapped while a slot of it is in use, and no thread has a reference to
+    // the head that excludes others.
+    let head = unsafe { &*base.cast::<RegionHead>() }.get();
+    // SAFETY: the owner was set before the region had slots, and does not change.
+    unsafe { head.owner.get().unwrap_unchecked() }
 }
 
 /// All-empty regions that were removed from the list, to be unmapped.

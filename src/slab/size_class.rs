@@ -159,23 +159,24 @@ impl ClassTable {
         &self.classes[class % MAX_CLASSES]
     }
 
-    /// Returns a table of one class, with two slots a slab and one slot a magazine: small enough
-    /// for loom to try every interleaving.
+    /// Returns a table of one class, with two slots a slab and one or two slots a magazine: small
+    /// enough for loom to try every interleaving. A magazine is filled with one slot at once.
     #[cfg(all(test, loom))]
-    pub(crate) fn tiny() -> &'static ClassTable {
-        static ALL_FIRST: [u8; 129] = [0; 129];
-        static TINY: ClassTable = {
+    pub(crate) fn tiny(magazine_capacity: u32) -> &'static ClassTable {
+        const fn of_capacity(magazine_capacity: u32) -> ClassTable {
             let mut classes = [SizeClass::NONE; MAX_CLASSES];
             classes[0] = SizeClass::new(MIN_SLAB_SIZE, 2);
-            classes[0].magazine_capacity = 1;
+            classes[0].magazine_capacity = magazine_capacity;
+            classes[0].fill = 1;
             ClassTable {
                 slab_size: MIN_SLAB_SIZE,
                 classes,
                 count: 1,
-                by_granule: &ALL_FIRST,
+                by_granule: &[0; 129],
             }
-        };
-        &TINY
+        }
+        static TINY: [ClassTable; 2] = [of_capacity(1), of_capacity(2)];
+        &TINY[magazine_capacity as usize - 1]
     }
 
     pub(crate) const fn count(&self) -> usize {

@@ -298,15 +298,13 @@ pub(crate) fn free_large(
 }
 
 fn keep(inner: &PoolInner, cache: &ThreadCache, large: NonNull<LargeAlloc>) -> bool {
-    let more = cache.lease_lacks(LargeAlloc::of(large).footprint());
-    if !inner.lease(more) {
-        return false;
-    }
-    let _carry = inner.carry();
+    let carry = inner.carry();
     let inside = inner.enter(cache);
-    if inside.bypass() {
+    // Read inside the gate: a claimer ends the lease.
+    let more = cache.lease_lacks(LargeAlloc::of(large).footprint());
+    if inside.bypass() || !inner.lease(more) {
         drop(inside);
-        inner.end_lease(more);
+        carry.end_without();
         return false;
     }
     let oldest = cache.push_kept_inside(large, more);
