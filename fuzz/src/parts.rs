@@ -37,6 +37,14 @@ impl Piece {
         }
     }
 
+    fn view(view: Bytes, bytes: &[u8]) -> Self {
+        Self {
+            held: Held::View(view),
+            bytes: bytes.to_vec(),
+            shares: false,
+        }
+    }
+
     /// Creates the rest of a part after its first `at` bytes were split off.
     fn rest(buffer: Buffer, bytes: &[u8], at: usize) -> Self {
         let shares = at > 0;
@@ -180,16 +188,7 @@ impl Parts {
                 let at = to.of(len);
                 let view = buffer.copy_to_bytes(at);
                 let rest = Piece::rest(buffer, &bytes[at..], at);
-                bytes.truncate(at);
-                let (held, shares) = (Held::View(view), false);
-                return vec![
-                    Piece {
-                        held,
-                        bytes,
-                        shares,
-                    },
-                    rest,
-                ];
+                return vec![Piece::view(view, &bytes[..at]), rest];
             }
             Cut::Reclaim(to) => self.reclaim(&mut buffer, to),
             Cut::Write(from) => {

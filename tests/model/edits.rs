@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use slabuf::{AllocError, Buffer};
+use std::ops::Range;
 
 /// One edit. An [`Index`] chooses a place in the buffer.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub(crate) fn edits(lengths: BoxedStrategy<usize>) -> impl Strategy<Value = Edit
 }
 
 /// Returns the range between the two indices.
-fn between(from: &Index, to: &Index, len: usize) -> std::ops::Range<usize> {
+fn between(from: &Index, to: &Index, len: usize) -> Range<usize> {
     let (from, to) = (from.index(len + 1), to.index(len + 1));
     from.min(to)..from.max(to)
 }
@@ -112,25 +113,31 @@ pub(crate) fn apply(
                 buffer.capacity() <= before && buffer.capacity() >= before.min(*least).max(len)
             );
         }
-        Edit::IntoIter(from, to) => {
-            let range = between(from, to, len);
-            let mut bytes = std::mem::take(buffer).into_iter();
-            bytes.by_ref().take(range.start).for_each(drop);
-            bytes.by_ref().rev().take(len - range.end).for_each(drop);
-            assert_eq!(bytes.len(), range.len());
-            *buffer = bytes.into_inner();
-            expected.truncate(range.end);
-            expected.drain(..range.start);
-        }
-        Edit::Compare(byte) => {
-            let mut other = expected.clone();
-            assert!(*buffer == other);
-            assert!(other == *buffer);
-            other.push(*byte);
-            assert!(*buffer < other);
-            assert!(other > *buffer);
-            assert!(*buffer != other);
-        }
+        Edit::IntoIter(from, to) => iterate(between(from, to, len), buffer, expected),
+        Edit::Compare(byte) => compare(buffer, expected, *byte),
     }
     Ok(())
+}
+
+/// Iterates over all bytes outside of the range, from both ends, and keeps the rest.
+fn iterate(range: Range<usize>, buffer: &mut Buffer, expected: &mut Vec<u8>) {
+    let mut bytes = std::mem::take(buffer).into_iter();
+    bytes.by_ref().take(range.start).for_each(drop);
+    let behind = expected.len() - range.end;
+    bytes.by_ref().rev().take(behind).for_each(drop);
+    assert_eq!(bytes.len(), range.len());
+    *buffer = bytes.into_inner();
+    expected.truncate(range.end);
+    expected.drain(..range.start);
+}
+
+/// Compares the buffer with its expected bytes, and with those and one more.
+fn compare(buffer: &Buffer, expected: &[u8], byte: u8) {
+    let mut other = expected.to_vec();
+    assert!(*buffer == other);
+    assert!(other == *buffer);
+    other.push(byte);
+    assert!(*buffer < other);
+    assert!(other > *buffer);
+    assert!(*buffer != other);
 }

@@ -166,7 +166,7 @@ impl Model {
         }
     }
 
-    /// Changes one buffer and its oracle in the same way.
+    /// Changes one buffer and its expected bytes in the same way.
     fn change(
         &mut self,
         step: &Step,
@@ -207,13 +207,7 @@ impl Model {
                 buffer.truncate(len);
                 expected.truncate(len);
             }
-            Step::SetLen(_, to) => {
-                let len = to.index(buffer.capacity() + 1);
-                let shown = buffer.spare_capacity_mut().to_vec();
-                expected.extend_from_slice(&shown);
-                expected.truncate(len);
-                buffer.set_len(len);
-            }
+            Step::SetLen(_, to) => set_len(&mut buffer, &mut expected, to),
             Step::Advance(_, to) => {
                 let count = to.index(buffer.len() + 1);
                 buffer.advance(count);
@@ -223,15 +217,7 @@ impl Model {
                 buffer.clear();
                 expected.clear();
             }
-            Step::Reclaim(_, to) => {
-                let before = (address(&buffer), buffer.capacity());
-                let additional = to.index(2 * buffer.capacity() + 2);
-                if buffer.try_reclaim(additional) {
-                    assert!(buffer.capacity() >= expected.len() + additional);
-                } else {
-                    assert_eq!((address(&buffer), buffer.capacity()), before);
-                }
-            }
+            Step::Reclaim(_, to) => reclaim(&mut buffer, to),
             Step::Parts(_) => {
                 let (pointer, len, handle) = buffer.into_raw_parts();
                 // SAFETY: the three parts come from into_raw_parts just above and are used once.
@@ -366,6 +352,25 @@ impl Model {
             usage.large_cached <= self.settings.cache_limit as u64,
             "{usage:?}"
         );
+    }
+}
+
+/// Sets a length up to the capacity. The spare capacity that it shows joins the expected bytes.
+fn set_len(buffer: &mut Buffer, expected: &mut Vec<u8>, to: &Index) {
+    let len = to.index(buffer.capacity() + 1);
+    expected.extend_from_slice(buffer.spare_capacity_mut());
+    expected.truncate(len);
+    buffer.set_len(len);
+}
+
+/// Reclaims capacity. A failure changes nothing.
+fn reclaim(buffer: &mut Buffer, to: &Index) {
+    let before = (address(buffer), buffer.capacity());
+    let additional = to.index(2 * buffer.capacity() + 2);
+    if buffer.try_reclaim(additional) {
+        assert!(buffer.capacity() >= buffer.len() + additional);
+    } else {
+        assert_eq!((address(buffer), buffer.capacity()), before);
     }
 }
 
