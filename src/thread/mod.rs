@@ -201,6 +201,7 @@ impl Thread {
         Some(NonNull::from(&of(place.get()).0[index % CHUNK]))
     }
 
+    /// Detaches all caches and frees the chunks. The thread gets no cache any more.
     pub(crate) fn end(&self) {
         self.status.set(Status::Ended);
         cache::detach(&self.global);
