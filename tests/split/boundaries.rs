@@ -195,3 +195,16 @@ fn many_parts_of_one_memory_are_counted() {
     drop(heads);
     assert_all_home(&pool);
 }
+
+#[test]
+fn a_mark_is_left_with_the_last_part() {
+    for len in [2 * SLAB, 4000] {
+        let pool = Pool::builder().high_water_mark(len).build().unwrap();
+        let mut front = pool.alloc(len);
+        let back = front.split_off(len / 2);
+        drop(front);
+        assert!(pool.is_over_high_water());
+        drop(back);
+        assert!(!pool.is_over_high_water());
+    }
+}

@@ -357,19 +357,6 @@ fn any_sequence_of_splits_and_joins_is_that_of_bytes_mut() {
 }
 
 #[test]
-fn a_mark_is_left_with_the_last_part() {
-    for len in [2 * SLAB, 4000] {
-        let pool = Pool::builder().high_water_mark(len).build().unwrap();
-        let mut front = pool.alloc(len);
-        let back = front.split_off(len / 2);
-        drop(front);
-        assert!(pool.is_over_high_water());
-        drop(back);
-        assert!(!pool.is_over_high_water());
-    }
-}
-
-#[test]
 fn parts_are_dropped_and_joined_on_any_thread() {
     let pool = fresh_pool();
     let threads: Vec<_> = (0..4)
