@@ -31,7 +31,7 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
         assert!((64.0..70.0).contains(&external), "{external}");
         assert_eq!(array_buffers, 64.0);
         // About 200 bytes of heap per value of 8 KiB.
-        assert!(ended.figure("heap growth per cached GiB:") < 32.0);
+        assert!(ended.number("heap growth per cached GiB:") < 32.0);
 
         let [.., external, array_buffers] = row(&ended, "trim()");
         assert!(external < 20.0, "a quarter of the bound, {external} MiB");
@@ -40,8 +40,8 @@ fn values_are_off_the_heap_and_their_memory_comes_back() {
             "a quarter of the bound, {array_buffers} MiB"
         );
 
-        assert!(ended.figure("peak external:") <= ended.figure("limit:"));
-        assert!(ended.figure("refused, then evicted:") > 0.0);
+        assert!(ended.number("peak external:") <= ended.number("limit:"));
+        assert!(ended.number("refused, then evicted:") > 0.0);
 
         let [.., external, _] = row(&ended, "sweep(), trim()");
         // One view is still live and keeps its mapping, or the region of its slot.

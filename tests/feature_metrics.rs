@@ -45,7 +45,7 @@ fn counter(heard: &Heard, key: &str) -> u64 {
 }
 
 #[test]
-fn a_pool_is_recorded_under_its_name_with_the_figures_it_has() {
+fn a_pool_is_recorded_under_its_name_with_its_counters() {
     let pool = fresh_pool();
     let (small, large) = (pool.alloc(100), pool.alloc(MIB));
     let heard = heard(|| ours::record_pool(&pool, "uploads"));
@@ -112,7 +112,7 @@ fn two_pools_are_two_series() {
 }
 
 #[test]
-fn the_process_is_recorded_with_the_figures_it_has() {
+fn the_process_is_recorded_with_its_counters() {
     let pool = fresh_pool();
     let _large = pool.alloc(MIB);
     let heard = heard(|| {

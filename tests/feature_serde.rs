@@ -148,7 +148,7 @@ fn a_cbor_length_that_is_a_lie_is_an_error() {
 }
 
 #[test]
-fn the_figures_are_there_under_their_names() {
+fn the_counters_have_their_names() {
     let pool = fresh_pool();
     let _held = (pool.alloc(100), pool.alloc(MIB));
     let usage = pool.usage();

@@ -127,7 +127,7 @@ fn a_decay_of_zero_keeps_nothing() {
 /// Returns the lines of /proc/self/smaps about the mapping that contains `address`.
 #[cfg(target_os = "linux")]
 fn smaps_of(address: usize) -> String {
-    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux tells its mappings");
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("Linux lists its mappings");
     let range = |line: &str| {
         let (start, end) = line.split_whitespace().next()?.split_once('-')?;
         let start = usize::from_str_radix(start, 16).ok()?;

@@ -193,8 +193,8 @@ fn external_includes_array_buffers() {
 
 /// The counters of the process are the sums over its pools.
 #[test]
-fn the_process_figure_is_the_sum_of_the_pools() {
-    isolated("the_process_figure_is_the_sum_of_the_pools", || {
+fn the_process_counter_is_the_sum_of_the_pools() {
+    isolated("the_process_counter_is_the_sum_of_the_pools", || {
         let pools = [fresh_pool(), fresh_pool(), Pool::global().clone()];
         let mut live = Vec::new();
         for n in [0, 100, SLAB, SLAB + 1, 100_001, 5 * MIB] {
@@ -224,8 +224,8 @@ fn the_process_figure_is_the_sum_of_the_pools() {
 /// total.
 #[test]
 #[cfg(target_os = "linux")]
-fn system_figures_are_the_kernels() {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("Linux tells its memory");
+fn system_values_are_the_kernels() {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").expect("Linux reports its memory");
     let kernel = |name: &str| -> u64 {
         let line = meminfo.lines().find(|line| line.starts_with(name));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));

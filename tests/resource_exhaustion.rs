@@ -47,7 +47,7 @@ mod linux {
 
     /// Returns a value of /proc/self/status.
     fn status(key: &str) -> usize {
-        let text = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
+        let text = std::fs::read_to_string("/proc/self/status").expect("Linux reports it");
         let line = text.lines().find_map(|line| line.strip_prefix(key));
         let value = line.and_then(|rest| rest.trim_start_matches(':').split_whitespace().next());
         value.expect("a value").parse().expect("a number")

@@ -22,7 +22,7 @@ fn fill(pool: &Pool, len: usize) -> Vec<Buffer> {
 }
 
 #[test]
-fn times_out_with_the_figures() {
+fn times_out_with_the_counters() {
     let pool = pool(MIB);
     let held = fill(&pool, 64 << 10);
     let before = pool.usage();

@@ -70,7 +70,7 @@ mod dump {
 
     /// Returns the writable anonymous mappings, except the stack of the main thread.
     fn anonymous() -> Vec<Range<u64>> {
-        let maps = fs::read_to_string("/proc/self/maps").expect("Linux tells its mappings");
+        let maps = fs::read_to_string("/proc/self/maps").expect("Linux lists its mappings");
         let range = |line: &str| {
             let mut fields = line.split_whitespace();
             let (start, end) = fields.next()?.split_once('-')?;

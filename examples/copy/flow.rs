@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use slabuf::{AllocError, Buffer, Pool};
 
+use crate::counters::Counters;
 use crate::direct::{BLOCK, Named};
 use crate::failure::Failure;
-use crate::figures::Figures;
 
 /// Interval at which waiting threads check for a signal.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -25,19 +25,19 @@ pub(crate) fn read(
     file: &Named<'_>,
     (pool, chunk): (&Pool, usize),
     queue: Sender<Buffer>,
-    figures: &Figures,
+    counters: &Counters,
 ) -> Result<Duration, Failure> {
     let mut waited = Duration::ZERO;
     loop {
         let start = Instant::now();
-        let mut buffer = alloc(pool, chunk, figures)?;
+        let mut buffer = alloc(pool, chunk, counters)?;
         waited += start.elapsed();
-        figures.note_external(pool);
+        counters.note_external(pool);
 
         let read = file.fill(&mut buffer);
         let len = read.map_err(Failure::at("read", file.path))?;
         buffer.truncate(len);
-        figures.enqueue(len);
+        counters.enqueue(len);
         // If the receiver is gone, its thread has failed and returns the error.
         if len == 0 || queue.send(buffer).is_err() || len < chunk {
             return Ok(waited);
@@ -48,9 +48,9 @@ pub(crate) fn read(
 /// Allocates a buffer as soon as the pool has room. This wait is the whole backpressure.
 /// A chunk is longer than a slab, so it has its own mapping, which starts at a page: the alignment
 /// suffices for direct I/O.
-fn alloc(pool: &Pool, len: usize, figures: &Figures) -> Result<Buffer, Failure> {
+fn alloc(pool: &Pool, len: usize, counters: &Counters) -> Result<Buffer, Failure> {
     loop {
-        figures.check_signal()?;
+        counters.check_signal()?;
         match pool.alloc_unsafe_timeout(len, SIGNAL_CHECK) {
             Err(AllocError::TimedOut { .. }) => (),
             outcome => return outcome.map_err(|error| Failure::new(error.to_string())),
@@ -63,12 +63,12 @@ pub(crate) fn write(
     file: &Named<'_>,
     queue: Receiver<Buffer>,
     rate: Option<u64>,
-    figures: &Figures,
+    counters: &Counters,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let mut written = 0;
     for buffer in queue {
-        figures.check_signal()?;
+        counters.check_signal()?;
         // Only writes through the page cache need small pieces.
         let piece = if file.is_direct() {
             buffer.capacity()
@@ -85,21 +85,21 @@ pub(crate) fn write(
             written += piece.len() as u64;
         }
         if let Some(rate) = rate {
-            sleep_until(start, written as f64 / rate as f64, figures)?;
+            sleep_until(start, written as f64 / rate as f64, counters)?;
         }
-        figures.dequeue(buffer.len());
+        counters.dequeue(buffer.len());
     }
     Ok(())
 }
 
 /// Sleeps until `seconds` after `start`, or a signal.
-fn sleep_until(start: Instant, seconds: f64, figures: &Figures) -> Result<(), Failure> {
+fn sleep_until(start: Instant, seconds: f64, counters: &Counters) -> Result<(), Failure> {
     loop {
         let left = seconds - start.elapsed().as_secs_f64();
         if left <= 0.0 {
             return Ok(());
         }
-        figures.check_signal()?;
+        counters.check_signal()?;
         thread::sleep(SIGNAL_CHECK.min(Duration::from_secs_f64(left)));
     }
 }
@@ -110,11 +110,11 @@ pub(crate) fn compare(
     file: &Named<'_>,
     queue: Receiver<Buffer>,
     mut scratch: Buffer,
-    figures: &Figures,
+    counters: &Counters,
 ) -> Result<(), Failure> {
     let mut compared = 0;
     for buffer in queue {
-        figures.check_signal()?;
+        counters.check_signal()?;
         // Whole blocks, so that a copy that is longer than the source is detected.
         let part = &mut scratch[..buffer.len().next_multiple_of(BLOCK)];
         let len = file
@@ -124,7 +124,7 @@ pub(crate) fn compare(
             return Err(differ(file.path, compared));
         }
         compared += len as u64;
-        figures.dequeue(len);
+        counters.dequeue(len);
     }
     let beyond = file.fill(&mut scratch[..1]);
     let beyond = beyond.map_err(Failure::at("read back", file.path))?;

@@ -13,9 +13,9 @@
 //! file. The last command bypasses the page cache.
 
 mod args;
+mod counters;
 mod direct;
 mod failure;
-mod figures;
 mod files;
 mod flow;
 #[path = "../shared/size.rs"]
@@ -29,9 +29,9 @@ use std::sync::mpsc::channel;
 use slabuf::Pool;
 
 use crate::args::{Options, USAGE};
+use crate::counters::Counters;
 use crate::direct::Named;
 use crate::failure::Failure;
-use crate::figures::Figures;
 use crate::files::{Destination, Source};
 use crate::watch::Flow;
 
@@ -57,17 +57,17 @@ fn main() -> ExitCode {
 }
 
 fn copy(options: &Options) -> Result<(), Failure> {
-    let figures = Figures::new().map_err(|error| Failure::new(error.to_string()))?;
+    let counters = Counters::new().map_err(|error| Failure::new(error.to_string()))?;
     let source = Source::open(&options.source)?;
     let destination = Destination::create(&options.destination, &source)?;
 
-    let written = write_all(options, &source, &destination, &figures)?;
+    let written = write_all(options, &source, &destination, &counters)?;
     let compared = match options.verify {
-        true => Some(compare_all(options, &source, &destination, &figures)?),
+        true => Some(compare_all(options, &source, &destination, &counters)?),
         false => None,
     };
     destination.finish(&source, options.fsync)?;
-    let report = report(options, &figures, &written, compared.as_ref());
+    let report = report(options, &counters, &written, compared.as_ref());
     // The output may be closed (`| head`). The copy is complete all the same.
     let _ = io::stdout().write_all(report.as_bytes());
     Ok(())
@@ -87,18 +87,18 @@ fn write_all(
     options: &Options,
     source: &Source,
     destination: &Destination,
-    figures: &Figures,
+    counters: &Counters,
 ) -> Result<Flow, Failure> {
     let pool = &pool(options.limit)?;
     let (sender, queue) = channel();
     let read = source.as_read(options.direct);
     let written = destination.as_written(options.direct);
-    figures.note_direct(&[&read, &written]);
+    counters.note_direct(&[&read, &written]);
     watch::run(
         source.len(),
-        figures,
-        move || flow::read(&read, (pool, options.chunk), sender, figures),
-        move || flow::write(&written, queue, options.write_rate, figures),
+        counters,
+        move || flow::read(&read, (pool, options.chunk), sender, counters),
+        move || flow::write(&written, queue, options.write_rate, counters),
     )
 }
 
@@ -107,7 +107,7 @@ fn compare_all(
     options: &Options,
     source: &Source,
     destination: &Destination,
-    figures: &Figures,
+    counters: &Counters,
 ) -> Result<Flow, Failure> {
     let least = args::DEFAULT_LIMIT.max(2 * options.chunk);
     let pool = &pool(Some(options.limit.unwrap_or(least)))?;
@@ -121,13 +121,18 @@ fn compare_all(
     let copy = Named::new(destination.path(), &copy, options.direct);
     watch::run(
         source.len(),
-        figures,
-        move || flow::read(&read, (pool, options.chunk), sender, figures),
-        move || flow::compare(&copy, queue, scratch, figures),
+        counters,
+        move || flow::read(&read, (pool, options.chunk), sender, counters),
+        move || flow::compare(&copy, queue, scratch, counters),
     )
 }
 
-fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option<&Flow>) -> String {
+fn report(
+    options: &Options,
+    counters: &Counters,
+    written: &Flow,
+    compared: Option<&Flow>,
+) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let size = |bytes: u64| format!("{bytes} bytes ({:.1} MiB)", mib(bytes));
     let Flow {
@@ -147,11 +152,14 @@ fn report(options: &Options, figures: &Figures, written: &Flow, compared: Option
         ("throughput", format!("{throughput:.1} MiB/s")),
         ("reader waited", format!("{waited:.3?} for memory")),
         ("limit", limit),
-        ("direct I/O", figures.direct().to_owned()),
-        ("peak queue", size(figures.peak_queued())),
-        ("peak external", size(figures.peak_external())),
-        ("rss at the start", size(figures.rss_at_start())),
-        ("peak rss above start", size(figures.peak_rss_above_start())),
+        ("direct I/O", counters.direct().to_owned()),
+        ("peak queue", size(counters.peak_queued())),
+        ("peak external", size(counters.peak_external())),
+        ("rss at the start", size(counters.rss_at_start())),
+        (
+            "peak rss above start",
+            size(counters.peak_rss_above_start()),
+        ),
         ("files equal", equal),
     ]
     .iter()

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::counters::Counters;
 use crate::failure::Failure;
-use crate::figures::Figures;
 
 const REDRAW: Duration = Duration::from_millis(50);
 const BAR: &str = "{bar:24} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left  {msg}";
@@ -25,11 +25,11 @@ pub(crate) struct Flow {
 
 pub(crate) fn run(
     len: u64,
-    figures: &Figures,
+    counters: &Counters,
     read: impl FnOnce() -> Result<Duration, Failure> + Send,
     consume: impl FnOnce() -> Result<(), Failure> + Send,
 ) -> Result<Flow, Failure> {
-    figures.restart();
+    counters.restart();
     let start = Instant::now();
     let (running, ended) = channel::<()>();
     let also_running = running.clone();
@@ -42,13 +42,13 @@ pub(crate) fn run(
             let _until_end = also_running;
             consume()
         });
-        show(len, figures, &ended);
+        show(len, counters, &ended);
         (join(reader), join(consumer))
     });
     let took = start.elapsed();
     // If both failed, the consumer failed first.
     consumed?;
-    let (bytes, _, _) = figures.now();
+    let (bytes, _, _) = counters.now();
     Ok(Flow {
         bytes,
         took,
@@ -61,12 +61,12 @@ fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 }
 
 /// Draws the bar until both threads have ended, and prints a line at each eighth of the way.
-fn show(len: u64, figures: &Figures, ended: &Receiver<()>) {
+fn show(len: u64, counters: &Counters, ended: &Receiver<()>) {
     let bar = ProgressBar::new(len);
     bar.set_style(ProgressStyle::with_template(BAR).expect("a valid template"));
     let mut next = len / 8;
     while ended.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
-        let (done, queued, memory) = figures.now();
+        let (done, queued, memory) = counters.now();
         let mib = |bytes: u64| bytes >> 20;
         let text = format!(
             "queue {} external {} rss {} MiB",

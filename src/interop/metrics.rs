@@ -143,8 +143,8 @@ pub fn describe() {
 pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     let name = name.into();
     let usage = pool.usage();
-    for (gauge_name, _, figure) in OF_POOL {
-        gauge!(gauge_name, "pool" => name.clone()).set(figure(&usage) as f64);
+    for (gauge_name, _, value) in OF_POOL {
+        gauge!(gauge_name, "pool" => name.clone()).set(value(&usage) as f64);
     }
     for (state, slabs) in [
         ("empty", usage.slabs_empty),
@@ -170,7 +170,7 @@ pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
 /// recorder.
 pub fn record_process() {
     let usage = memory_usage();
-    for (name, _, figure) in OF_PROCESS {
-        gauge!(name).set(figure(&usage) as f64);
+    for (name, _, value) in OF_PROCESS {
+        gauge!(name).set(value(&usage) as f64);
     }
 }

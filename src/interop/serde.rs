@@ -30,13 +30,13 @@ impl Serialize for MemoryUsage {
             external,
             array_buffers,
         } = self;
-        let mut figures = serializer.serialize_struct("MemoryUsage", 5)?;
-        figures.serialize_field("rss", rss)?;
-        figures.serialize_field("heap_total", heap_total)?;
-        figures.serialize_field("heap_used", heap_used)?;
-        figures.serialize_field("external", external)?;
-        figures.serialize_field("array_buffers", array_buffers)?;
-        figures.end()
+        let mut fields = serializer.serialize_struct("MemoryUsage", 5)?;
+        fields.serialize_field("rss", rss)?;
+        fields.serialize_field("heap_total", heap_total)?;
+        fields.serialize_field("heap_used", heap_used)?;
+        fields.serialize_field("external", external)?;
+        fields.serialize_field("array_buffers", array_buffers)?;
+        fields.end()
     }
 }
 
@@ -62,17 +62,17 @@ impl Serialize for PoolUsage {
             large_live,
             large_cached,
         } = self;
-        let mut figures = serializer.serialize_struct("PoolUsage", 9)?;
-        figures.serialize_field("external", external)?;
-        figures.serialize_field("array_buffers", array_buffers)?;
-        figures.serialize_field("in_use", in_use)?;
-        figures.serialize_field("cached", cached)?;
-        figures.serialize_field("slabs_empty", slabs_empty)?;
-        figures.serialize_field("slabs_partial", slabs_partial)?;
-        figures.serialize_field("slabs_full", slabs_full)?;
-        figures.serialize_field("large_live", large_live)?;
-        figures.serialize_field("large_cached", large_cached)?;
-        figures.end()
+        let mut fields = serializer.serialize_struct("PoolUsage", 9)?;
+        fields.serialize_field("external", external)?;
+        fields.serialize_field("array_buffers", array_buffers)?;
+        fields.serialize_field("in_use", in_use)?;
+        fields.serialize_field("cached", cached)?;
+        fields.serialize_field("slabs_empty", slabs_empty)?;
+        fields.serialize_field("slabs_partial", slabs_partial)?;
+        fields.serialize_field("slabs_full", slabs_full)?;
+        fields.serialize_field("large_live", large_live)?;
+        fields.serialize_field("large_cached", large_cached)?;
+        fields.end()
     }
 }
 

@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figures_are_in_order() {
+    fn the_values_are_in_order() {
         let total = total_memory();
         assert!(free_memory() <= total);
         assert!(available_memory() <= total);

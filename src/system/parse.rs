@@ -7,9 +7,9 @@ const NO_LIMIT_FROM: u64 = 1 << 62;
 
 /// Returns the value of `key` in the format of `/proc/meminfo`, in bytes.
 pub(super) fn meminfo(text: &str, key: &str) -> Option<u64> {
-    let mut figures = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, figure) = figures.find(|(name, _)| *name == key)?;
-    let kib: u64 = figure.strip_suffix("kB")?.trim().parse().ok()?;
+    let mut values = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = values.find(|(name, _)| *name == key)?;
+    let kib: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
@@ -105,12 +105,12 @@ pub(super) fn constraint(
     let cgroup = MemoryCgroup::find(cgroup)?;
     let mut least: Option<Constraint> = None;
     for level in cgroup.levels() {
-        let figure = |file: &&str| limit(&read(&format!("{}{level}/{file}", cgroup.mount))?);
-        let Some(limit) = cgroup.limits.iter().filter_map(figure).min() else {
+        let value = |file: &&str| limit(&read(&format!("{}{level}/{file}", cgroup.mount))?);
+        let Some(limit) = cgroup.limits.iter().filter_map(value).min() else {
             continue;
         };
         if limit <= total {
-            let headroom = limit.saturating_sub(figure(&cgroup.usage).unwrap_or(0));
+            let headroom = limit.saturating_sub(value(&cgroup.usage).unwrap_or(0));
             least = Some(
                 least.map_or(Constraint { limit, headroom }, |least| Constraint {
                     limit: limit.min(least.limit),

@@ -111,7 +111,7 @@ mod report {
             for event in KINDS {
                 let (count, bytes) = tally.of[event as usize];
                 if count > 0 {
-                    undisturbed(|| tell(tally.pool, event, count, bytes));
+                    undisturbed(|| emit_event(tally.pool, event, count, bytes));
                 }
             }
         }
@@ -132,13 +132,13 @@ mod report {
     }
 
     /// Calls the subscriber and catches its panic.
-    fn undisturbed(tell: impl FnOnce()) {
+    fn undisturbed(call: impl FnOnce()) {
         EMITTING.set(true);
-        foreign::call(tell);
+        foreign::call(call);
         EMITTING.set(false);
     }
 
-    fn tell(pool: u64, event: Event, count: usize, bytes: usize) {
+    fn emit_event(pool: u64, event: Event, count: usize, bytes: usize) {
         match event {
             Event::RegionsMapped => {
                 tracing::debug!(target: "slabuf", pool, count, bytes, "regions mapped");

@@ -119,7 +119,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         assert!("abb" < buffer && b"abb".to_vec() < buffer);
         assert!(
             "abb" > bytes && b"abb".to_vec() > bytes,
-            "mended since bytes 1.12"
+            "fixed since bytes 1.12"
         );
     }),
     ("`take(n)`, `chain(next)`, `reader()`", || {

@@ -75,7 +75,7 @@ pub(crate) fn isolated_on_memory(test: &str, needed: usize, scenario: impl FnOnc
         return;
     }
     if resident().is_none() {
-        println!("{test}: left out, /proc/self/smaps_rollup tells no resident size");
+        println!("{test}: left out, /proc/self/smaps_rollup reports no resident size");
         return;
     }
     isolated(test, || {

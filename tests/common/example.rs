@@ -51,7 +51,7 @@ impl Ended {
 
     /// Returns the first number behind `name` in the output.
     #[track_caller]
-    pub(crate) fn figure(&self, name: &str) -> f64 {
+    pub(crate) fn number(&self, name: &str) -> f64 {
         let behind = self.stdout.split_once(name).map(|(_, behind)| behind);
         let number = behind.and_then(|text| text.split_whitespace().next());
         number

@@ -40,7 +40,7 @@ fn files_of_all_lengths_arrive_whole() {
         let both = "direct I/O            reads and writes\n";
         assert!(ended.stdout.contains(both), "{}", ended.stdout);
         assert_eq!(fs::read(&destination).unwrap(), contents(len), "{len}");
-        assert_eq!(ended.figure("files equal           yes,"), len as f64);
+        assert_eq!(ended.number("files equal           yes,"), len as f64);
         assert_eq!(names(&directory), ["destination", "source"]);
     }
 }
@@ -125,7 +125,7 @@ fn a_destination_that_refuses_is_written_without() {
     let refused = format!("note: no direct I/O for {}", disk.display());
     assert!(ended.stderr.contains(&refused), "{}", ended.stderr);
     assert!(!ended.stdout.contains("and writes"), "{}", ended.stdout);
-    assert_eq!(ended.figure("files equal           yes,"), 200_001.0);
+    assert_eq!(ended.number("files equal           yes,"), 200_001.0);
 }
 
 /// Without `--direct` it is not even tried.

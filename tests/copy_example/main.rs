@@ -71,8 +71,8 @@ fn files_of_all_lengths_arrive_whole() {
         assert_eq!(fs::read(&destination).unwrap(), contents(len), "{len}");
         let mode = fs::metadata(&destination).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o640);
-        assert_eq!(ended.figure("copied "), len as f64);
-        assert_eq!(ended.figure("files equal           yes,"), len as f64);
+        assert_eq!(ended.number("copied "), len as f64);
+        assert_eq!(ended.number("files equal           yes,"), len as f64);
         assert_eq!(names(&directory), ["destination", "source"]);
     }
 }
@@ -302,11 +302,11 @@ fn memory_stays_within_the_limit_however_slow_the_writer() {
     let ended = copy(&options, &source, &destination);
     ended.assert_success();
     let limit = MIB as f64;
-    assert!(ended.figure("peak external") <= limit);
-    assert!(ended.figure("peak queue") <= limit);
-    assert!(ended.figure("peak queue") >= (128 * KIB) as f64);
-    assert!(ended.figure("peak rss above start") <= limit + (8 * MIB) as f64);
-    assert_eq!(ended.figure("files equal           yes,"), (4 * MIB) as f64);
+    assert!(ended.number("peak external") <= limit);
+    assert!(ended.number("peak queue") <= limit);
+    assert!(ended.number("peak queue") >= (128 * KIB) as f64);
+    assert!(ended.number("peak rss above start") <= limit + (8 * MIB) as f64);
+    assert_eq!(ended.number("files equal           yes,"), (4 * MIB) as f64);
 }
 
 #[test]
@@ -315,6 +315,6 @@ fn without_backpressure_the_queue_outgrows_it() {
     let options = ["--no-backpressure", "--chunk", "128K", "--write-rate", "4M"];
     let ended = copy(&options, &source, &destination);
     ended.assert_success();
-    assert!(ended.figure("peak queue") > MIB as f64);
-    assert!(ended.figure("peak external") > MIB as f64);
+    assert!(ended.number("peak queue") > MIB as f64);
+    assert!(ended.number("peak external") > MIB as f64);
 }

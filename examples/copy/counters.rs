@@ -11,7 +11,7 @@ use slabuf::{MemoryUsage, Pool, memory_usage};
 use crate::direct::Named;
 use crate::failure::Failure;
 
-pub(crate) struct Figures {
+pub(crate) struct Counters {
     signal: Arc<AtomicUsize>,
     /// Bytes written, or compared.
     done: AtomicU64,
@@ -24,7 +24,7 @@ pub(crate) struct Figures {
     direct: OnceLock<&'static str>,
 }
 
-impl Figures {
+impl Counters {
     /// Creates the counters. From now on SIGINT and SIGTERM do not end the process; `check_signal`
     /// reports them.
     pub(crate) fn new() -> io::Result<Self> {
