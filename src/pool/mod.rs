@@ -191,7 +191,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = PoolInner::of(self.inner);
         f.debug_struct("Pool")
-            .field("id", &inner.index)
+            .field("index", &inner.index)
             .field("config", &inner.config)
             .field("external", &inner.mapper.mapped())
             .finish_non_exhaustive()

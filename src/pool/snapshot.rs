@@ -32,8 +32,8 @@ pub struct ClassSnapshot {
     pub slot_size: usize,
     /// Slots of live buffers.
     pub in_buffers: u64,
-    /// Slots in threads' magazines and in the depot's. They are out of their slabs, so these do not
-    /// count as empty.
+    /// Slots in the magazines of threads and of the depot. They do not count as free in their
+    /// slabs.
     pub in_magazines: u64,
 }
 
@@ -73,11 +73,11 @@ pub struct SlabSnapshot {
 /// The state of a slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SlabState {
-    /// None of its slots is out.
+    /// All of its slots are free.
     Empty,
-    /// Some of its slots are out, in buffers or in magazines.
+    /// Some of its slots are in buffers or in magazines.
     Partial,
-    /// All of its slots are out.
+    /// All of its slots are in buffers or in magazines.
     Full,
 }
 
@@ -95,26 +95,26 @@ pub struct MappingSnapshot {
 }
 
 impl SlabSnapshot {
-    fn new(address: usize, count: usize, look: SlabView, class: Option<&SizeClass>) -> Self {
+    fn new(address: usize, count: usize, view: SlabView, class: Option<&SizeClass>) -> Self {
         let mut slab = Self {
             address,
             state: SlabState::Empty,
             slot_size: 0,
             slots: 0,
             slots_out: 0,
-            clean: look.clean,
+            clean: view.clean,
             states: [SlabState::Empty; SPAN],
             count: count as u8,
         };
         if let Some(class) = class {
-            let free = look.free_slots(class);
+            let free = view.free_slots(class);
             slab.slot_size = class.slot_size as usize;
             slab.slots = class.slots;
             slab.slots_out = class.slots - free;
             slab.state = SlabState::of(free, class.slots);
             slab.states = [slab.state; SPAN];
             if class.spans {
-                let each = look.free_in_span(class);
+                let each = view.free_in_span(class);
                 slab.states = each.map(|(free, slots)| SlabState::of(free, slots));
             }
         }
@@ -168,10 +168,10 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Snapshot {
     }
     let mappings = large_mappings(inner)
         .into_iter()
-        .map(|look| MappingSnapshot {
-            address: look.address,
-            bytes: look.footprint,
-            live: look.requested_len,
+        .map(|view| MappingSnapshot {
+            address: view.address,
+            bytes: view.footprint,
+            live: view.requested_len,
         });
     let mut mappings: Vec<_> = mappings.collect();
     mappings.sort_unstable_by_key(|mapping| mapping.address);
@@ -209,12 +209,12 @@ fn look_at_regions(
     regions: &mut Vec<RegionSnapshot>,
 ) {
     let (first, step) = of_kind.slab_offsets();
-    let (mut address, mut looks) = (0, Vec::new());
-    while let Some(at) = of_kind.look_behind(address, &mut looks) {
+    let (mut address, mut views) = (0, Vec::new());
+    while let Some(at) = of_kind.look_behind(address, &mut views) {
         address = at;
-        let slabs = looks.iter().enumerate().map(|(index, look)| {
-            let class = look.class.map(|number| inner.table.get(number));
-            SlabSnapshot::new(at + first + index * step, count, *look, class)
+        let slabs = views.iter().enumerate().map(|(index, view)| {
+            let class = view.class.map(|number| inner.table.get(number));
+            SlabSnapshot::new(at + first + index * step, count, *view, class)
         });
         regions.push(RegionSnapshot {
             address: at,
@@ -225,9 +225,9 @@ fn look_at_regions(
 }
 
 pub(crate) fn large_mappings(inner: &PoolInner) -> Vec<crate::large::LargeView> {
-    let (mut looks, mut place) = (Vec::new(), 0);
-    while inner.large_list.look(place, &mut looks) {
+    let (mut views, mut place) = (Vec::new(), 0);
+    while inner.large_list.look(place, &mut views) {
         place += list::STEP;
     }
-    looks
+    views
 }

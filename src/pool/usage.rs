@@ -32,11 +32,11 @@ pub struct PoolUsage {
     /// Bytes kept for reuse: the slabs that were used, without the slots of live buffers, plus
     /// freed mappings.
     pub cached: u64,
-    /// Slabs of which no slot is out.
+    /// Slabs whose slots are all free: none is in a buffer or in a magazine.
     pub slabs_empty: u64,
-    /// Slabs of which some slots are out.
+    /// Slabs of which some slots are in buffers or in magazines.
     pub slabs_partial: u64,
-    /// Slabs of which all slots are out.
+    /// Slabs of which all slots are in buffers or in magazines.
     pub slabs_full: u64,
     /// Requested lengths of live large buffers, in bytes.
     pub large_live: u64,
