@@ -1,23 +1,34 @@
-//! Threads that end: while their storage is destroyed, by a panic, in great number, and beside a
-//! trim.
+//! Threads that end: while their storage is destroyed, by a panic, in great number, beside a trim,
+//! and in a forked child. `bindings/c/tests` has those that outlive `main` in a loaded library.
+//!
+//! `SLABUF_FEWER_THREADS=N` divides the numbers of threads by `N`, for valgrind.
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "common/key_destructor.rs"]
+mod key_destructor;
 
 use std::cell::RefCell;
-use std::ffi::c_void;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, Builder};
 
 use common::child::{isolated, report};
 use common::{KIB, MIB, SLAB, is_all};
+use key_destructor::{UNMAPPED_STACK, at_key_destruction};
 use slabuf::{Buffer, Pool, PoolBuilder, memory_usage};
 
-/// A stack, and with it a thread's storage, that the C library unmaps as soon as the thread has
-/// ended: its cache of stacks is smaller. What still points there is found by a fault.
-const UNMAPPED_STACK: usize = 64 * MIB;
 const LENGTHS: [usize; 6] = [16, 1_400, SLAB, 12 * KIB, 100 * KIB, 300 * KIB];
+
+/// Divides a number of rounds as the environment says.
+fn fewer(rounds: usize) -> usize {
+    let divisor =
+        env::var("SLABUF_FEWER_THREADS").map_or(1, |text| text.parse().expect("a number"));
+    (rounds / divisor).max(1)
+}
 
 type Kind = (&'static str, fn(PoolBuilder) -> PoolBuilder);
 
@@ -62,60 +73,19 @@ fn assert_nothing_is_kept(name: &str, pool: &Pool) {
 
 // ---- Destructors of keys: they run after all thread-local destructors ----
 
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Runs the job that a thread left as the value of its key.
-///
-/// # Safety
-///
-/// `job` comes from `Box::into_raw` of a `Box<Job>`, which nothing else uses.
-unsafe extern "C" fn run_job(job: *mut c_void) {
-    // SAFETY: the caller's promise.
-    let job = unsafe { Box::from_raw(job.cast::<Job>()) };
-    job();
-}
-
-/// The key whose destructor runs jobs.
-fn job_key() -> libc::pthread_key_t {
-    static KEY: OnceLock<libc::pthread_key_t> = OnceLock::new();
-    *KEY.get_or_init(|| {
-        let mut key = 0;
-        // SAFETY: the pointer is to a key that lives until the call returns; the destructor may be
-        // called with every value that `at_key_destruction` sets, and no other function sets any.
-        let result = unsafe { libc::pthread_key_create(&raw mut key, Some(run_job)) };
-        assert_eq!(result, 0, "a key is free");
-        key
-    })
-}
-
-/// Runs `before` on a new thread, `job` in the destructor of one of its keys, and waits until its
-/// storage is gone.
-fn at_key_destruction(before: impl FnOnce() + Send + 'static, job: impl FnOnce() + Send + 'static) {
-    let job: Box<Job> = Box::new(Box::new(job));
-    let thread = Builder::new().stack_size(UNMAPPED_STACK).spawn(move || {
-        before();
-        let value: *mut c_void = Box::into_raw(job).cast();
-        // SAFETY: the key exists; its destructor gets the box that `value` came from.
-        let result = unsafe { libc::pthread_setspecific(job_key(), value) };
-        assert_eq!(result, 0);
-    });
-    let thread = thread.expect("there is room for a stack");
-    thread.join().expect("no panic");
-}
-
 /// A thread whose first use of the crate is in the destructor of a key leaves nothing that points
 /// to its storage.
 #[test]
 fn the_first_use_is_in_a_key_destructor() {
     isolated("the_first_use_is_in_a_key_destructor", || {
         for (name, pool) in kinds() {
-            for _ in 0..5 {
+            for _ in 0..fewer(5) {
                 let inner = pool.clone();
                 at_key_destruction(|| (), move || drop(mixed(&inner, 3)));
                 assert_nothing_is_kept(name, &pool);
             }
         }
-        for _ in 0..5 {
+        for _ in 0..fewer(5) {
             at_key_destruction(|| (), || drop(mixed(Pool::global(), 3)));
             assert_nothing_is_kept("global", Pool::global());
         }
@@ -128,7 +98,7 @@ fn the_first_use_is_in_a_key_destructor() {
 fn a_later_use_is_in_a_key_destructor() {
     isolated("a_later_use_is_in_a_key_destructor", || {
         for (name, pool) in kinds() {
-            for _ in 0..5 {
+            for _ in 0..fewer(5) {
                 let (before, inner) = (pool.clone(), pool.clone());
                 at_key_destruction(
                     move || drop(mixed(&before, 3)),
@@ -194,7 +164,7 @@ fn thread_local_destructors_on_both_sides() {
     isolated("thread_local_destructors_on_both_sides", || {
         let start = memory_usage().external;
         for (name, pool) in kinds() {
-            for round in 0..4 {
+            for round in 0..fewer(4) {
                 let inner = pool.clone();
                 let body = move || {
                     FIRST.with_borrow_mut(|late| late.pool = Some(inner.clone()));
@@ -228,7 +198,7 @@ fn thread_local_destructors_on_both_sides() {
 #[test]
 fn threads_that_end_by_a_panic_keep_nothing() {
     for (name, pool) in kinds() {
-        for _ in 0..10 {
+        for _ in 0..fewer(10) {
             let inner = pool.clone();
             let thread = thread::spawn(move || {
                 let _live = mixed(&inner, 2);
@@ -249,7 +219,7 @@ fn ten_thousand_threads_level_off() {
     isolated("ten_thousand_threads_level_off", || {
         let pools: Arc<Vec<Pool>> = Arc::new(kinds().into_iter().map(|(_, pool)| pool).collect());
         let run = |count: usize| {
-            for _ in 0..count / 4 {
+            for _ in 0..fewer(count) / 4 {
                 let four = [(); 4].map(|()| {
                     let pools = pools.clone();
                     thread::spawn(move || {
@@ -303,7 +273,7 @@ fn threads_end_beside_a_trim() {
             })
         };
         let left: Arc<Mutex<Vec<Buffer>>> = Arc::default();
-        for _ in 0..100 {
+        for _ in 0..fewer(100) {
             let four = [(); 4].map(|()| {
                 let (pool, left) = (pool.clone(), left.clone());
                 thread::spawn(move || {
@@ -325,6 +295,54 @@ fn threads_end_beside_a_trim() {
     }
 }
 
+/// Other threads end in a forked child, then the thread that forked, whose caches are copies of
+/// those that it has in the parent. The parent goes on as before.
+#[test]
+fn threads_end_in_a_child() {
+    isolated("threads_end_in_a_child", || {
+        for (name, pool) in kinds() {
+            let (inner, last, parent) = (pool.clone(), pool.clone(), process::id());
+            let there = move || {
+                let before = inner.clone();
+                drop(thread::spawn(move || drop(mixed(&before, 2))).join());
+                let after = inner.clone();
+                at_key_destruction(|| (), move || drop(mixed(&after, 2)));
+                assert_nothing_is_kept(name, &inner);
+                drop(mixed(&inner, 2));
+            };
+            let fork = move || {
+                let held = mixed(&last, 2);
+                // SAFETY: the other threads wait for this one, in the test harness and in `join`,
+                // and hold no lock that the child needs.
+                let child = unsafe { libc::fork() };
+                assert!(child >= 0, "no fork");
+                drop(held);
+                if child == 0 {
+                    if catch_unwind(AssertUnwindSafe(there)).is_err() {
+                        // SAFETY: ends this process without exit handlers.
+                        unsafe { libc::_exit(1) };
+                    }
+                    return;
+                }
+                let mut status = 0;
+                // SAFETY: waits for this process's own child; the pointer is to a number of the
+                // right type.
+                let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+                assert_eq!((waited, status), (child, 0), "{name}");
+            };
+            let end = pool.clone();
+            at_key_destruction(fork, move || {
+                if process::id() != parent {
+                    drop(mixed(&end, 2));
+                    // SAFETY: ends this process without exit handlers.
+                    unsafe { libc::_exit(0) };
+                }
+            });
+            assert_nothing_is_kept(name, &pool);
+        }
+    });
+}
+
 /// The process ends while threads use their pools, and `exit` runs the C library's destructors
 /// beside them.
 #[test]
@@ -342,6 +360,6 @@ fn the_process_ends_beside_busy_threads() {
             });
         }
         running.iter().take(kinds().len()).for_each(drop);
-        std::process::exit(0);
+        process::exit(0);
     });
 }
