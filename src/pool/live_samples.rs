@@ -67,8 +67,7 @@ fn site_in(stack: &str) -> String {
         if name.is_empty() || name.starts_with("<unknown>") {
             break;
         }
-        let library = |place: &str| place.contains("/rustc/") || place.contains("/rustlib/");
-        if !is_inner(name) && !place.is_some_and(library) {
+        if !is_inner(name) && !place.is_some_and(|place| is_library(name, place)) {
             return match place {
                 Some(place) => format!("{name} ({place})"),
                 None => name.to_owned(),
@@ -84,6 +83,33 @@ fn is_inner(name: &str) -> bool {
     let first = first.trim_start_matches("mut ").trim_start_matches("dyn ");
     let end = first.find(|c| !is_part_of_name(c)).unwrap_or(first.len());
     INNER.contains(&&first[..end])
+}
+
+/// Whether a place is in the sources of one of these crates. If the program has line tables only,
+/// names have no path that shows their crate.
+fn is_library(name: &str, place: &str) -> bool {
+    if place.contains("/rustc/") || place.contains("/rustlib/") {
+        return true;
+    }
+    let path = name.split('<').next();
+    let has_path = path.is_some_and(|path| path.is_empty() || path.contains("::"));
+    // This file's path without its end: relative in this crate's own workspace.
+    let sources = file!().trim_end_matches("pool/live_samples.rs");
+    !has_path && (place.contains("/bytes-1.") || is_below(sources, place))
+}
+
+/// Whether a place is below a folder of sources. Places below the current directory are relative to
+/// it.
+fn is_below(sources: &str, place: &str) -> bool {
+    let Some(relative) = place.strip_prefix("./") else {
+        return place.starts_with(sources);
+    };
+    let parts = sources.match_indices('/').map(|(at, _)| &sources[at + 1..]);
+    // `src/` alone would be that of any crate.
+    relative.starts_with(sources)
+        || parts
+            .filter(|part| part.len() > "src/".len())
+            .any(|part| relative.starts_with(part))
 }
 
 pub(crate) fn of_pool(inner: &PoolInner) -> Vec<LiveSample> {
@@ -150,6 +176,34 @@ mod tests {
         assert_eq!(site_in("   0: <unknown>\n   1: <unknown>\n"), "unknown");
         let stripped = "   0: <unknown>\n   1: <unknown>\n   2: __libc_start_main\n";
         assert_eq!(site_in(stripped), "unknown");
+        let of_this_crate = file!().replace("live_samples", "mod");
+        let line_tables = format!(
+            "   0: force_capture
+             at /rustc/0123/library/std/src/backtrace.rs:313:9
+   1: alloc<&slabuf::pool::Pool>
+             at ./{of_this_crate}:100:30
+   2: put<slabuf::buffer::Buffer>
+             at /registry/bytes-1.10.0/src/buf/buf_mut.rs:200:9
+   3: open<u8>
+             at ./lib/open.rs:12:5
+"
+        );
+        assert_eq!(site_in(&line_tables), "open<u8> (./lib/open.rs:12:5)");
+        let registry = "/home/me/.cargo/registry/slabuf-0.2.0/src/";
+        let in_root = "./home/me/.cargo/registry/slabuf-0.2.0/src/";
+        for folder in [registry, in_root, "./registry/slabuf-0.2.0/src/"] {
+            assert!(
+                is_below(registry, &format!("{folder}lib.rs:1:1")),
+                "{folder}"
+            );
+        }
+        for place in [
+            "./src/lib.rs:1:1",
+            "/home/me/app/src/lib.rs:1:1",
+            "./me/a.rs:1:1",
+        ] {
+            assert!(!is_below(registry, place), "{place}");
+        }
         assert_eq!(site_in("disabled"), "disabled");
         assert_eq!(site_in(""), "unknown");
     }
