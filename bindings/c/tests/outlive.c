@@ -60,7 +60,8 @@ static void *end_last(void *unused) {
     return unused;
 }
 
-/* The main thread has caches and buffers, and ends before the other threads begin. */
+/* The main thread has caches and buffers, and ends before the other threads begin. glibc does not
+ * run its thread-local destructors, so its caches stay until another thread empties them. */
 static void main_ends_first(void) {
     load(LIBRARY);
     main_thread = pthread_self();

@@ -57,9 +57,24 @@ if have "${CXX:-c++}"; then
 else
   echo "skipped: no C++ compiler for tests/api.cc"
 fi
-"${CC:-cc}" -std=c11 "${warnings[@]}" -g -O1 -Iinclude -DLIBRARY="\"$libraries/libslabuf.so\"" \
-  -o "$out/unload" tests/unload.c -ldl -lpthread
-programs+=(unload)
+# Programs that load the library themselves. A plugin is a shared object with the static library in
+# it, and without the flag that keeps libslabuf.so loaded.
+#
+# build_loading COMPILER_FLAG LIBRARIES SUFFIX
+build_loading() {
+  local name
+  "${CC:-cc}" -shared ${1:+"$1"} -o "$out/libplugin$3.so" -Wl,--whole-archive "$2/libslabuf.a" -Wl,--no-whole-archive "${system_libraries[@]}"
+  for name in outlive unload; do
+    "${CC:-cc}" -std=c11 ${1:+"$1"} "${warnings[@]}" -g -O1 -Iinclude -DLIBRARY="\"$2/libslabuf.so\"" \
+      -DPLUGIN="\"$out/libplugin$3.so\"" -o "$out/$name$3" "tests/$name.c" -ldl -lpthread
+  done
+}
+if [ "$(uname -s)" = Linux ]; then
+  build_loading "" "$libraries" ""
+  programs+=(outlive unload)
+else
+  echo "skipped: tests/outlive.c and tests/unload.c need Linux"
+fi
 build_examples
 
 for program in "${programs[@]}"; do
@@ -101,6 +116,13 @@ with_asan() {
     echo "-- $name"
     # The mistakes in misuse.c include requests for more memory than there is.
     ASAN_OPTIONS=allocator_may_return_null=1 "$out/$name"
+  done
+  build_loading -fsanitize=address "$target_dir/asan/$host/debug" -asan
+  # glibc does not run the thread-local destructors of a main thread that calls pthread_exit, and
+  # keeps its own list of them. LeakSanitizer does not see that the ended thread has the list.
+  for name in outlive unload; do
+    echo "-- $name-asan"
+    ASAN_OPTIONS=detect_leaks=0 "$out/$name-asan"
   done
 }
 with_asan
