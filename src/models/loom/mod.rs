@@ -2,8 +2,8 @@
 //!
 //! The pool is small enough for that: one class, two slots a slab, one or two slots a magazine, one
 //! full block in the depot, one or three slabs a region. Every model ends with [`Rig::finish`],
-//! which asserts conservation: all slots are in slabs, the counters are zero, nothing is mapped, and
-//! the pool was freed exactly once.
+//! which asserts conservation: all slots are in slabs, the counters are zero, nothing is mapped,
+//! and the pool was freed exactly once.
 //!
 //! # Safety
 //!
