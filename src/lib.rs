@@ -105,7 +105,10 @@ pub use error::{AllocError, ConfigError};
 #[cfg(not(all(test, loom)))]
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
-    buffer::{AllocFuture, Buffer, CopyFuture, Drain, Drained, IntoIter, RawOwner, ReserveFuture},
+    buffer::{
+        AllocFuture, Buffer, CopyFuture, Drain, Drained, ExtractIf, IntoIter, RawOwner,
+        ReserveFuture, Splice,
+    },
     pool::live_samples::LiveSample,
     pool::snapshot::{
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,

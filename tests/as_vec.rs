@@ -251,6 +251,51 @@ same! {
         ];
         (panicked, bytes.to_vec())
     }
+    splice {
+        let mut bytes: Bytes = (0..100).collect();
+        let mut seen: Vec<Vec<u8>> = vec![
+            bytes.splice(10..20, [1, 2, 3]).collect(),
+            bytes.splice(..5, [7; 5]).rev().collect(),
+            bytes.splice(50.., (0..200).filter(|n| n % 3 == 0)).collect(),
+            bytes.splice(3..=3, []).collect(),
+            bytes.splice(20..20, vec![9; 20_000]).collect(),
+        ];
+        seen.push(bytes.to_vec());
+        let mut splice = bytes.splice(30..40, *b"ab");
+        seen.push(vec![splice.next().unwrap(), splice.next_back().unwrap(), splice.len() as u8]);
+        drop(splice);
+        seen.push(bytes.splice(.., None).collect());
+        seen.push(bytes.splice(.., *b"new").collect());
+        seen.push(bytes.to_vec());
+        seen
+    }
+    splice_panics {
+        let mut bytes = Bytes::from(b"abcdef");
+        let failing = |count: u8| (0..9).inspect(move |n| assert!(*n < count));
+        let panicked = [
+            panics(|| bytes.splice(4..7, None).count()),
+            panics(|| drop(bytes.splice(1..4, failing(2)))),
+        ];
+        (panicked, bytes.to_vec())
+    }
+    extract_if {
+        let mut bytes: Bytes = (0..100).collect();
+        let mut seen: Vec<Vec<u8>> = vec![
+            bytes.extract_if(.., |byte| *byte % 2 == 1).collect(),
+            bytes.extract_if(10..20, |byte| { *byte += 1; *byte > 35 }).collect(),
+            bytes.extract_if(5.., |_| false).collect(),
+            bytes.extract_if(5.., |byte| *byte < 50).take(3).collect(),
+        ];
+        seen.push(bytes.to_vec());
+        let hint = bytes.extract_if(3..9, |_| true).size_hint();
+        let panicked = panics(|| bytes.extract_if(.., |byte| {
+            assert!(*byte < 60);
+            *byte % 4 == 0
+        }).count());
+        seen.push(bytes.to_vec());
+        seen.push(bytes.extract_if(.., |_| true).collect());
+        (seen, hint, panicked, panics(|| bytes.extract_if(1.., |_| true).count()), bytes.len())
+    }
     clear {
         let mut bytes = Bytes::from(b"abc");
         bytes.clear();

@@ -78,6 +78,30 @@ impl<'a> Gap<'a> {
     pub(super) fn skip(&mut self) {
         self.range.end += 1;
     }
+
+    /// Returns the index of the first byte behind the gap.
+    pub(super) fn end(&self) -> usize {
+        self.range.end
+    }
+
+    /// Returns the number of bytes in the gap.
+    pub(super) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Puts a byte at the front of the gap, which is not empty.
+    pub(super) fn fill(&mut self, byte: u8) {
+        self.buffer[self.range.start] = byte;
+        self.range.start += 1;
+    }
+
+    /// Inserts bytes behind the gap.
+    pub(super) fn insert_all(&mut self, bytes: impl Iterator<Item = u8>) {
+        let len = self.buffer.len();
+        self.buffer.extend(bytes);
+        let added = self.buffer.len() - len;
+        self.buffer[self.range.end..].rotate_right(added);
+    }
 }
 
 /// Closes the gap, also after a panic in a caller's closure.
@@ -228,7 +252,7 @@ impl Buffer {
 /// assert_eq!(buffer, b"af");
 /// ```
 pub struct Drain<'a> {
-    gap: Gap<'a>,
+    pub(super) gap: Gap<'a>,
     rest: Range<usize>,
 }
 

@@ -21,6 +21,7 @@ mod iter;
 mod owner;
 pub(crate) mod raw;
 mod reclaim;
+mod splice;
 mod split;
 mod traits;
 mod vec_like;
@@ -30,6 +31,7 @@ pub use drain::Drain;
 pub use futures::{CopyFuture, ReserveFuture};
 pub use iter::IntoIter;
 pub use owner::RawOwner;
+pub use splice::{ExtractIf, Splice};
 pub use waiting::{AllocFuture, Drained};
 
 use crate::buffer::raw::{RawBuffer, part};
@@ -166,12 +168,15 @@ impl Buffer {
         self.len == 0
     }
 
-    /// Returns the number of bytes that the buffer can hold without new memory: up to the end of
-    /// its slot, or of its mapping's pages. The capacity of a head (see
-    /// [`split_to`](Self::split_to)) equals its length.
+    /// Returns the number of bytes that the buffer can hold before it has to
+    /// [`reserve`](Self::reserve): up to the end of its slot, or of its mapping's pages. A capacity
+    /// that was requested, up to the slab size, is exact: the first `reserve` beyond it uses the
+    /// rest of the slot. The capacity of a head (see [`split_to`](Self::split_to)) equals its
+    /// length.
     ///
     /// ```
-    /// assert!(slabuf::Buffer::with_capacity(100).capacity() >= 100);
+    /// assert_eq!(slabuf::Buffer::with_capacity(100).capacity(), 100);
+    /// assert!(slabuf::Buffer::alloc(100).capacity() >= 100);
     /// ```
     #[inline]
     pub fn capacity(&self) -> usize {

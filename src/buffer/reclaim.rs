@@ -193,7 +193,13 @@ impl Buffer {
         let Ok(inner) = self.memory().try_inner() else {
             return Err(Global.error(AllocFailure::System, need));
         };
-        if let Place::Large(large) = self.tag.place() {
+        if self.tag.is_slot() {
+            let (mut memory, need) = (self.memory(), self.offset() + need);
+            if memory.raise_capacity(need) {
+                self.tag = memory.tag;
+                return Ok(());
+            }
+        } else if let Place::Large(large) = self.tag.place() {
             let offset = self.offset();
             if raw::grow_large(inner, large, offset + capacity, offset + need) {
                 // SAFETY: the mapping starts elsewhere now, the offset within it is the same.

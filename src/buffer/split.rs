@@ -98,7 +98,8 @@ impl Buffer {
             "split_to out of bounds: cannot split at {at} bytes, the buffer has {}",
             self.len
         );
-        if at == 0 {
+        // The part of an empty buffer shares the memory: it can take it back later.
+        if at == 0 && (self.len > 0 || self.capacity() == 0 || self.is_wiped_on_free()) {
             return Ok(self.empty_beside());
         }
         if self.is_wiped_on_free() {
@@ -112,8 +113,8 @@ impl Buffer {
     /// with the capacity behind it. As `BytesMut::split_off`; see [`split_to`](Self::split_to) for
     /// what parts are.
     ///
-    /// If `at` is above the length, the capacity between the two belongs to neither part until the
-    /// last part takes the whole memory back.
+    /// If `at` is above the length, there are no bytes to return: the returned buffer has memory of
+    /// its own, and this one keeps its memory and a capacity of at least `at`.
     ///
     /// ```
     /// use slabuf::Buffer;
@@ -144,7 +145,7 @@ impl Buffer {
     /// # Errors
     ///
     /// Returns [`AllocError::OutOfMemory`] if the heap has no memory for the block that the parts
-    /// share. In a pool with `zero_on_free`, returns the errors of
+    /// share. If `at` is above the length, and in a pool with `zero_on_free`, returns the errors of
     /// [`Pool::try_alloc`](crate::Pool::try_alloc). The buffer is unchanged after an error.
     ///
     /// # Panics
@@ -168,7 +169,7 @@ impl Buffer {
             let empty = self.empty_beside();
             return Ok(std::mem::replace(self, empty));
         }
-        if self.is_wiped_on_free() {
+        if at > self.len || self.is_wiped_on_free() {
             return self.move_back(at);
         }
         let shared = self.share(at)?;
@@ -176,9 +177,9 @@ impl Buffer {
             start,
             tag: self.tag,
         };
-        let back = Buffer::of_memory(memory, self.len.saturating_sub(at));
+        let back = Buffer::of_memory(memory, self.len - at);
         self.tag = AllocTag::part(shared, End::Head);
-        self.len = self.len.min(at);
+        self.len = at;
         Ok(back)
     }
 
@@ -305,8 +306,8 @@ impl Buffer {
         Ok(head)
     }
 
-    /// Moves the bytes from `at` on to a buffer of their own, with as much room, and wipes them
-    /// here.
+    /// Moves the bytes from `at` on, if there are any, to a buffer of their own with as much room,
+    /// and wipes them here.
     fn move_back(&mut self, at: usize) -> Result<Buffer, AllocError> {
         let moved = self.len.saturating_sub(at);
         let mut back = self.with_room_beside(self.capacity() - at, moved)?;
@@ -315,6 +316,9 @@ impl Buffer {
         let front = self.len - moved;
         self[front..].fill(0);
         self.len = front;
+        if self.tag.is_slot() {
+            self.tag = self.tag.with_capacity(self.offset() + at);
+        }
         Ok(back)
     }
 

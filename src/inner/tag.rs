@@ -20,11 +20,11 @@
 //! | 3 | `ZERO_FILL`: the pool zeroes slots when they are allocated |
 //! | 4 | `SAMPLED`: the sampler remembers the allocation |
 //! | 5..11 | size class; in place, these bits are its magazine's offset in bytes |
-//! | 11..28 | slot size in units of 16 bytes |
-//! | 28..33 | log2 of the region size |
-//! | 33..49 | the pool's index; 0 is the global pool |
+//! | 11..32 | the capacity from the slot's start: the slot size, or less if less was requested |
+//! | 32..37 | log2 of the region size |
+//! | 37..53 | the pool's index; 0 is the global pool |
 //!
-//! The flags except `ADVANCED` and `SAMPLED`, and the bits from 28 on, are the same for all slots
+//! The flags except `ADVANCED` and `SAMPLED`, and the bits from 32 on, are the same for all slots
 //! of a pool: its [`Prefix`].
 
 use super::registry::MAX_POOLS;
@@ -53,12 +53,12 @@ const ZERO_FILL: usize = 1 << 3;
 const SAMPLED: usize = 1 << 4;
 const CLASS_SHIFT: u32 = 5;
 const CLASS_MASK: usize = (1 << 6) - 1;
-/// A slot size is a multiple of 16 below 2^21. Shifted by this, it occupies bits 11 to 27.
-const SIZE_SHIFT: u32 = 7;
-const SIZE_MASK: usize = ((1 << 17) - 1) << 4;
-const REGION_SHIFT: u32 = 28;
+const CAPACITY_SHIFT: u32 = 11;
+/// A slot size is below 2^21.
+const CAPACITY_MASK: usize = (1 << 21) - 1;
+const REGION_SHIFT: u32 = 32;
 const REGION_MASK: usize = (1 << 5) - 1;
-const INDEX_SHIFT: u32 = 33;
+const INDEX_SHIFT: u32 = 37;
 const INDEX_MASK: usize = MAX_POOLS - 1;
 
 /// The bits that the tags of all slots of a pool have in common.
@@ -114,7 +114,7 @@ impl AllocTag {
     #[inline(always)]
     pub(crate) const fn slot(prefix: Prefix, class: usize, slot_size: usize) -> Self {
         Self(ptr::without_provenance_mut(
-            SLOT | class << CLASS_SHIFT | slot_size << SIZE_SHIFT | prefix.0,
+            SLOT | class << CLASS_SHIFT | slot_size << CAPACITY_SHIFT | prefix.0,
         ))
     }
 
@@ -259,9 +259,22 @@ impl AllocTag {
         self.bits() >> CLASS_SHIFT & CLASS_MASK
     }
 
+    /// Returns the capacity from the slot's start: the slot size, unless
+    /// [`with_capacity`](Self::with_capacity) has lowered it.
     #[inline(always)]
-    pub(crate) fn slot_size(self) -> usize {
-        self.bits() >> SIZE_SHIFT & SIZE_MASK
+    pub(crate) fn capacity(self) -> usize {
+        self.bits() >> CAPACITY_SHIFT & CAPACITY_MASK
+    }
+
+    /// Returns the tag of a slot with another capacity, which is at most the slot size.
+    #[inline(always)]
+    pub(crate) fn with_capacity(self, capacity: usize) -> Self {
+        debug_assert!(self.is_slot() && capacity <= CAPACITY_MASK);
+        let capacity = capacity << CAPACITY_SHIFT;
+        Self(
+            self.0
+                .map_addr(|bits| bits & !(CAPACITY_MASK << CAPACITY_SHIFT) | capacity),
+        )
     }
 
     pub(crate) fn region_shift(self) -> u32 {
@@ -380,7 +393,10 @@ mod tests {
         assert!(advanced.is_advanced() && !advanced.is_plain());
         assert!(advanced.at_start() == tag);
         for tag in [tag, advanced] {
-            assert_eq!((tag.class(), tag.slot_size()), (class, size));
+            assert_eq!((tag.class(), tag.capacity()), (class, size));
+            let short = tag.with_capacity(size - 15);
+            assert_eq!((short.class(), short.capacity()), (class, size - 15));
+            assert!(short.with_capacity(size) == tag && short.index() == tag.index());
         }
     }
 }

@@ -10,8 +10,13 @@ use crate::panics;
 /// The rows of the table, each with its test.
 pub(crate) const DIFFERENCES: &[Difference] = &[
     ("`with_capacity(n)`, `capacity()`", || {
-        assert_eq!(Buffer::with_capacity(100).capacity(), 112);
-        assert_eq!(BytesMut::with_capacity(100).capacity(), 100);
+        assert_eq!(Buffer::with_capacity(100).capacity(), 100);
+        assert!(Buffer::with_capacity(9000).capacity() > 9000);
+        assert_eq!(BytesMut::with_capacity(9000).capacity(), 9000);
+        let both = (Buffer::zeroed(100), BytesMut::zeroed(100));
+        assert_eq!((both.0.capacity(), both.1.capacity()), (112, 100));
+        let both = (Buffer::from(&[1; 100][..]), BytesMut::from(&[1; 100][..]));
+        assert_eq!((both.0.capacity(), both.1.capacity()), (112, 100));
     }),
     ("`default()`", || {
         let pool = Pool::builder().limit(MIB).build().unwrap();
@@ -23,8 +28,15 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     ("`split_off(at)` above the length", || {
         let (mut buffer, mut bytes) = (Buffer::with_capacity(1024), BytesMut::with_capacity(1024));
         let (rest, other) = (buffer.split_off(128), bytes.split_off(128));
-        assert_eq!((buffer.capacity(), bytes.capacity()), (0, 128));
+        assert_eq!((buffer.capacity(), bytes.capacity()), (128, 128));
         assert_eq!((rest.capacity(), other.capacity()), (896, 896));
+        let behind = |start: *const u8| start.wrapping_add(128);
+        assert_eq!(other.as_ptr(), behind(bytes.as_ptr()));
+        assert_ne!(rest.as_ptr(), behind(buffer.as_ptr()));
+        // The room behind `at` is still there.
+        let start = buffer.as_ptr();
+        buffer.reserve(1024);
+        assert_eq!((buffer.capacity(), buffer.as_ptr()), (1024, start));
     }),
     ("`truncate(n)`, `clear()` of a part", || {
         let mut buffer = Buffer::from("head: body");
@@ -46,6 +58,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         assert_eq!(buffer, b"abc");
     }),
     ("`reserve(n)`", || {
+        let (mut buffer, mut bytes) = (Buffer::with_capacity(1000), BytesMut::with_capacity(1000));
+        (buffer.reserve(1001), bytes.reserve(1001));
+        assert_eq!((buffer.capacity(), bytes.capacity()), (1024, 2000));
         let pool = fresh_pool();
         let mut buffer = pool.alloc_filled(4 * MIB, [7]);
         buffer.reserve(4 * MIB);
@@ -83,8 +98,20 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         assert!(!frozen.is_unique());
         let frozen = frozen.try_into_mut().unwrap_err();
         assert_eq!(frozen, "abc");
+        let vec = Vec::from(Buffer::with_capacity(10).freeze());
+        assert_eq!(vec.capacity(), 0);
+        let (address, vec) = (frozen.as_ptr(), Vec::from(frozen));
+        assert_ne!(vec.as_ptr(), address);
     }),
-    ("`From<Bytes>`, `Vec::from(buffer)`", || {
+    ("`From<Bytes>`, `put(bytes)`, `Vec::from(buffer)`", || {
+        let bytes = Bytes::from(Vec::with_capacity(1234));
+        let (mut buffer, mut other) = (Buffer::new(), BytesMut::new());
+        (buffer.put(bytes.clone()), other.put(bytes));
+        assert_eq!(buffer.capacity(), 0);
+        let bytes = Bytes::from(vec![1; 100]);
+        let address = bytes.as_ptr();
+        buffer.put(bytes);
+        assert_ne!(buffer.as_ptr(), address);
         let frozen = Buffer::from("abc").freeze();
         let address = frozen.as_ptr();
         let thawed = Buffer::from(frozen);
@@ -92,6 +119,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         let address = thawed.as_ptr();
         let vec = Vec::from(thawed);
         assert_ne!(vec.as_ptr(), address);
+    }),
+    ("`size_of`", || {
+        assert_eq!((size_of::<Buffer>(), size_of::<BytesMut>()), (24, 32));
     }),
     ("`clone()`", || {
         let pool = fresh_pool();

@@ -65,7 +65,7 @@ impl Source for Global {
                 if fill == Fill::Zero {
                     zero(start, len);
                 }
-                let tag = AllocTag::slot_of_word(word);
+                let tag = limited(AllocTag::slot_of_word(word), len, fill);
                 Ok(RawBuffer { start, tag })
             }
             None => unpack(take_from_global(len, fill)),
@@ -123,7 +123,17 @@ fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> Raw
     } else if fill == Fill::Zero {
         zero(start, len);
     }
+    let tag = limited(tag, len, fill);
     RawBuffer { start, tag }
+}
+
+/// Limits a slot's capacity to the `len` bytes that were requested as capacity.
+#[inline(always)]
+fn limited(tag: AllocTag, len: usize, fill: Fill) -> AllocTag {
+    match fill {
+        Fill::Reserve => tag.with_capacity(len),
+        Fill::Zero | Fill::Stale => tag,
+    }
 }
 
 /// Allocates memory from the pool `inner`, which the caller keeps alive.
@@ -316,7 +326,7 @@ fn large_memory(
 #[cold]
 #[inline(never)]
 fn zero_slot(start: NonNull<u8>, tag: AllocTag) {
-    zero(start, tag.slot_size());
+    zero(start, tag.capacity());
 }
 
 /// Zeroes the start of a slot.

@@ -147,8 +147,9 @@ impl RawBuffer {
         Ok(self.inner())
     }
 
-    /// Returns the first byte of the slot or mapping, and its size. A part begins at the start of
-    /// its buffer. The size of a head is its buffer's length, which is unknown here: 0.
+    /// Returns the first byte of the slot or mapping, and the capacity from there. A part begins at
+    /// the start of its buffer. The capacity of a head is its buffer's length, which is unknown
+    /// here: 0.
     #[inline]
     pub(crate) fn extent(&self) -> (NonNull<u8>, usize) {
         match self.tag.place() {
@@ -156,8 +157,8 @@ impl RawBuffer {
                 LargeAlloc::of(large).base(),
                 LargeAlloc::of(large).capacity(),
             ),
-            Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.slot_size()),
-            Place::Slot => (self.start, self.tag.slot_size()),
+            Place::Slot if self.tag.is_advanced() => (self.slot_start(), self.tag.capacity()),
+            Place::Slot => (self.start, self.tag.capacity()),
             Place::Part(shared, End::Tail) => (self.start, part::room_from(shared, self.start)),
             Place::Part(..) | Place::Empty(_) => (self.start, 0),
         }
@@ -175,6 +176,17 @@ impl RawBuffer {
         // SAFETY: the slot begins `past` bytes below a byte of it (or its end, see
         // `Buffer::advance_start`).
         unsafe { self.start.sub(past) }
+    }
+
+    /// Raises the capacity of a slot to its size, if it is at least `capacity` bytes from the
+    /// slot's start. Returns whether it is.
+    pub(crate) fn raise_capacity(&mut self, capacity: usize) -> bool {
+        let table = PoolInner::of(self.inner()).table;
+        let size = table.get(self.tag.class()).slot_size as usize;
+        if capacity <= size {
+            self.tag = self.tag.with_capacity(size);
+        }
+        capacity <= size
     }
 
     /// Returns the key of this memory in the pool's sampler.
@@ -263,7 +275,7 @@ impl RawBuffer {
     fn free_other_slot(self) {
         let class = self.tag.class();
         if self.tag.is_plain_but_scrubbed() {
-            scrub(self.start, self.tag.slot_size());
+            scrub(self.start, self.tag.capacity());
             let cache = thread::current().find_any(self.tag.index());
             if cache.push(self.tag.magazine_offset(), self.start) {
                 return;
