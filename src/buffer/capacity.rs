@@ -14,6 +14,14 @@ pub(super) fn fail(error: &AllocError) -> ! {
     panic!("{error}")
 }
 
+/// Out of line, so that [`Buffer::set_len`] is small enough for its callers.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn fail_above_capacity(len: usize, capacity: usize) -> ! {
+    panic!("cannot set the length to {len} bytes: the capacity is {capacity}")
+}
+
 /// Returns the value, or panics with the error at the caller's line.
 #[inline]
 #[track_caller]
@@ -61,13 +69,13 @@ impl Buffer {
     /// # Panics
     ///
     /// If `len` is above the capacity.
+    #[inline]
     #[track_caller]
     pub fn set_len(&mut self, len: usize) {
         let capacity = self.capacity();
-        assert!(
-            len <= capacity,
-            "cannot set the length to {len} bytes: the capacity is {capacity}"
-        );
+        if len > capacity {
+            fail_above_capacity(len, capacity);
+        }
         self.expose(len);
         self.len = len;
     }
@@ -79,6 +87,7 @@ impl Buffer {
     /// let mut buffer = slabuf::Buffer::with_capacity(100);
     /// assert!(buffer.spare_capacity_mut().len() >= 100);
     /// ```
+    #[inline]
     pub fn spare_capacity_mut(&mut self) -> &mut [u8] {
         let capacity = self.capacity();
         self.expose(capacity);

@@ -104,6 +104,14 @@ impl Buffer {
     #[inline(never)]
     #[track_caller]
     pub(crate) fn make_chunk(&mut self, least: usize) {
+        // The usual case of a read loop: all that was read is consumed and dropped.
+        if self.len == 0
+            && let Some(shared) = self.tag.tail_of()
+            && part::is_unique(shared, End::Tail)
+        {
+            self.start = part::whole(shared).0;
+            return;
+        }
         let spare = self.capacity() - self.len;
         let (first, size) = self.reach();
         let offset = self.start.addr().get() - first.addr().get();
