@@ -97,7 +97,13 @@ impl Drop for Frozen {
     #[inline]
     fn drop(&mut self) {
         let (start, tag) = (self.start, self.tag);
-        RawBuffer { start, tag }.free();
+        let memory = RawBuffer { start, tag };
+        // Most frozen buffers are heads.
+        if tag.is_head() {
+            memory.free_share();
+        } else {
+            memory.free();
+        }
     }
 }
 

@@ -316,7 +316,8 @@ impl Buffer {
         let front = self.len - moved;
         self[front..].fill(0);
         self.len = front;
-        if self.tag.is_slot() {
+        // The drop wipes the capacity only, and there may be stale bytes behind `at`.
+        if self.tag.is_slot() && !self.tag.is_scrubbed() {
             self.tag = self.tag.with_capacity(self.offset() + at);
         }
         Ok(back)

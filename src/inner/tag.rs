@@ -266,7 +266,8 @@ impl AllocTag {
         self.bits() >> CAPACITY_SHIFT & CAPACITY_MASK
     }
 
-    /// Returns the tag of a slot with another capacity, which is at most the slot size.
+    /// Returns the tag of a slot with another capacity, which is at most the slot size. If the pool
+    /// zeroes freed slots, it is not below what was ever written.
     #[inline(always)]
     pub(crate) fn with_capacity(self, capacity: usize) -> Self {
         debug_assert!(self.is_slot() && capacity <= CAPACITY_MASK);
