@@ -38,6 +38,47 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         buffer.reserve(1024);
         assert_eq!((buffer.capacity(), buffer.as_ptr()), (1024, start));
     }),
+    (
+        "`split_to(0)` of bytes, `split_off(0)`, `split_off(capacity())`",
+        || {
+            let splits: [fn(&mut Buffer) -> Buffer; 3] = [
+                |buffer| buffer.split_to(0),
+                |buffer| {
+                    let all = buffer.split_off(0);
+                    std::mem::replace(buffer, all)
+                },
+                |buffer| buffer.split_off(buffer.capacity()),
+            ];
+            for split in splits {
+                let pool = fresh_pool();
+                let mut buffer = pool.alloc(2 * SLAB);
+                let mut empty = split(&mut buffer);
+                assert_eq!((empty.len(), empty.capacity()), (0, 0));
+                drop(buffer);
+                assert_eq!(pool.usage().large_live, 0);
+                assert!(!empty.try_reclaim(1));
+            }
+            let mut bytes = BytesMut::zeroed(100);
+            let mut empty = bytes.split_to(0);
+            drop(bytes);
+            assert!(empty.try_reclaim(100));
+        },
+    ),
+    ("`unsplit(other)`, `try_unsplit(other)`", || {
+        let (mut buffer, mut bytes) = (Buffer::with_capacity(100), BytesMut::with_capacity(100));
+        buffer.unsplit(Buffer::new());
+        bytes.unsplit(BytesMut::new());
+        assert_eq!((buffer.capacity(), bytes.capacity()), (100, 0));
+        let pool = fresh_pool();
+        let (own, foreign) = (pool.copy_from_slice(b"abc"), Buffer::from("def"));
+        let (mut buffer, address) = (pool.buffer(), own.as_ptr());
+        let foreign = buffer.try_unsplit(foreign).unwrap_err();
+        assert!(buffer.try_unsplit(own).is_ok() && buffer.as_ptr() == address);
+        let mut copy = pool.buffer();
+        copy.unsplit(foreign);
+        assert!(copy == "def" && pool.owns(&copy));
+        assert!(BytesMut::new().try_unsplit(BytesMut::from("abc")).is_err());
+    }),
     ("`truncate(n)`, `clear()` of a part", || {
         let mut buffer = Buffer::from("head: body");
         let mut head = buffer.split_to(4);

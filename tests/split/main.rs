@@ -6,6 +6,7 @@ mod common;
 mod boundaries;
 mod reading;
 mod reclaim;
+mod twins;
 mod wiping;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
