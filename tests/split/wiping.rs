@@ -1,5 +1,5 @@
-//! Splits in pools that wipe: from starts that are unusual, by every way to split, with every way to
-//! go on with the parts.
+//! Splits in pools that wipe: from unusual starts, by every way to split, with every way to go on
+//! with the parts.
 
 use bytes::{Buf, Bytes};
 use slabuf::{Buffer, Pool};
