@@ -146,3 +146,7 @@ cache *ARGS:
 # all tests that can run under Address- and LeakSanitizer (nightly); `.ci/run` says which cannot
 asan:
     ASAN=all .ci/run asan
+
+# the tests of threads that end under valgrind, with the numbers of threads divided by FEWER
+valgrind FEWER="10":
+    FEWER_THREADS={{ FEWER }} .ci/run valgrind
