@@ -19,7 +19,7 @@ pub(crate) use loom::{
             AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
         },
     },
-    thread::{Thread, current as current_thread, yield_now},
+    thread::{LocalKey, Thread, current as current_thread, yield_now},
 };
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::{
@@ -29,7 +29,7 @@ pub(crate) use std::{
             AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
         },
     },
-    thread::{Thread, current as current_thread},
+    thread::{LocalKey, Thread, current as current_thread},
 };
 #[cfg(not(all(test, loom)))]
 pub(crate) use {cell::UnsafeCell, std::cell::Cell};

@@ -15,21 +15,20 @@
 
 use crate::error::AllocFailure;
 use crate::sync::{
-    AtomicUsize, Mutex,
+    AtomicUsize, LocalKey, Mutex,
     Ordering::{Relaxed, SeqCst},
-    Thread, current_thread, fence, lock, park_until,
+    Thread, current_thread, fence, lock, park_until, thread_local_const,
 };
 use crate::util::foreign;
 use crate::util::heap::lock_with_room;
 use std::cell::Cell;
 use std::task::Waker;
-use std::thread::LocalKey;
 use std::time::Instant;
 
-thread_local! {
+thread_local_const! {
     // These have no destructors, so they exist until the thread's end.
-    static DEFERRED: Cell<Option<Pending>> = const { Cell::new(None) };
-    static ATTEMPTING: Cell<bool> = const { Cell::new(false) };
+    static DEFERRED: Cell<Option<Pending>> = Cell::new(None);
+    static ATTEMPTING: Cell<bool> = Cell::new(false);
 }
 
 /// The deferred wake-up of a thread: the queue's address, and whether a wake-up is due.
@@ -47,19 +46,20 @@ impl<'a> Deferred<'a> {
     /// Whether the calling thread defers wake-ups of the queue.
     pub(crate) fn is_active(queue: &WaitQueue) -> bool {
         DEFERRED
-            .get()
+            .with(Cell::get)
             .is_some_and(|pending| pending.queue == queue.address())
     }
 
     /// Starts to defer wake-ups. Returns `None` if the thread defers them already.
     pub(crate) fn new(queue: &'a WaitQueue) -> Option<Self> {
-        if DEFERRED.get().is_some() {
+        if DEFERRED.with(Cell::get).is_some() {
             return None;
         }
-        DEFERRED.set(Some(Pending {
+        let pending = Pending {
             queue: queue.address(),
             due: false,
-        }));
+        };
+        DEFERRED.with(|deferred| deferred.set(Some(pending)));
         Some(Self(queue))
     }
 }
@@ -67,7 +67,7 @@ impl<'a> Deferred<'a> {
 impl Drop for Deferred<'_> {
     /// Performs the wake-up if one is due. Runs foreign code.
     fn drop(&mut self) {
-        if DEFERRED.take().is_some_and(|pending| pending.due) {
+        if DEFERRED.with(Cell::take).is_some_and(|pending| pending.due) {
             self.0.notify();
         }
     }
@@ -81,20 +81,20 @@ struct Flagged {
 
 impl Flagged {
     fn new(flag: &'static LocalKey<Cell<bool>>, value: bool) -> Self {
-        let before = flag.replace(value);
+        let before = flag.with(|flag| flag.replace(value));
         Self { flag, before }
     }
 }
 
 impl Drop for Flagged {
     fn drop(&mut self) {
-        self.flag.set(self.before);
+        self.flag.with(|flag| flag.set(self.before));
     }
 }
 
 /// Returns whether the calling thread runs the attempt of a waiter, which must not wake itself.
 pub(crate) fn is_attempting() -> bool {
-    ATTEMPTING.get()
+    ATTEMPTING.with(Cell::get)
 }
 
 /// Runs the attempt of a waiter. [`is_attempting`] returns `true` meanwhile.
@@ -170,13 +170,11 @@ impl WaitQueue {
     /// Wakes the first waiter, after memory has become free. Deferred while the thread has a
     /// [`Deferred`] guard of this queue. Runs foreign code.
     pub(crate) fn notify(&self) {
-        if let Some(pending) = DEFERRED.get()
+        if let Some(pending) = DEFERRED.with(Cell::get)
             && pending.queue == self.address()
         {
-            return DEFERRED.set(Some(Pending {
-                due: true,
-                ..pending
-            }));
+            let due = true;
+            return DEFERRED.with(|deferred| deferred.set(Some(Pending { due, ..pending })));
         }
         // SeqCst: pairs with the fence in `join`.
         fence(SeqCst);
