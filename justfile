@@ -42,6 +42,14 @@ loom-record NAME:
 loom-replay NAME:
     {{ loom_env }} LOOM_LOG=trace LOOM_LOCATION=1 cargo test --release --lib {{ NAME }} -- --test-threads=1 --nocapture
 
+# the shuttle models: ORDERS random orders of each; `just shuttle 100000 waiting`
+shuttle ORDERS="20000" MODEL="":
+    SHUTTLE_ORDERS={{ ORDERS }} SHUTTLE_MODEL={{ MODEL }} .ci/run shuttle
+
+# one order of a shuttle model, in a file with the text that the failure printed
+shuttle-replay MODEL FILE:
+    SHUTTLE_REPLAY={{ absolute_path(FILE) }} SHUTTLE_MODEL={{ MODEL }} .ci/run shuttle
+
 # the oldest versions of the dependencies that the manifest allows
 minimal:
     .ci/run minimal

@@ -50,7 +50,10 @@
 //! [platforms](guide::platforms) · [benchmarks](guide::benchmarks)
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
-#![cfg_attr(all(test, loom), allow(dead_code, unused_imports, unreachable_pub))]
+#![cfg_attr(
+    all(test, any(loom, shuttle)),
+    allow(dead_code, unused_imports, unreachable_pub)
+)]
 
 #[cfg(not(any(unix, miri)))]
 compile_error!(
@@ -64,7 +67,7 @@ compile_error!("slabuf needs pointers of 64 bits: a buffer's owner is packed int
 // `unsafe` is allowed in the modules that need it; each of them has a section on safety.
 pub mod guide;
 mod interop;
-#[cfg(not(all(test, loom)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 mod outbox;
 
 #[allow(unsafe_code)]
@@ -92,17 +95,17 @@ mod sync;
 pub mod system;
 mod util;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod faults;
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 #[allow(unsafe_code)]
 mod models;
 
-#[cfg(all(feature = "metrics", not(all(test, loom))))]
+#[cfg(all(feature = "metrics", not(all(test, any(loom, shuttle)))))]
 pub use interop::metrics;
 
 pub use error::{AllocError, ConfigError};
-#[cfg(not(all(test, loom)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 pub use outbox::{Outbox, OutboxBuilder, OutboxError, Piece};
 pub use {
     buffer::{
@@ -117,7 +120,7 @@ pub use {
     pool::{Pool, PoolBuilder},
 };
 
-#[cfg(all(feature = "tokio", not(all(test, loom))))]
+#[cfg(all(feature = "tokio", not(all(test, any(loom, shuttle)))))]
 pub use outbox::AsyncOutbox;
 
 /// The code of the README, as doctests.

@@ -12,7 +12,7 @@ pub(crate) mod list;
 
 use crate::error::AllocFailure;
 use crate::os::mapping::{Mapper, Mapping};
-use crate::sync::{AtomicPtr, AtomicUsize, Cell, MODEL, Ordering::Relaxed};
+use crate::sync::{AtomicPtr, AtomicUsize, CHECKED, Cell, Ordering::Relaxed};
 use crate::util::heap::try_box;
 use std::ptr::{self, NonNull};
 
@@ -50,7 +50,7 @@ pub(crate) struct LargeAlloc {
 
 pub(crate) type Link = Option<NonNull<LargeAlloc>>;
 
-const _: () = assert!(MODEL || size_of::<LargeAlloc>() <= 128, "two cache lines");
+const _: () = assert!(CHECKED || size_of::<LargeAlloc>() <= 128, "two cache lines");
 
 /// Value of `requested_len` for a free mapping.
 const FREE: usize = usize::MAX;

@@ -4,4 +4,7 @@
 //!
 //! See each model.
 
+#[cfg(loom)]
 mod loom;
+#[cfg(shuttle)]
+mod shuttle;

@@ -7,7 +7,8 @@
 
 use crate::slab::SlabHeader;
 use crate::slab::size_class::GRANULE;
-use crate::sync::{AtomicU64, MODEL};
+use crate::sync::MODEL;
+use crate::sync::in_place::AtomicU64;
 use std::ptr::NonNull;
 
 /// Number of bytes at the start of a region for its head, see `region.rs`. With 253 headers of 16

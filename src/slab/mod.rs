@@ -32,7 +32,8 @@
 //! throughout.
 
 use crate::slab::size_class::SizeClass;
-use crate::sync::{AtomicPtr, AtomicU64, InPlace, Ordering::Relaxed};
+use crate::sync::in_place::{AtomicPtr, AtomicU64};
+use crate::sync::{InPlace, Ordering::Relaxed};
 use std::ptr::{self, NonNull};
 
 const NARROW: u32 = 64;

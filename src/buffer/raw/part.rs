@@ -28,14 +28,14 @@ use crate::error::AllocFailure;
 use crate::inner::PoolInner;
 use crate::inner::tag::End;
 use crate::sync::{
-    AtomicUsize, Cell, MODEL,
+    AtomicUsize, CHECKED, Cell,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
 use crate::util::heap::try_box;
 use std::ptr::NonNull;
 
-const _: () = assert!(MODEL || size_of::<Shared>() <= 64, "one cache line");
+const _: () = assert!(CHECKED || size_of::<Shared>() <= 64, "one cache line");
 
 /// The part of the count that a new tail holds.
 const SUPPLY: usize = 1 << 62;
