@@ -100,7 +100,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     }),
     ("`reserve(n)`", || {
         let (mut buffer, mut bytes) = (Buffer::with_capacity(1000), BytesMut::with_capacity(1000));
-        (buffer.reserve(1001), bytes.reserve(1001));
+        buffer.reserve(1001);
+        bytes.reserve(1001);
         assert_eq!((buffer.capacity(), bytes.capacity()), (1024, 2000));
         let pool = fresh_pool();
         let mut buffer = pool.alloc_filled(4 * MIB, [7]);
@@ -147,7 +148,8 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     ("`From<Bytes>`, `put(bytes)`, `Vec::from(buffer)`", || {
         let bytes = Bytes::from(Vec::with_capacity(1234));
         let (mut buffer, mut other) = (Buffer::new(), BytesMut::new());
-        (buffer.put(bytes.clone()), other.put(bytes));
+        buffer.put(bytes.clone());
+        other.put(bytes);
         assert_eq!(buffer.capacity(), 0);
         let bytes = Bytes::from(vec![1; 100]);
         let address = bytes.as_ptr();
