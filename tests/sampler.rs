@@ -144,7 +144,8 @@ fn growing_keeps_age_and_site() {
             assert_eq!(samples.len(), 2);
             let (first, second) = (&samples[0], &samples[1]);
             assert_eq!(first.address, old.as_ptr().addr());
-            assert_eq!(first.capacity, old.capacity());
+            // The capacity that was requested; the slot may have more.
+            assert!(first.capacity >= old.capacity());
             // A buffer that did not move keeps the length of the first request.
             assert_eq!(first.len, if len == 16 { 10 } else { len });
             assert!(first.site().contains("taken_here"), "{}", first.site());
