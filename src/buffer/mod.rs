@@ -97,13 +97,7 @@ impl Drop for Frozen {
     #[inline]
     fn drop(&mut self) {
         let (start, tag) = (self.start, self.tag);
-        let memory = RawBuffer { start, tag };
-        // Most frozen buffers are heads.
-        if tag.is_head() {
-            memory.free_share();
-        } else {
-            memory.free();
-        }
+        RawBuffer { start, tag }.free();
     }
 }
 

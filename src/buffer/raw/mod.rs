@@ -257,7 +257,7 @@ impl RawBuffer {
     /// Frees a part, or releases the reference of a buffer without memory. Separate from
     /// `free_other`, which stays small: it is on the fast path of large buffers.
     #[inline(never)]
-    pub(crate) fn free_share(self) {
+    fn free_share(self) {
         match self.tag.place() {
             Place::Part(shared, end) => {
                 if let Some(whole) = part::leave(shared, end) {
