@@ -27,7 +27,8 @@ impl Buffer {
     /// - In a pool with [`zero_on_free`](crate::PoolBuilder::zero_on_free) there are no parts: the
     ///   split moves the returned bytes to memory of their own, by a copy, and wipes them here. So
     ///   all that a buffer held is wiped when it is dropped. The split may fail at the pool's
-    ///   limit, and capacities may be larger than described.
+    ///   limit, capacities may be larger than described, and what an aligned buffer returns is
+    ///   aligned to 16 bytes only.
     ///
     /// ```
     /// use slabuf::Buffer;
