@@ -17,7 +17,7 @@ mod list;
 pub(crate) use list::CacheList;
 
 use crate::depot::gate::{ABSENT, BYPASS, CLAIMED, FULL_FENCE, Gate, SAMPLED};
-use crate::depot::magazine::{Balance, Block, Magazine};
+use crate::depot::magazine::{Balance, Block, Magazine, doubled};
 use crate::large::{LargeAlloc, Link, bin_of, serves};
 use crate::slab::size_class::CLASS_PLACES;
 use crate::sync::{AtomicPtr, Cell, MODEL, array_of, static_ref};
@@ -26,6 +26,32 @@ use std::ptr::NonNull;
 /// Number of large mappings that a thread keeps beside the last: one for each of this many
 /// neighbouring bins.
 const KEPT: usize = if MODEL { 2 } else { 32 };
+
+/// Number of visits to the depot in a row, each soon after the one before, after which a thread
+/// doubles its next block of the class.
+const VISITS: u8 = 3;
+
+/// What the owner of a cache remembers of its use of one class. The numbers of pops are the low
+/// halves of [`Magazine::popped`], so a difference is wrong after 65,536 pops; then a block grows
+/// or shrinks at the wrong time.
+struct ClassUse {
+    /// Number of pops before the last visit to the depot.
+    visited: Cell<u16>,
+    /// Number of pops before the last time that the thread shrank its magazines.
+    shrunk: Cell<u16>,
+    /// Number of visits in a row that came soon after the one before.
+    streak: Cell<u8>,
+}
+
+impl ClassUse {
+    const fn new() -> Self {
+        Self {
+            visited: Cell::new(0),
+            shrunk: Cell::new(0),
+            streak: Cell::new(0),
+        }
+    }
+}
 
 /// The offset in bytes of a class's magazine among a cache's magazines.
 #[derive(Clone, Copy)]
@@ -68,6 +94,7 @@ pub(crate) struct ThreadCache {
     /// The neighbours in the pool's list.
     next: Cell<Option<NonNull<ThreadCache>>>,
     previous: Cell<Option<NonNull<ThreadCache>>>,
+    uses: [ClassUse; CLASS_PLACES],
 }
 
 // SAFETY: the fields that other threads access without the gate are atomic; the others are accessed
@@ -89,6 +116,7 @@ static_ref! {
         entry: None,
         next: Cell::new(None),
         previous: Cell::new(None),
+        uses: [const { ClassUse::new() }; CLASS_PLACES],
         magazines: array_of!(Magazine::new()),
     };
 }
@@ -114,6 +142,7 @@ impl ThreadCache {
             entry: Some(entry),
             next: Cell::new(None),
             previous: Cell::new(None),
+            uses: [const { ClassUse::new() }; CLASS_PLACES],
             magazines: array_of!(Magazine::new()),
         }
     }
@@ -219,6 +248,43 @@ impl ThreadCache {
         let pushed = unsafe { &*magazine }.push(slot);
         self.gate.leave();
         pushed
+    }
+
+    /// Records that the thread visits the depot for the class, and returns the capacity that its
+    /// next block should have: about twice as much as now if the visits are frequent, at most
+    /// `most`. A visit is soon after the last one if the thread has popped no more slots since than
+    /// three blocks hold. To refill, it has also popped those of one block: otherwise slabs with few
+    /// free slots cause the visits, and a larger block would not help. A thread whose frees and
+    /// allocations alternate at random visits after far more pops.
+    pub(crate) fn visit(&self, class: usize, refills: bool, most: u32) -> u32 {
+        let (magazine, class_use) = (self.magazine(class), &self.uses[class]);
+        let capacity = magazine.capacity();
+        let popped = magazine.popped() as u16;
+        let pops = u32::from(popped.wrapping_sub(class_use.visited.replace(popped)));
+        let is_soon = pops <= 3 * capacity && !(refills && pops < capacity);
+        let streak = if is_soon {
+            class_use.streak.get() + 1
+        } else {
+            0
+        };
+        class_use.streak.set(streak % VISITS);
+        if streak < VISITS {
+            return capacity;
+        }
+        doubled(capacity).min(most)
+    }
+
+    /// Returns how often the class was used, in pops, since the thread last shrank its magazines.
+    pub(crate) fn pops_since_shrunk(&self, class: usize) -> u16 {
+        let popped = self.magazine(class).popped() as u16;
+        popped.wrapping_sub(self.uses[class].shrunk.get())
+    }
+
+    /// Starts to count the uses of each class anew.
+    pub(crate) fn count_pops_anew(&self) {
+        for (magazine, class_use) in self.magazines.iter().zip(&self.uses) {
+            class_use.shrunk.set(magazine.popped() as u16);
+        }
     }
 
     /// Returns whether the cache holds no slot and no mapping, as far as another thread can see.

@@ -16,7 +16,14 @@
 //! # Loaded and previous
 //!
 //! As in Bonwick's design, a thread holds two blocks of slots for each class, and accesses the
-//! depot only when both are empty or both are full. Blocks are exchanged whole, never copied.
+//! depot only when both are empty or both are full. Blocks are exchanged whole, never copied. The
+//! second block is allocated when the first is full.
+//!
+//! # Capacity
+//!
+//! A class's first blocks have [`FIRST_CAPACITY`] slots. A thread that accesses the depot often
+//! for a class replaces a block there by one of twice the size, up to the class's
+//! `magazine_capacity`. So the blocks of one depot differ in capacity, and the larger ones stay.
 //!
 //! # Safety
 //!
@@ -31,6 +38,14 @@ use crate::sync::{
 use std::alloc::{Layout, alloc, dealloc};
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+
+/// Capacity of the first blocks of a class, in slots: with its header, such a block has 64 bytes.
+pub(crate) const FIRST_CAPACITY: u32 = 6;
+
+/// Returns the capacity of a block of about twice the size of one with this capacity.
+pub(crate) const fn doubled(capacity: u32) -> u32 {
+    2 * capacity + (size_of::<Block>() / size_of::<*mut u8>()) as u32
+}
 
 /// The storage of a magazine: this header, followed by the slots, up to the capacity. The header
 /// shares a cache line with the slots at the bottom, so a block with few slots moves from one
@@ -150,6 +165,11 @@ impl Block {
         self.capacity
     }
 
+    /// Returns the heap bytes of a block with this capacity.
+    pub(crate) const fn bytes(capacity: u32) -> usize {
+        size_of::<Block>() + capacity as usize * size_of::<*mut u8>()
+    }
+
     pub(crate) fn next(&self) -> Option<NonNull<Block>> {
         self.next.get()
     }
@@ -194,32 +214,45 @@ impl Block {
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     first: Option<NonNull<Block>>,
-    count: u32,
 }
 
 impl Blocks {
     pub(crate) fn push(&mut self, block: NonNull<Block>) {
         Block::of(block).set_next(self.first);
         self.first = Some(block);
-        self.count += 1;
     }
 
     pub(crate) fn pop(&mut self) -> Option<NonNull<Block>> {
         let block = self.first?;
         self.first = Block::of(block).next();
         Block::of(block).set_next(None);
-        self.count -= 1;
         Some(block)
     }
+}
 
-    pub(crate) fn count(&self) -> u32 {
-        self.count
+/// Empty blocks that a thread allocates outside of its gate for use inside it, or takes out of use
+/// inside. They are freed on drop, which runs the global allocator.
+#[derive(Debug, Default)]
+pub(crate) struct SpareBlocks(Blocks);
+
+impl SpareBlocks {
+    pub(crate) fn push(&mut self, block: NonNull<Block>) {
+        self.0.push(block);
     }
 
-    /// Frees every block. All blocks are empty.
-    pub(crate) fn free(mut self) {
-        while let Some(block) = self.pop() {
-            // SAFETY: this function owns the list, so it owns the blocks.
+    pub(crate) fn pop(&mut self) -> Option<NonNull<Block>> {
+        self.0.pop()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.first.is_none()
+    }
+}
+
+impl Drop for SpareBlocks {
+    fn drop(&mut self) {
+        while let Some(block) = self.0.pop() {
+            // SAFETY: the list owns its blocks, and they are empty.
             unsafe { Block::free(block) };
         }
     }
@@ -318,14 +351,43 @@ impl Magazine {
         self.word.set(word);
     }
 
-    pub(crate) fn has_blocks(&self) -> bool {
-        !self.loaded.load(Relaxed).is_null()
+    /// Returns the capacity of the loaded block; 0 if there is none.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity.load(Relaxed)
     }
 
-    /// Loads a block and a previous block into a magazine that has none.
-    pub(crate) fn install(&self, [loaded, previous]: [NonNull<Block>; 2]) {
-        debug_assert!(!self.has_blocks());
-        self.load(loaded, Some(previous));
+    /// Returns the number of slots popped. Wraps, and starts anew with [`uninstall`].
+    ///
+    /// [`uninstall`]: Self::uninstall
+    pub(crate) fn popped(&self) -> u32 {
+        self.popped.load(Relaxed)
+    }
+
+    fn previous(&self) -> Option<NonNull<Block>> {
+        let loaded = NonNull::new(self.loaded.load(Relaxed))?;
+        Block::of(loaded).next()
+    }
+
+    pub(crate) fn has_previous(&self) -> bool {
+        self.previous().is_some()
+    }
+
+    /// Returns the heap bytes of the magazine's blocks. The caller is inside the gate.
+    pub(crate) fn block_bytes(&self) -> usize {
+        let previous = self.previous().map(|block| Block::of(block).capacity());
+        let capacities = [
+            Some(self.capacity()).filter(|capacity| *capacity > 0),
+            previous,
+        ];
+        capacities.into_iter().flatten().map(Block::bytes).sum()
+    }
+
+    /// Loads an empty block. The block that was loaded, if any, becomes the previous one, and there
+    /// was no previous one.
+    pub(crate) fn add(&self, block: NonNull<Block>) {
+        debug_assert!(!self.has_previous());
+        let loaded = self.unload().map(|(loaded, _)| loaded);
+        self.load(block, loaded);
     }
 
     fn load(&self, block: NonNull<Block>, previous: Option<NonNull<Block>>) {
@@ -337,6 +399,13 @@ impl Magazine {
         self.set_height(Block::of(block).height());
         self.loaded.store(block.as_ptr(), Relaxed);
         self.capacity.store(Block::of(block).capacity(), Relaxed);
+    }
+
+    /// Loads an empty block in place of the loaded one, which is empty and is returned.
+    pub(crate) fn replace_loaded(&self, block: NonNull<Block>) -> Option<NonNull<Block>> {
+        let (loaded, previous) = self.unload().unzip();
+        self.load(block, previous.flatten());
+        loaded
     }
 
     /// Stores the height in the loaded block. Returns that block and the previous one.

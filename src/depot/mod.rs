@@ -3,6 +3,7 @@
 //! Each class has a lock. A thread whose magazine is empty exchanges its block for a full one; if
 //! there is none, its block is filled from slabs with free slots. A thread whose magazine is full
 //! exchanges its block for an empty one; slots above the depot's bound are freed to their slabs.
+//! The depot keeps an empty block only in exchange for a full one that is not larger.
 //!
 //! # Listed slabs
 //!
@@ -21,15 +22,16 @@ pub(crate) mod cache;
 pub(crate) mod gate;
 pub(crate) mod magazine;
 
-use crate::depot::magazine::{Block, Blocks};
+use crate::depot::magazine::{Block, Blocks, SpareBlocks};
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{MODEL, Mutex, lock};
 use std::ptr::NonNull;
 
-/// Bytes of slots in full blocks that the depot keeps for each class, unless one block is larger.
+/// Bytes of slots that the depot keeps in full blocks of each class, unless one block is larger.
 const FULL_BYTES: u32 = 2 << 20;
-/// Maximum number of full blocks that the depot keeps for each class.
+/// Maximum number of slots that the depot keeps in full blocks of each class, in blocks of the
+/// class's largest capacity.
 const MAX_FULL: u32 = if MODEL { 1 } else { 16 };
 /// Number of idle slabs that a class keeps, in addition to one in eight of its listed slabs.
 const MIN_IDLE: u32 = 2;
@@ -50,7 +52,7 @@ pub(crate) struct ClassCounts {
 struct ClassState {
     full: Blocks,
     slots_in_depot: u32,
-    empty: Blocks,
+    empty: SpareBlocks,
     /// Slabs with free slots, including idle ones.
     listed: Option<NonNull<SlabHeader>>,
     listed_count: u32,
@@ -69,18 +71,6 @@ unsafe impl Send for ClassState {}
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Class(Mutex<ClassState>);
-
-/// The result of exchanging a full block.
-#[derive(Debug)]
-pub(crate) enum Exchange {
-    /// Another block, which is empty.
-    Empty(NonNull<Block>),
-    /// The same block, emptied into the slabs because the depot is full, and slabs that are empty
-    /// now.
-    Emptied(NonNull<Block>, EmptySlabs),
-    /// The same block, still full: the depot has room for it but no empty block.
-    NeedsEmpty(NonNull<Block>),
-}
 
 /// The depot of one pool.
 pub(crate) struct Depot {
@@ -119,18 +109,29 @@ impl Depot {
         }
     }
 
-    fn max_full(&self, class: usize) -> u32 {
+    fn max_slots(&self, class: usize) -> u32 {
         let class = self.table.get(class);
-        (FULL_BYTES / (class.slot_size * class.magazine_capacity)).clamp(1, MAX_FULL)
+        let most = MAX_FULL * class.magazine_capacity;
+        (FULL_BYTES / class.slot_size).clamp(class.magazine_capacity, most)
     }
 
     /// Exchanges an empty block for a full one, or fills it from listed slabs. Returns the same
-    /// block, still empty, if the class has no free slot.
-    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
+    /// block, still empty, if the class has no free slot. A block that is smaller than the full one
+    /// goes to `spare`.
+    pub(crate) fn refill(
+        &self,
+        class: usize,
+        block: NonNull<Block>,
+        spare: &mut SpareBlocks,
+    ) -> NonNull<Block> {
         let mut state = self.class(class);
         if let Some(full) = state.full.pop() {
             state.slots_in_depot -= Block::of(full).height();
-            state.empty.push(block);
+            if Block::of(block).capacity() < Block::of(full).capacity() {
+                spare.push(block);
+            } else {
+                state.empty.push(block);
+            }
             return full;
         }
         if state.listed.is_some() {
@@ -145,12 +146,11 @@ impl Depot {
         if let Some(full) = state.full.pop() {
             let slot = Block::pop(full);
             state.slots_in_depot -= 1;
-            let list = if Block::of(full).height() > 0 {
-                &mut state.full
+            if Block::of(full).height() > 0 {
+                state.full.push(full);
             } else {
-                &mut state.empty
-            };
-            list.push(full);
+                state.empty.push(full);
+            }
             return slot;
         }
         self.alloc_one_listed(&mut state, class)
@@ -163,19 +163,31 @@ impl Depot {
         self.alloc_one_listed(&mut state, class)
     }
 
-    /// Exchanges a full block for an empty one.
-    pub(crate) fn exchange_full(&self, class: usize, block: NonNull<Block>) -> Exchange {
+    /// Exchanges a full block for an empty one: of `spare`, or the depot's own. If the depot has no
+    /// room for it, empties it into the slabs, and puts slabs that are empty now into `slabs`.
+    /// Returns the full block as `Err` if there is room but no empty block.
+    pub(crate) fn exchange_full(
+        &self,
+        class: usize,
+        block: NonNull<Block>,
+        spare: &mut SpareBlocks,
+        slabs: &mut EmptySlabs,
+    ) -> Result<NonNull<Block>, NonNull<Block>> {
+        let height = Block::of(block).height();
         let mut state = self.class(class);
-        if state.full.count() >= self.max_full(class) {
+        if state.slots_in_depot + height > self.max_slots(class) {
             self.flush_block(&mut state, class, block);
-            return Exchange::Emptied(block, self.sweep_if_many(&mut state, class));
+            *slabs = self.sweep_if_many(&mut state, class);
+            let Some(larger) = spare.pop() else {
+                return Ok(block);
+            };
+            spare.push(block);
+            return Ok(larger);
         }
-        let Some(empty) = state.empty.pop() else {
-            return Exchange::NeedsEmpty(block);
-        };
-        state.slots_in_depot += Block::of(block).height();
+        let empty = spare.pop().or_else(|| state.empty.pop()).ok_or(block)?;
+        state.slots_in_depot += height;
         state.full.push(block);
-        Exchange::Empty(empty)
+        Ok(empty)
     }
 
     /// Frees every slot of a block to its slab. Returns slabs that are empty now.
@@ -192,13 +204,6 @@ impl Depot {
         self.sweep_if_many(&mut state, class)
     }
 
-    /// Keeps a full block for which the thread uses an empty block of its own.
-    pub(crate) fn keep_full(&self, class: usize, block: NonNull<Block>) {
-        let mut state = self.class(class);
-        state.slots_in_depot += Block::of(block).height();
-        state.full.push(block);
-    }
-
     /// Empties the class's full blocks into the slabs, frees all blocks, and returns every idle
     /// slab.
     pub(crate) fn drain(&self, class: usize) -> EmptySlabs {
@@ -211,7 +216,8 @@ impl Depot {
         let slabs = self.sweep(&mut state, class);
         let blocks = std::mem::take(&mut state.empty);
         drop(state);
-        blocks.free();
+        // Outside of the lock: this runs the global allocator.
+        drop(blocks);
         slabs
     }
 
@@ -348,14 +354,11 @@ impl Depot {
 impl Drop for Depot {
     fn drop(&mut self) {
         for class in 0..self.table.count() {
-            let mut state = self.class(class);
             debug_assert_eq!(
-                state.slots_out, 0,
+                self.class(class).slots_out,
+                0,
                 "a pool is freed after its last slot came home"
             );
-            let blocks = std::mem::take(&mut state.empty);
-            drop(state);
-            blocks.free();
         }
     }
 }

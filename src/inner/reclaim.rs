@@ -149,6 +149,9 @@ impl Drop for Inside<'_> {
 
 /// Memory that a claimer took out of thread caches.
 struct Claimed {
+    /// Whether the claimer takes empty blocks, too. It leaves them if the owners need them again,
+    /// when they come back from the bypass.
+    empty_blocks: bool,
     blocks: [Blocks; CLASS_PLACES],
     mappings: Evicted,
     lease: usize,
@@ -309,6 +312,7 @@ impl PoolInner {
     /// [carries](Self::carry).
     pub(super) fn reclaim(&self, bypass: u8) {
         let mut claimed = Claimed {
+            empty_blocks: bypass == 0,
             blocks: std::array::from_fn(|_| Blocks::default()),
             mappings: Evicted::default(),
             lease: 0,
@@ -354,8 +358,7 @@ impl PoolInner {
     fn take_all(&self, cache: &ThreadCache, claimed: &mut Claimed) {
         for (class, blocks) in claimed.blocks.iter_mut().enumerate() {
             let magazine = cache.magazine(class);
-            // Empty blocks stay, because the owner may need them soon.
-            if class < self.table.count() && magazine.slots() > 0 {
+            if class < self.table.count() && (magazine.slots() > 0 || claimed.empty_blocks) {
                 magazine
                     .uninstall()
                     .into_iter()

@@ -1,8 +1,7 @@
 //! Moving slots between threads and slabs, and slabs between classes and regions.
 
 use super::PoolInner;
-use crate::depot::Exchange;
-use crate::depot::magazine::Block;
+use crate::depot::magazine::{Block, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
@@ -13,37 +12,32 @@ use std::ptr::NonNull;
 impl PoolInner {
     /// Exchanges an empty block for one with slots of the class. Returns the same block, still
     /// empty, if neither the depot nor the class's slabs have a free slot: then the caller needs an
-    /// empty slab. Acquires one lock, and allocates no heap memory.
-    pub(crate) fn refill(&self, class: usize, block: NonNull<Block>) -> NonNull<Block> {
-        let block = self.depot.refill(class, block);
+    /// empty slab. A block that is not needed any more goes to `spare`. Acquires one lock, and
+    /// allocates no heap memory.
+    pub(crate) fn refill(
+        &self,
+        class: usize,
+        block: NonNull<Block>,
+        spare: &mut SpareBlocks,
+    ) -> NonNull<Block> {
+        let block = self.depot.refill(class, block, spare);
         self.count_slots(class, Block::of(block).height(), 0);
         block
     }
 
-    /// Exchanges a full block for an empty one, or for `spare` if the depot has none. Returns the
-    /// full block as `Err` if both are missing. The caller passes the slabs that are empty now to
-    /// [`free_slabs`](Self::free_slabs), outside of the gate. Acquires at most one lock at a time,
-    /// and allocates no heap memory.
+    /// Exchanges a full block for an empty one, of `spare` if it has one. Returns the full block as
+    /// `Err` if both `spare` and the depot have none. The caller passes the slabs that are empty
+    /// now to [`free_slabs`](Self::free_slabs), outside of the gate. Acquires at most one lock at a
+    /// time, and allocates no heap memory.
     pub(crate) fn exchange_full(
         &self,
         class: usize,
         full: NonNull<Block>,
-        spare: &mut Option<NonNull<Block>>,
+        spare: &mut SpareBlocks,
         slabs: &mut EmptySlabs,
     ) -> Result<NonNull<Block>, NonNull<Block>> {
         let count = Block::of(full).height();
-        let empty = match self.depot.exchange_full(class, full) {
-            Exchange::Empty(empty) => empty,
-            Exchange::Emptied(empty, spare) => {
-                *slabs = spare;
-                empty
-            }
-            Exchange::NeedsEmpty(full) => {
-                let empty = spare.take().ok_or(full)?;
-                self.depot.keep_full(class, full);
-                empty
-            }
-        };
+        let empty = self.depot.exchange_full(class, full, spare, slabs)?;
         self.count_slots(class, 0, count);
         Ok(empty)
     }

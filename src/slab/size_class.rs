@@ -32,10 +32,14 @@ pub(crate) const SPAN: usize = 4;
 const MAX_SPANNED_SLAB_SIZE: usize = 64 << 10;
 /// Numbers of slots in a span, largest number (smallest slots) first.
 const SPAN_SLOTS: [usize; 8] = [14, 12, 10, 8, 7, 6, 5, 4];
-/// Maximum number of slots in a magazine: with its header a block of this capacity is 1 KiB.
-pub(crate) const MAGAZINE_SLOTS: usize = 126;
-/// Maximum number of bytes in a magazine, unless one slot is larger.
-const MAGAZINE_BYTES: usize = 128 << 10;
+/// Maximum number of slots in a block of a magazine: with its header a block of this capacity is 1
+/// KiB.
+const BLOCK_SLOTS: usize = 126;
+/// Maximum number of bytes of slots in a block, unless one slot is larger.
+const BLOCK_BYTES: usize = 512 << 10;
+/// Maximum number of bytes of slots that a block is filled with from slabs, unless one slot is
+/// larger.
+const FILL_BYTES: usize = 128 << 10;
 
 /// The constants of one class.
 #[derive(Clone, Copy)]
@@ -46,16 +50,16 @@ pub(crate) struct SizeClass {
     pub(crate) slots: u32,
     /// Whether the slots are cut from spans.
     pub(crate) spans: bool,
-    /// Maximum number of slots that a magazine is filled with at once: its capacity. For spans it
-    /// is the number of slots in the first slab, so that a buffer does not bring more slabs into
-    /// use than it needs.
+    /// Maximum number of slots that a block is filled with from slabs. For spans it is the number
+    /// of slots in the first slab, so that a buffer does not bring more slabs into use than it
+    /// needs.
     pub(crate) fill: u32,
     /// For each slab of a span, the number of slots that lie in it, at least in part.
     pub(crate) slots_in_slab: [u16; SPAN],
     /// `ceil(2^44 / slot_size)`: replaces the division of an offset by the slot size by a
     /// multiplication.
     reciprocal: u64,
-    /// Capacity of a magazine of this class, in slots.
+    /// Maximum capacity of a block of this class, in slots.
     pub(crate) magazine_capacity: u32,
 }
 
@@ -73,22 +77,14 @@ impl SizeClass {
     /// Creates the class of `slots` slots in a range of `size` bytes.
     const fn new(size: usize, slots: usize) -> Self {
         let slot_size = size / slots / GRANULE * GRANULE;
-        let by_bytes = MAGAZINE_BYTES / slot_size;
-        let capacity = if by_bytes > MAGAZINE_SLOTS {
-            MAGAZINE_SLOTS
-        } else if by_bytes == 0 {
-            1
-        } else {
-            by_bytes
-        };
         Self {
             slot_size: slot_size as u32,
             slots: slots as u32,
             spans: false,
-            fill: capacity as u32,
+            fill: slots_within(FILL_BYTES, slot_size),
             slots_in_slab: [0; SPAN],
             reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
-            magazine_capacity: capacity as u32,
+            magazine_capacity: slots_within(BLOCK_BYTES, slot_size),
         }
     }
 
@@ -112,6 +108,15 @@ impl SizeClass {
     /// Returns the index of the slot that the byte at `offset` of a slab or span lies in.
     pub(crate) const fn slot_of_offset(&self, offset: usize) -> usize {
         ((offset as u64 * self.reciprocal) >> 44) as usize
+    }
+}
+
+/// Returns the number of slots that a block may hold within `bytes`: at least one.
+const fn slots_within(bytes: usize, slot_size: usize) -> u32 {
+    match bytes / slot_size {
+        0 => 1,
+        slots if slots > BLOCK_SLOTS => BLOCK_SLOTS as u32,
+        slots => slots as u32,
     }
 }
 
@@ -384,8 +389,8 @@ mod tests {
         for table in tables() {
             for class in (0..table.count()).map(|class| table.get(class)) {
                 let bytes = class.magazine_capacity as usize * class.slot_size as usize;
-                assert!(bytes <= MAGAZINE_BYTES.max(class.slot_size as usize));
-                assert!((1..=MAGAZINE_SLOTS).contains(&(class.magazine_capacity as usize)));
+                assert!(bytes <= BLOCK_BYTES.max(class.slot_size as usize));
+                assert!((1..=BLOCK_SLOTS).contains(&(class.magazine_capacity as usize)));
             }
         }
     }

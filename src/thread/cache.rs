@@ -11,48 +11,16 @@
 //! An entry outlives the caches that it points to.
 
 use crate::depot::cache::{Entry, ThreadCache, absent};
-use crate::depot::magazine::Block;
+use crate::depot::magazine::{Block, FIRST_CAPACITY, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::inner::registry;
 use crate::inner::{PoolInner, tag::AllocTag};
 use crate::large::LargeAlloc;
 use crate::slab::EmptySlabs;
 use crate::sync::Ordering::{Acquire, Relaxed};
+use crate::thread;
 use crate::util::heap::try_box;
 use std::ptr::{self, NonNull};
-
-/// Blocks allocated outside of the gate for use inside it. Unused blocks are freed on drop.
-#[derive(Default)]
-struct Spare([Option<NonNull<Block>>; 2]);
-
-impl Spare {
-    /// Allocates blocks until there are `count`. Returns `false` if the heap has no memory for
-    /// them.
-    fn allocate(&mut self, inner: &PoolInner, class: usize, count: usize) -> bool {
-        let capacity = inner.table.get(class).magazine_capacity;
-        for place in &mut self.0[..count] {
-            if place.is_none() {
-                *place = Block::allocate(capacity).ok();
-            }
-        }
-        self.0[..count].iter().all(Option::is_some)
-    }
-
-    fn both(&mut self) -> Option<[NonNull<Block>; 2]> {
-        let both = [self.0[0]?, self.0[1]?];
-        self.0 = [None; 2];
-        Some(both)
-    }
-}
-
-impl Drop for Spare {
-    fn drop(&mut self) {
-        for block in self.0.into_iter().flatten() {
-            // SAFETY: allocated by `allocate`, empty, and not handed to a magazine.
-            unsafe { Block::free(block) };
-        }
-    }
-}
 
 /// Creates a cache for the calling thread and links it into the pool's list. Returns `None` if the
 /// heap has no memory for it.
@@ -129,12 +97,7 @@ pub(crate) fn detach(entry: &Entry) {
 fn flush(inner: &PoolInner, cache: &ThreadCache) {
     let _carry = inner.carry();
     for class in 0..inner.table.count() {
-        let inside = inner.enter(cache);
-        let blocks = cache.magazine(class).uninstall();
-        drop(inside);
-        for block in blocks.into_iter().flatten() {
-            inner.flush_block(class, block);
-        }
+        flush_class(inner, cache, class);
     }
     let mut mappings = crate::large::cache::Evicted::default();
     let inside = inner.enter(cache);
@@ -146,6 +109,21 @@ fn flush(inner: &PoolInner, cache: &ThreadCache) {
     }
 }
 
+/// Frees every slot in the magazine of one class to its slab, and the blocks. May make system calls
+/// and run wakers.
+pub(super) fn flush_class(inner: &PoolInner, cache: &ThreadCache, class: usize) {
+    if cache.magazine(class).capacity() == 0 {
+        return;
+    }
+    let _carry = inner.carry();
+    let inside = inner.enter(cache);
+    let blocks = cache.magazine(class).uninstall();
+    drop(inside);
+    for block in blocks.into_iter().flatten() {
+        inner.flush_block(class, block);
+    }
+}
+
 /// Pops a slot, and exchanges the loaded block first if that is needed. Returns `None` if neither
 /// the cache nor a slab of the class has a free slot, if slots bypass the magazines, or if the heap
 /// has no memory for blocks. May make system calls and run wakers.
@@ -154,32 +132,14 @@ pub(crate) fn pop_or_refill(
     cache: &ThreadCache,
     class: usize,
 ) -> Option<NonNull<u8>> {
-    let mut spare = Spare::default();
+    let mut blocks = Blocks::default();
     let slot = loop {
-        let inside = inner.enter(cache);
-        let magazine = cache.magazine(class);
-        let slot = magazine.pop();
-        if slot.is_some() || inside.bypass() {
-            break slot;
+        let popped = blocks.pop_inside(inner, cache, class);
+        match popped {
+            Ok(slot) => break slot,
+            Err(capacity) if blocks.allocate(capacity) => {}
+            Err(_) => break None,
         }
-        if !magazine.has_blocks() {
-            match spare.both() {
-                Some(blocks) => magazine.install(blocks),
-                None => {
-                    drop(inside);
-                    if !spare.allocate(inner, class, 2) {
-                        return None;
-                    }
-                    continue;
-                }
-            }
-        }
-        if magazine.previous_height() > 0 {
-            magazine.swap();
-        } else {
-            magazine.exchange_loaded(|block| inner.refill(class, block));
-        }
-        break magazine.pop();
     };
     if slot.is_some() {
         inner.check_watermarks();
@@ -196,48 +156,130 @@ fn push_or_exchange(
     class: usize,
     slot: NonNull<u8>,
 ) -> bool {
-    // Slabs that an exchange empties are in no structure until `free_slabs` returns.
-    let _carry = inner.carry();
-    let mut slabs = EmptySlabs::default();
-    let mut spare = Spare::default();
-    let mut needs = 0;
-    let pushed = loop {
-        if needs > 0 && !spare.allocate(inner, class, needs) {
-            break false;
+    let mut blocks = Blocks::default();
+    loop {
+        // Slabs that an exchange empties are in no structure until `free_slabs` returns.
+        let carry = inner.carry();
+        let mut slabs = EmptySlabs::default();
+        let pushed = blocks.push_inside(inner, cache, class, slot, &mut slabs);
+        inner.free_slabs(class, slabs);
+        drop(carry);
+        match pushed {
+            Ok(pushed) => return pushed,
+            Err(capacity) if blocks.allocate(capacity) => {}
+            Err(_) => return false,
         }
+    }
+}
+
+/// The blocks of one slow path. It allocates them outside of the gate and of all locks.
+#[derive(Default)]
+struct Blocks {
+    spare: SpareBlocks,
+    /// The capacity that a block should have after a visit to the depot; `None` before the visit.
+    wanted: Option<u32>,
+}
+
+impl Blocks {
+    /// Allocates a block, and shrinks the magazines of the calling thread first if that is due.
+    /// Returns `false` if the heap has no memory and there is nothing to do without the block.
+    fn allocate(&mut self, capacity: u32) -> bool {
+        thread::current().shrink_if_full(Block::bytes(capacity));
+        match Block::allocate(capacity) {
+            Ok(block) => self.spare.push(block),
+            // A visit that wanted a larger block continues with the one it has.
+            Err(_) => return self.wanted.replace(0).is_some_and(|wanted| wanted > 0),
+        }
+        true
+    }
+
+    /// Pops a slot inside the gate. Fails with the capacity of a block that is needed first.
+    fn pop_inside(
+        &mut self,
+        inner: &PoolInner,
+        cache: &ThreadCache,
+        class: usize,
+    ) -> Result<Option<NonNull<u8>>, u32> {
+        let inside = inner.enter(cache);
+        let magazine = cache.magazine(class);
+        let slot = magazine.pop();
+        if slot.is_some() || inside.bypass() {
+            return Ok(slot);
+        }
+        if magazine.previous_height() > 0 {
+            magazine.swap();
+            return Ok(magazine.pop());
+        }
+        let before = magazine.block_bytes();
+        let most = inner.table.get(class).magazine_capacity;
+        let capacity = match magazine.capacity() {
+            0 => most.min(FIRST_CAPACITY),
+            _ => *self
+                .wanted
+                .get_or_insert_with(|| cache.visit(class, true, most)),
+        };
+        if capacity > magazine.capacity() {
+            let block = self.spare.pop().ok_or(capacity)?;
+            if let Some(smaller) = magazine.replace_loaded(block) {
+                self.spare.push(smaller);
+            }
+        }
+        magazine.exchange_loaded(|block| inner.refill(class, block, &mut self.spare));
+        thread::current().count_blocks(before, magazine.block_bytes());
+        Ok(magazine.pop())
+    }
+
+    /// Pushes a slot inside the gate. Puts slabs that are empty now into `slabs`. Fails with the
+    /// capacity of a block that is needed first.
+    fn push_inside(
+        &mut self,
+        inner: &PoolInner,
+        cache: &ThreadCache,
+        class: usize,
+        slot: NonNull<u8>,
+        slabs: &mut EmptySlabs,
+    ) -> Result<bool, u32> {
         let inside = inner.enter(cache);
         if inside.bypass() {
-            break false;
+            return Ok(false);
         }
         let magazine = cache.magazine(class);
         if magazine.push(slot) {
-            break true;
+            return Ok(true);
         }
-        if !magazine.has_blocks() {
-            needs = 2;
-            let Some(blocks) = spare.both() else { continue };
-            magazine.install(blocks);
-            break magazine.push(slot);
+        let before = magazine.block_bytes();
+        let most = inner.table.get(class).magazine_capacity;
+        if magazine.has_previous() {
+            // The block that was the previous one until the swap holds the colder slots: if it is
+            // full, too, it is exchanged.
+            magazine.swap();
+            if magazine.push(slot) {
+                return Ok(true);
+            }
+            let visit = || cache.visit(class, false, most);
+            let capacity = *self.wanted.get_or_insert_with(visit);
+            if capacity > magazine.capacity() && self.spare.is_empty() {
+                return Err(capacity);
+            }
+            let mut needs_block = false;
+            magazine.exchange_loaded(|block| {
+                let result = inner.exchange_full(class, block, &mut self.spare, slabs);
+                needs_block = result.is_err();
+                result.unwrap_or_else(|full| full)
+            });
+            if needs_block {
+                return Err(magazine.capacity());
+            }
+        } else {
+            let capacity = match magazine.capacity() {
+                0 => most.min(FIRST_CAPACITY),
+                capacity => capacity,
+            };
+            magazine.add(self.spare.pop().ok_or(capacity)?);
         }
-        magazine.swap();
-        if magazine.push(slot) {
-            break true;
-        }
-        // Both blocks are full. The block that was the previous one until the swap holds the colder
-        // slots: it is exchanged.
-        let mut exchanged = false;
-        magazine.exchange_loaded(|block| {
-            let result = inner.exchange_full(class, block, &mut spare.0[0], &mut slabs);
-            exchanged = result.is_ok();
-            result.unwrap_or_else(|full| full)
-        });
-        if exchanged {
-            break magazine.push(slot);
-        }
-        needs = 1;
-    };
-    inner.free_slabs(class, slabs);
-    pushed
+        thread::current().count_blocks(before, magazine.block_bytes());
+        Ok(magazine.push(slot))
+    }
 }
 
 /// Frees a slot of a pool that the caller retains, through its cache if it has one. May make system

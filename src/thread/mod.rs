@@ -26,6 +26,7 @@
 //! [`crate::inner`] for caches of a pool that another thread frees.
 
 pub(crate) mod cache;
+mod shrink;
 
 use crate::depot::cache::{Entry, ThreadCache, absent};
 use crate::inner::PoolInner;
@@ -33,6 +34,7 @@ use crate::inner::registry::{GLOBAL, MAX_POOLS};
 use crate::sync::{MODEL, Ordering::Relaxed, array_of, const_fn, static_ref, thread_local_const};
 use crate::util::events;
 use crate::util::heap::try_box;
+use shrink::BlockCount;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
@@ -72,6 +74,7 @@ pub(crate) struct Thread {
     global: Entry,
     chunks: [Cell<NonNull<Chunk>>; MAX_POOLS / CHUNK],
     status: Cell<Status>,
+    blocks: BlockCount,
 }
 
 thread_local_const! {
@@ -109,6 +112,7 @@ impl Thread {
                 global: no_cache(),
                 chunks: array_of!(Cell::new(empty_chunk())),
                 status: Cell::new(Status::New),
+                blocks: BlockCount::new(),
             }
         }
     }
@@ -199,6 +203,13 @@ impl Thread {
             }
         }
         Some(NonNull::from(&of(place.get()).0[index % CHUNK]))
+    }
+
+    /// Returns the thread's entries, with and without caches.
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let chunks = self.chunks.iter().map(|chunk| of(chunk.get()));
+        let used = chunks.filter(|chunk| !ptr::eq(*chunk, no_chunk()));
+        std::iter::once(&self.global).chain(used.flat_map(|chunk| &chunk.0))
     }
 
     /// Detaches all caches and frees the chunks. The thread gets no cache any more.

@@ -6,7 +6,8 @@ fn slot(number: usize) -> NonNull<u8> {
 
 fn magazine(capacity: u32) -> Magazine {
     let magazine = Magazine::new();
-    magazine.install([0; 2].map(|_| Block::allocate(capacity).unwrap()));
+    magazine.add(Block::allocate(capacity).unwrap());
+    magazine.add(Block::allocate(capacity).unwrap());
     magazine
 }
 
