@@ -155,11 +155,12 @@ impl Settings {
 
 /// Returns the log2 of the region size: at least sixteen slabs and 2 MiB. Under a small limit a
 /// region is at most a sixteenth of the limit, so that the pool can use nearly all of it, but never
-/// less than four slabs or a page.
+/// less than eight slabs (one of which is its head) or a page; under the smallest limits four slabs.
 fn region_shift(slab_size: usize, limit: usize, page_size: usize) -> u32 {
     let slab_shift = slab_size.trailing_zeros();
     let mut shift = DEFAULT_REGION_SHIFT.max(slab_shift + 4);
-    while shift > slab_shift + 2 && (1 << shift) > limit / 16 && 1 << shift > page_size {
+    let part = |shift: u32| if shift > slab_shift + 3 { 16 } else { 4 };
+    while shift > slab_shift + 2 && (1 << shift) > limit / part(shift) && 1 << shift > page_size {
         shift -= 1;
     }
     shift

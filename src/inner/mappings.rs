@@ -39,7 +39,7 @@ impl PoolInner {
             // No release would help.
             return self.alloc_large_once(len);
         }
-        self.with_reclaim(|| self.alloc_large_once(len))
+        self.with_reclaim(|_| self.alloc_large_once(len))
     }
 
     fn alloc_large_once(&self, len: usize) -> Result<NonNull<LargeAlloc>, AllocFailure> {

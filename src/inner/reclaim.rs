@@ -196,12 +196,13 @@ impl PoolInner {
     }
 
     /// Runs `attempt`. If it is refused, releases the caches of all threads and of the pool and
-    /// runs it again. Makes system calls and runs wakers then.
+    /// runs it again. Makes system calls and runs wakers then. The argument of `attempt` is whether
+    /// a release has found nothing, so that this is the last attempt.
     pub(crate) fn with_reclaim<T>(
         &self,
-        attempt: impl Fn() -> Result<T, AllocFailure>,
+        attempt: impl Fn(bool) -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        match attempt() {
+        match attempt(false) {
             Err(AllocFailure::Limit | AllocFailure::System) => self.reclaim_and_retry(attempt),
             result => result,
         }
@@ -210,7 +211,7 @@ impl PoolInner {
     #[cold]
     fn reclaim_and_retry<T>(
         &self,
-        attempt: impl Fn() -> Result<T, AllocFailure>,
+        attempt: impl Fn(bool) -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
         // Wakers run foreign code: after the turn. A hook of the heap that comes here in its
         // thread's turn, or while the thread carries memory, must not wait for other threads, which
@@ -220,15 +221,15 @@ impl PoolInner {
         let mut result = Err(AllocFailure::Limit);
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived.load(Acquire);
-            result = attempt().or_else(|failure| {
-                // A waiter's attempt always looks: a wake-up must not be answered from memory.
-                if self.is_limited() && self.waiting.is_empty() && self.transit.is_fruitless() {
-                    return Err(failure);
-                }
+            // A waiter's attempt always looks: a wake-up must not be answered from memory.
+            let is_fruitless =
+                self.is_limited() && self.waiting.is_empty() && self.transit.is_fruitless();
+            result = attempt(is_fruitless);
+            if result.is_err() && !is_fruitless {
                 self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
                 self.release_caches(REFUSED);
-                attempt()
-            });
+                result = attempt(true);
+            }
             if result.is_ok() || turn.is_none() {
                 break;
             }

@@ -7,7 +7,11 @@ use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
+use std::ops::RangeInclusive;
 use std::ptr::NonNull;
+
+/// Number of unmapped slabs below which a request prefers a larger slot to a new slab.
+const FEW_SLABS: usize = 16;
 
 impl PoolInner {
     /// Exchanges an empty block for one with slots of the class. Returns the same block, still
@@ -42,18 +46,38 @@ impl PoolInner {
         Ok(empty)
     }
 
-    /// Allocates a slot past the magazines. Reclaims before it fails. May make system calls and run
-    /// wakers.
-    pub(crate) fn alloc_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
-        let slot = self.with_reclaim(|| self.alloc_slot_once(class))?;
+    /// Allocates a slot of one of `classes` past the magazines, and returns it with its class. The
+    /// first class is that of the request. A larger one serves it if there is no slab for the
+    /// first, or hardly any. Reclaims before it fails. May make system calls and run wakers.
+    pub(crate) fn alloc_slot_of(
+        &self,
+        classes: &RangeInclusive<usize>,
+    ) -> Result<(NonNull<u8>, usize), AllocFailure> {
+        let (slot, class) = self.with_reclaim(|is_last| {
+            self.alloc_slot_once(classes).or_else(|failure| {
+                let larger = is_last.then(|| self.alloc_listed(classes.clone()));
+                larger.flatten().ok_or(failure)
+            })
+        })?;
         self.count_slots(class, 1, 0);
         self.check_watermarks();
-        Ok(slot)
+        Ok((slot, class))
     }
 
-    fn alloc_slot_once(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
-        if let Some(slot) = self.depot.alloc_one(class) {
-            return Ok(slot);
+    fn alloc_slot_once(
+        &self,
+        classes: &RangeInclusive<usize>,
+    ) -> Result<(NonNull<u8>, usize), AllocFailure> {
+        let class = *classes.start();
+        let size = self.table.get(class).slot_size;
+        let most = if self.has_few_slabs_left() {
+            2 * size
+        } else {
+            size
+        };
+        let near = |class: &usize| self.table.get(*class).slot_size <= most;
+        if let Some(found) = self.alloc_listed(classes.clone().take_while(near)) {
+            return Ok(found);
         }
         let carry = self.carry();
         let slab = match self.take_slab(class) {
@@ -69,7 +93,22 @@ impl PoolInner {
         drop(carry);
         // The first waiter may need the rest of the slab.
         self.notify();
-        slot.ok_or(AllocFailure::System)
+        Ok((slot.ok_or(AllocFailure::System)?, class))
+    }
+
+    /// Allocates a slot of the first of the classes that has a free one.
+    fn alloc_listed(
+        &self,
+        mut classes: impl Iterator<Item = usize>,
+    ) -> Option<(NonNull<u8>, usize)> {
+        classes.find_map(|class| Some((self.depot.alloc_one(class)?, class)))
+    }
+
+    /// Returns whether the limit has room for fewer than [`FEW_SLABS`] slabs that are not mapped
+    /// yet. Then a free slot of up to twice the size is better than a slab for one buffer.
+    fn has_few_slabs_left(&self) -> bool {
+        let left = self.config.limit.saturating_sub(self.mapper.mapped());
+        left < FEW_SLABS * self.config.slab_size
     }
 
     /// Frees a slot past the magazines. May make system calls and run wakers.

@@ -20,6 +20,7 @@ use crate::slab::EmptySlabs;
 use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::thread;
 use crate::util::heap::try_box;
+use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
 
 /// Creates a cache for the calling thread and links it into the pool's list. Returns `None` if the
@@ -295,16 +296,17 @@ pub(crate) fn free_slot(
     }
 }
 
-/// Allocates a slot, through the thread's cache if it has one. May make system calls and run
-/// wakers.
+/// Allocates a slot of one of `classes`, preferably the first, through the thread's cache if it has
+/// one. Returns it with its class. May make system calls and run wakers.
 pub(crate) fn alloc_slot(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
-    class: usize,
-) -> Result<NonNull<u8>, AllocFailure> {
+    classes: RangeInclusive<usize>,
+) -> Result<(NonNull<u8>, usize), AllocFailure> {
+    let class = *classes.start();
     match cache.and_then(|cache| pop_or_refill(inner, cache, class)) {
-        Some(slot) => Ok(slot),
-        None => inner.alloc_slot(class),
+        Some(slot) => Ok((slot, class)),
+        None => inner.alloc_slot_of(&classes),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Memory whose start is a multiple of a requested alignment.
 
-use super::alloc::Source;
+use super::alloc::{Source, take_of};
 use super::{Fill, RawBuffer};
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
@@ -16,30 +16,35 @@ pub(crate) fn alloc(
     alignment: usize,
     fill: Fill,
 ) -> Result<RawBuffer, AllocFailure> {
-    let Some(slot_size) = aligned_slot(PoolInner::of(pool.inner()), len, alignment) else {
+    let Some(class) = aligned_class(PoolInner::of(pool.inner()), len, alignment) else {
         return pool.take_mapping(len, fill);
     };
-    // A class is chosen by its slot size, so the slot is aligned. Only the requested bytes are
+    // A class is chosen by its slot size, so its slots are aligned. Only the requested bytes are
     // zeroed.
-    let memory = pool.take(slot_size, Fill::Stale)?;
+    let slot_size = PoolInner::of(pool.inner()).table.get(class).slot_size as usize;
+    let mut memory = pool.take(slot_size, Fill::Stale)?;
+    if !memory.start.addr().get().is_multiple_of(alignment) {
+        // A larger class has served the request.
+        memory.free(|| len);
+        memory = take_of(pool.inner(), class..=class, len)?;
+    }
     if fill == Fill::Zero {
         zero(memory.start, len);
     }
     Ok(memory)
 }
 
-/// Returns the size of the smallest slot that holds `len` bytes and starts at a multiple of
+/// Returns the class of the smallest slot that holds `len` bytes and starts at a multiple of
 /// `alignment`. Slots lie side by side from the start of their slab or span, which is aligned to
 /// its size.
-fn aligned_slot(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize> {
+fn aligned_class(inner: &PoolInner, len: usize, alignment: usize) -> Option<usize> {
     let table = inner.table;
     let mut classes = table.class_of(len)?..table.count();
-    let class = classes.find(|class| {
+    classes.find(|class| {
         let class = table.get(*class);
         let range = table.slab_size * if class.spans { SPAN } else { 1 };
         (class.slot_size as usize).is_multiple_of(alignment) && range.is_multiple_of(alignment)
-    });
-    class.map(|class| table.get(class).slot_size as usize)
+    })
 }
 
 fn zero(start: NonNull<u8>, len: usize) {

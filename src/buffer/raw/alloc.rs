@@ -16,6 +16,7 @@ use crate::pool::{Pool, usage};
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, cache};
 use crate::util::events;
+use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 
 /// The result of a slow path: two words, in two registers. Either the start and the tag, or no
@@ -232,19 +233,31 @@ fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
 #[cold]
 #[inline(never)]
 fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
+    pack(take_of(
+        at,
+        class..=PoolInner::of(at).table.count() - 1,
+        len,
+    ))
+}
+
+/// Allocates a slot of one of `classes`, preferably the first, for a request of `len` bytes.
+pub(super) fn take_of(
+    at: NonNull<PoolInner>,
+    classes: RangeInclusive<usize>,
+    len: usize,
+) -> Result<RawBuffer, AllocFailure> {
     let inner = PoolInner::of(at);
     let cache = thread::current().find_or_attach(at);
-    let slot = cache::alloc_slot(inner, cache, class);
-    let size = inner.table.get(class).slot_size as usize;
-    let mut tag = AllocTag::slot(inner.prefix, class, size);
-    if let Ok(slot) = slot
-        && inner.is_sample_due(cache)
-        && inner.remember(slot.addr().get(), len)
-    {
-        tag = tag.sampled();
-    }
+    let memory = cache::alloc_slot(inner, cache, classes).map(|(start, class)| {
+        let size = inner.table.get(class).slot_size as usize;
+        let mut tag = AllocTag::slot(inner.prefix, class, size);
+        if inner.is_sample_due(cache) && inner.remember(start.addr().get(), len) {
+            tag = tag.sampled();
+        }
+        RawBuffer { start, tag }
+    });
     events::emit();
-    pack(slot.map(|start| RawBuffer { start, tag }))
+    memory
 }
 
 /// Allocates a large buffer. Not marked cold: this is the fast path of large buffers.
