@@ -25,7 +25,7 @@ pub(crate) fn alloc(
     let mut memory = pool.take(slot_size, Fill::Stale)?;
     if !memory.start.addr().get().is_multiple_of(alignment) {
         // A larger class has served the request.
-        memory.free(|| len);
+        memory.free();
         memory = take_of(pool.inner(), class..=class, len)?;
     }
     if fill == Fill::Zero {
