@@ -22,14 +22,14 @@ pub(crate) mod cache;
 pub(crate) mod gate;
 pub(crate) mod magazine;
 
-use crate::depot::magazine::{Block, Blocks, SpareBlocks};
+use crate::depot::magazine::{Block, Blocks, FIRST_CAPACITY, SpareBlocks};
 use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{MODEL, Mutex, lock};
 use std::ptr::NonNull;
 
 /// Bytes of slots that the depot keeps in full blocks of each class, unless one block is larger.
-const FULL_BYTES: u32 = 2 << 20;
+const FULL_BYTES: u32 = 4 << 20;
 /// Maximum number of slots that the depot keeps in full blocks of each class, in blocks of the
 /// class's largest capacity.
 const MAX_FULL: u32 = if MODEL { 1 } else { 16 };
@@ -252,7 +252,14 @@ impl Depot {
     /// those are in use and the block is less than half full. Slots will leave the magazine in
     /// address order.
     fn fill(&self, state: &mut ClassState, class: usize, block: NonNull<Block>) {
-        let fill = self.table.get(class).fill.min(Block::of(block).capacity());
+        let capacity = Block::of(block).capacity();
+        let fill = if capacity > FIRST_CAPACITY {
+            // The class is used often.
+            self.table.get(class).grown_fill
+        } else {
+            self.table.get(class).fill
+        };
+        let fill = fill.min(capacity);
         loop {
             let height = Block::of(block).height();
             self.take_listed(state, class, fill - height, |slot| Block::push(block, slot));

@@ -54,6 +54,8 @@ pub(crate) struct SizeClass {
     /// of slots in the first slab, so that a buffer does not bring more slabs into use than it
     /// needs.
     pub(crate) fill: u32,
+    /// As `fill`, for a block that has grown, because the class is used often.
+    pub(crate) grown_fill: u32,
     /// For each slab of a span, the number of slots that lie in it, at least in part.
     pub(crate) slots_in_slab: [u16; SPAN],
     /// `ceil(2^44 / slot_size)`: replaces the division of an offset by the slot size by a
@@ -69,6 +71,7 @@ impl SizeClass {
         slots: 0,
         spans: false,
         fill: 0,
+        grown_fill: 0,
         slots_in_slab: [0; SPAN],
         reciprocal: 0,
         magazine_capacity: 0,
@@ -82,6 +85,7 @@ impl SizeClass {
             slots: slots as u32,
             spans: false,
             fill: slots_within(FILL_BYTES, slot_size),
+            grown_fill: slots_within(FILL_BYTES, slot_size),
             slots_in_slab: [0; SPAN],
             reciprocal: (1u64 << 44).div_ceil(slot_size as u64),
             magazine_capacity: slots_within(BLOCK_BYTES, slot_size),
