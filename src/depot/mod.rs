@@ -23,7 +23,8 @@ pub(crate) mod gate;
 pub(crate) mod magazine;
 
 use crate::depot::magazine::{Block, Blocks, FIRST_CAPACITY, SpareBlocks};
-use crate::slab::size_class::{CLASS_PLACES, ClassTable, SPAN};
+use crate::error::AllocFailure;
+use crate::slab::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};
 use crate::sync::{MODEL, Mutex, lock};
 use std::ptr::NonNull;
@@ -77,16 +78,24 @@ pub(crate) struct Depot {
     /// The geometry of regions carved into slabs, and of those carved into spans.
     geometries: [Geometry; 2],
     table: &'static ClassTable,
-    classes: [Class; CLASS_PLACES],
+    classes: Box<[Class]>,
 }
 
 impl Depot {
-    pub(crate) fn new(geometries: [Geometry; 2], table: &'static ClassTable) -> Self {
-        Self {
+    /// Creates an empty depot. Fails if the heap has no memory for it.
+    pub(crate) fn new(
+        geometries: [Geometry; 2],
+        table: &'static ClassTable,
+    ) -> Result<Self, AllocFailure> {
+        let mut classes = Vec::new();
+        let reserved = classes.try_reserve_exact(table.count());
+        reserved.map_err(|_| AllocFailure::System)?;
+        classes.resize_with(table.count(), Class::default);
+        Ok(Self {
             geometries,
             table,
-            classes: std::array::from_fn(|_| Class::default()),
-        }
+            classes: classes.into_boxed_slice(),
+        })
     }
 
     fn class(&self, class: usize) -> crate::sync::MutexGuard<'_, ClassState> {

@@ -114,7 +114,7 @@ impl PoolInner {
             table,
             mapper: Mapper::new(config.os, config.limit),
             regions: geometries.map(Regions::new),
-            depot: Depot::new(geometries, table),
+            depot: Depot::new(geometries, table)?,
             mappings: MappingCache::new(),
             large_list: LargeList::new(),
             waiting: WaitQueue::new(),
