@@ -155,7 +155,8 @@ impl Settings {
 
 /// Returns the log2 of the region size: at least sixteen slabs and 2 MiB. Under a small limit a
 /// region is at most a sixteenth of the limit, so that the pool can use nearly all of it, but never
-/// less than eight slabs (one of which is its head) or a page; under the smallest limits four slabs.
+/// less than eight slabs (one of which holds the headers) or a page. Under the smallest limits that
+/// is four slabs.
 fn region_shift(slab_size: usize, limit: usize, page_size: usize) -> u32 {
     let slab_shift = slab_size.trailing_zeros();
     let mut shift = DEFAULT_REGION_SHIFT.max(slab_shift + 4);

@@ -253,9 +253,9 @@ impl ThreadCache {
     /// Records that the thread visits the depot for the class, and returns the capacity that its
     /// next block should have: about twice as much as now if the visits are frequent, at most
     /// `most`. A visit is soon after the last one if the thread has popped no more slots since than
-    /// three blocks hold. To refill, it has also popped those of one block: otherwise slabs with few
-    /// free slots cause the visits, and a larger block would not help. A thread whose frees and
-    /// allocations alternate at random visits after far more pops.
+    /// three blocks hold. A visit to refill is so only if the thread has popped those of one block:
+    /// otherwise slabs with few free slots cause the visits, and a larger block would not help. A
+    /// thread whose frees and allocations alternate at random visits after far more pops.
     pub(crate) fn visit(&self, class: usize, refills: bool, most: u32) -> u32 {
         let (magazine, class_use) = (self.magazine(class), &self.uses[class]);
         let capacity = magazine.capacity();
