@@ -20,7 +20,7 @@ use crate::depot::gate::{ABSENT, BYPASS, CLAIMED, FULL_FENCE, Gate, SAMPLED};
 use crate::depot::magazine::{Balance, Block, Magazine, doubled};
 use crate::large::{LargeAlloc, Link, bin_of, serves};
 use crate::slab::size_class::CLASS_PLACES;
-use crate::sync::{AtomicPtr, Cell, MODEL, array_of, static_ref};
+use crate::sync::{AtomicPtr, Cell, MODEL, array_of, const_fn, static_ref};
 use std::ptr::NonNull;
 
 /// Number of large mappings that a thread keeps beside the last: one for each of this many
@@ -44,11 +44,13 @@ struct ClassUse {
 }
 
 impl ClassUse {
-    const fn new() -> Self {
-        Self {
-            visited: Cell::new(0),
-            shrunk: Cell::new(0),
-            streak: Cell::new(0),
+    const_fn! {
+        fn new() -> Self {
+            Self {
+                visited: Cell::new(0),
+                shrunk: Cell::new(0),
+                streak: Cell::new(0),
+            }
         }
     }
 }
@@ -116,7 +118,7 @@ static_ref! {
         entry: None,
         next: Cell::new(None),
         previous: Cell::new(None),
-        uses: [const { ClassUse::new() }; CLASS_PLACES],
+        uses: array_of!(ClassUse::new()),
         magazines: array_of!(Magazine::new()),
     };
 }
@@ -142,7 +144,7 @@ impl ThreadCache {
             entry: Some(entry),
             next: Cell::new(None),
             previous: Cell::new(None),
-            uses: [const { ClassUse::new() }; CLASS_PLACES],
+            uses: array_of!(ClassUse::new()),
             magazines: array_of!(Magazine::new()),
         }
     }

@@ -14,7 +14,7 @@ fn use_pool(thread: &Thread, at: NonNull<PoolInner>) {
         "an entry leads to another pool"
     );
     let cache = thread.find_or_attach(at);
-    let slot = cache::alloc_slot(inner, cache, CLASS).unwrap();
+    let slot = cache::alloc_slot(inner, cache, CLASS..=CLASS).unwrap().0;
     inner.retain();
     cache::free_slot(inner, cache, CLASS, slot);
     PoolInner::release(at);

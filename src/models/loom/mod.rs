@@ -38,6 +38,13 @@ const PAGE: usize = 4096;
 const CLASS: usize = 0;
 const SLOT: u64 = 2048;
 
+impl PoolInner {
+    /// Allocates a slot past the magazines.
+    fn alloc_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
+        self.alloc_slot_of(&(class..=class)).map(|(slot, _)| slot)
+    }
+}
+
 /// A pool with one handle, held by the model's main thread.
 #[derive(Clone, Copy)]
 struct Rig {
@@ -194,7 +201,7 @@ fn bounded_model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
 fn try_take(inner: &PoolInner, cache: &ThreadCache) -> Result<NonNull<u8>, AllocFailure> {
     let slot = match cache.pop(CLASS) {
         Some((slot, _)) => slot,
-        None => cache::alloc_slot(inner, Some(cache), CLASS)?,
+        None => cache::alloc_slot(inner, Some(cache), CLASS..=CLASS)?.0,
     };
     // SAFETY: the slot is in use, in a slab of a region of this pool.
     let owner = unsafe { owner_of(slot, inner.config.region_shift) };

@@ -185,7 +185,7 @@ fn warm(rig: &Rig) -> Own {
     let (slot, _) = own.cache().pop(CLASS).unwrap();
     rig.inner().free_slot(CLASS, slot);
     let magazine = own.cache().magazine(CLASS);
-    assert!(magazine.has_blocks() && magazine.slots() == 0);
+    assert!(magazine.capacity() > 0 && magazine.slots() == 0);
     own
 }
 
