@@ -16,44 +16,18 @@ mod list;
 
 pub(crate) use list::CacheList;
 
+use crate::depot::block::Block;
+use crate::depot::class_use::ClassUse;
 use crate::depot::gate::{ABSENT, BYPASS, CLAIMED, FULL_FENCE, Gate, SAMPLED};
-use crate::depot::magazine::{Balance, Block, Magazine, doubled};
+use crate::depot::magazine::{Balance, Magazine};
 use crate::large::{LargeAlloc, Link, bin_of, serves};
 use crate::slab::size_class::CLASS_PLACES;
-use crate::sync::{AtomicPtr, Cell, MODEL, array_of, const_fn, static_ref};
+use crate::sync::{AtomicPtr, Cell, MODEL, array_of, static_ref};
 use std::ptr::NonNull;
 
 /// Number of large mappings that a thread keeps beside the last: one for each of this many
 /// neighbouring bins.
 const KEPT: usize = if MODEL { 2 } else { 32 };
-
-/// Number of visits to the depot in a row, each soon after the one before, after which a thread
-/// doubles its next block of the class.
-const VISITS: u8 = 3;
-
-/// What the owner of a cache remembers of its use of one class. The numbers of pops are the low
-/// halves of [`Magazine::popped`], so a difference is wrong after 65,536 pops; then a block grows
-/// or shrinks at the wrong time.
-struct ClassUse {
-    /// Number of pops before the last visit to the depot.
-    visited: Cell<u16>,
-    /// Number of pops before the last time that the thread shrank its magazines.
-    shrunk: Cell<u16>,
-    /// Number of visits in a row that came soon after the one before.
-    streak: Cell<u8>,
-}
-
-impl ClassUse {
-    const_fn! {
-        fn new() -> Self {
-            Self {
-                visited: Cell::new(0),
-                shrunk: Cell::new(0),
-                streak: Cell::new(0),
-            }
-        }
-    }
-}
 
 /// The offset in bytes of a class's magazine among a cache's magazines.
 #[derive(Clone, Copy)]
@@ -252,41 +226,20 @@ impl ThreadCache {
         pushed
     }
 
-    /// Records that the thread visits the depot for the class, and returns the capacity that its
-    /// next block should have: about twice as much as now if the visits are frequent, at most
-    /// `most`. A visit is soon after the last one if the thread has popped no more slots since than
-    /// three blocks hold. A visit to refill is so only if the thread has popped those of one block:
-    /// otherwise slabs with few free slots cause the visits, and a larger block would not help. A
-    /// thread whose frees and allocations alternate at random visits after far more pops.
+    /// Records a visit to the depot: see [`ClassUse::visit`].
     pub(crate) fn visit(&self, class: usize, refills: bool, most: u32) -> u32 {
-        let (magazine, class_use) = (self.magazine(class), &self.uses[class]);
-        let capacity = magazine.capacity();
-        let popped = magazine.popped() as u16;
-        let pops = u32::from(popped.wrapping_sub(class_use.visited.replace(popped)));
-        let is_soon = pops <= 3 * capacity && !(refills && pops < capacity);
-        let streak = if is_soon {
-            class_use.streak.get() + 1
-        } else {
-            0
-        };
-        class_use.streak.set(streak % VISITS);
-        if streak < VISITS {
-            return capacity;
-        }
-        doubled(capacity).min(most)
+        self.uses[class].visit(self.magazine(class), refills, most)
     }
 
     /// Returns how often the class was used, in pops, since the thread last shrank its magazines.
     pub(crate) fn pops_since_shrunk(&self, class: usize) -> u16 {
-        let popped = self.magazine(class).popped() as u16;
-        popped.wrapping_sub(self.uses[class].shrunk.get())
+        self.uses[class].pops_since_shrunk(self.magazine(class))
     }
 
     /// Starts to count the uses of each class anew.
     pub(crate) fn count_pops_anew(&self) {
-        for (magazine, class_use) in self.magazines.iter().zip(&self.uses) {
-            class_use.shrunk.set(magazine.popped() as u16);
-        }
+        let classes = self.magazines.iter().zip(&self.uses);
+        classes.for_each(|(magazine, class_use)| class_use.count_pops_anew(magazine));
     }
 
     /// Returns whether the cache holds no slot and no mapping, as far as another thread can see.

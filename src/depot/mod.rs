@@ -18,11 +18,13 @@
 //! Blocks in the depot belong to the depot. Slabs of a class are accessed under that class's lock
 //! alone.
 
+pub(crate) mod block;
 pub(crate) mod cache;
+mod class_use;
 pub(crate) mod gate;
 pub(crate) mod magazine;
 
-use crate::depot::magazine::{Block, Blocks, FIRST_CAPACITY, SpareBlocks};
+use crate::depot::block::{Block, Blocks, FIRST_CAPACITY, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::slab::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs, Geometry, Slab, SlabHeader, States, header};

@@ -22,9 +22,9 @@
 //! is outside of its gate and cannot enter. Then the block or mapping belongs to the claimer.
 
 use super::PoolInner;
+use crate::depot::block::{Block, Blocks};
 use crate::depot::cache::{CacheList, ThreadCache};
 use crate::depot::gate::{BYPASS, CLAIMED, FULL_FENCE};
-use crate::depot::magazine::{Block, Blocks};
 use crate::error::AllocFailure;
 use crate::large::cache::Evicted;
 use crate::pressure::wait_queue::Deferred;

@@ -1,7 +1,7 @@
 //! Moving slots between threads and slabs, and slabs between classes and regions.
 
 use super::PoolInner;
-use crate::depot::magazine::{Block, SpareBlocks};
+use crate::depot::block::{Block, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::slab::region::Regions;
 use crate::slab::{EmptySlab, EmptySlabs};

@@ -10,8 +10,8 @@
 //! A cache is freed by its owner, in this module, or together with its pool (see [`crate::inner`]).
 //! An entry outlives the caches that it points to.
 
+use crate::depot::block::{Block, FIRST_CAPACITY, SpareBlocks};
 use crate::depot::cache::{Entry, ThreadCache, absent};
-use crate::depot::magazine::{Block, FIRST_CAPACITY, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::inner::registry;
 use crate::inner::{PoolInner, tag::AllocTag};
