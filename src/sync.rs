@@ -206,8 +206,7 @@ macro_rules! thread_local_const {
     ($(static $name:ident: $type:ty = $value:expr;)*) => {
         #[cfg(loom)]
         $crate::sync::checker::thread_local! { $(static $name: $type = $value;)* }
-        #[cfg(shuttle)]
-        $(static $name: $crate::sync::LocalKey<$type> = $crate::sync::LocalKey::new(|| $value);)*
+        $(#[cfg(shuttle)] static $name: $crate::sync::LocalKey<$type> = $crate::sync::LocalKey::new(|| $value);)*
     };
 }
 

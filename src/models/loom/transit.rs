@@ -1,7 +1,7 @@
 //! Models of memory that moves from one structure to another while a thread waits for memory. It is
-//! in neither for a moment, and the waiter may try just then.
+//! in neither for a moment, and the waiter may try just then. Purges carry slabs, too.
 
-use super::{CLASS, PAGE, Rig, model};
+use super::{CLASS, PAGE, Rig, Sent, model};
 use std::ptr::NonNull;
 
 /// Creates a pool with room for one region of three slabs. All slabs are empty, were used before,
@@ -48,4 +48,41 @@ fn loom_a_slab_that_a_purge_carries_wakes_the_waiter() {
 #[test]
 fn loom_an_empty_region_that_a_trim_carries_wakes_the_waiter() {
     wait_while(|inner| inner.trim());
+}
+
+#[test]
+fn loom_two_purges_at_once() {
+    model(|| {
+        let rig = one_empty_region();
+        let other = rig.spawn(|inner, _| inner.purge());
+        let purged = rig.inner().purge() + other.join().unwrap().get();
+        assert_eq!(purged, 3 * PAGE, "each slab is purged once");
+        assert_eq!(rig.usage().slabs_empty, 3);
+        rig.finish();
+    });
+}
+
+/// A purge, while another thread frees the last slot of a slab and allocates from it again.
+#[test]
+fn loom_a_purge_against_free_and_alloc() {
+    model(|| {
+        let rig = one_empty_region();
+        let slot = Sent(rig.inner().alloc_slot(CLASS).unwrap());
+        let other = rig.spawn(move |inner, _| {
+            inner.free_slot(CLASS, slot.get());
+            inner.free_slabs(CLASS, inner.depot.drain(CLASS));
+            // All slabs may be detached for the purge.
+            let slot = inner.waiting.wait(None, || inner.alloc_slot(CLASS));
+            let slot = slot.unwrap();
+            // SAFETY: this thread owns the slot.
+            unsafe { slot.write(7) };
+            Sent(slot)
+        });
+        rig.inner().purge();
+        let slot = other.join().unwrap().get().get();
+        // SAFETY: the slot is in use.
+        assert_eq!(unsafe { slot.read() }, 7, "a slab in use was purged");
+        rig.inner().free_slot(CLASS, slot);
+        rig.finish();
+    });
 }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
 use crate::os::fake::{Call, Fault};
+use crate::thread::cache;
 use loom::thread;
 use std::ptr::NonNull;
 
@@ -256,4 +257,89 @@ fn loom_a_refusal_beside_the_end_of_the_bypass() {
         own.detach();
         rig.finish();
     });
+}
+
+/// Each of two waiters gets one of two slots.
+#[test]
+fn loom_two_waiters_on_a_pool_are_served() {
+    bounded_model(2, || {
+        let rig = Rig::new(two_slots);
+        let slots = both_slots(&rig);
+        let waits = [0; 2].map(|_| rig.spawn(|inner, _| Sent(wait_for_slot(inner))));
+        for slot in slots {
+            rig.inner().free_slot(CLASS, slot);
+        }
+        let slots = waits.map(|waiter| waiter.join().unwrap().get().get());
+        assert_ne!(slots[0], slots[1], "one slot was taken twice");
+        for slot in slots {
+            rig.inner().free_slot(CLASS, slot);
+        }
+        rig.finish();
+    });
+}
+
+/// The waiter needs a mapping that the other thread keeps, allocates again and keeps again.
+#[test]
+fn loom_a_large_buffer_needs_what_a_thread_keeps() {
+    bounded_model(2, || {
+        let rig = Rig::new(|config| {
+            two_slots(config);
+            config.lease_limit = PAGE;
+        });
+        let large = Sent(rig.inner().alloc_large(PAGE).unwrap());
+        let idle = rig.spawn_idle(move |inner, cache| {
+            cache::free_large(inner, Some(cache), large.get());
+            if let Some(large) = cache.pop_kept(PAGE)
+                && !cache.push_kept(large)
+            {
+                cache::free_large(inner, Some(cache), large);
+            }
+        });
+        let inner = rig.inner();
+        let large = inner.waiting.wait(None, || inner.alloc_large(2 * PAGE));
+        inner.free_large(large.unwrap());
+        idle.join().unwrap().detach();
+        rig.finish();
+    });
+}
+
+/// A waiter, and a thread that frees or releases what it needs. The system refuses to unmap once.
+fn unmapping_is_refused(prepare: fn(&Rig), release: fn(&PoolInner)) {
+    bounded_model(2, move || {
+        let rig = Rig::new(two_slots);
+        prepare(&rig);
+        rig.fake.set_fault(Some(Fault {
+            call: Some(Call::Unmap),
+            first: 0,
+            count: 1,
+        }));
+        let releases = rig.spawn(move |inner, _| release(inner));
+        let slot = wait_for_slot(rig.inner());
+        releases.join().unwrap();
+        rig.fake.set_fault(None);
+        rig.inner().free_slot(CLASS, slot);
+        rig.finish();
+    });
+}
+
+#[test]
+fn loom_a_region_that_cannot_be_unmapped_wakes_a_waiter() {
+    unmapping_is_refused(
+        |rig| {
+            let slot = rig.inner().alloc_slot(CLASS).unwrap();
+            rig.inner().free_slot(CLASS, slot);
+        },
+        |inner| inner.trim(),
+    );
+}
+
+#[test]
+fn loom_a_mapping_that_cannot_be_unmapped_wakes_a_waiter() {
+    unmapping_is_refused(
+        |rig| {
+            let large = rig.inner().alloc_large(PAGE).unwrap();
+            rig.inner().free_large(large);
+        },
+        |inner| inner.trim(),
+    );
 }
