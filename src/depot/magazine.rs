@@ -21,15 +21,16 @@
 //!
 //! # Capacity
 //!
-//! A class's first blocks have [`FIRST_CAPACITY`](crate::depot::block::FIRST_CAPACITY) slots. A thread that accesses the depot often
-//! for a class replaces a block there by one of twice the size, up to the class's
-//! `magazine_capacity`. So the blocks of one depot differ in capacity, and the larger ones stay.
+//! A class's first blocks have [`FIRST_CAPACITY`] slots. A thread that accesses the depot often for
+//! a class replaces a block there by one of twice the size, up to the class's `magazine_capacity`.
+//! So the blocks of one depot differ in capacity, and the larger ones stay.
+//!
+//! [`FIRST_CAPACITY`]: crate::depot::block::FIRST_CAPACITY
 //!
 //! # Safety
 //!
-//! A [`Block`] belongs to one magazine or to the depot. The pointer to it comes from the block's
-//! allocation and covers all of it. A slot is stored below the capacity only, and read below the
-//! height only.
+//! A magazine owns its blocks. A slot is stored below the loaded block's capacity only, and read
+//! below the height only.
 
 use crate::depot::block::Block;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Cell, Ordering::Relaxed, const_fn};
