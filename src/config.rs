@@ -27,8 +27,9 @@ pub(crate) struct Config {
     pub(crate) region_shift: u32,
     /// Whether large slots are cut from spans of slabs.
     pub(crate) spans: bool,
-    /// `usize::MAX` if the pool has no limit.
-    pub(crate) limit: usize,
+    pub(crate) limit: Option<usize>,
+    /// The limit of the budget.
+    pub(crate) budget: Option<usize>,
     pub(crate) levels: Option<Levels>,
     /// The sampler records one in this many allocations; 0 disables it.
     pub(crate) sample: usize,
@@ -43,12 +44,21 @@ pub(crate) struct Config {
     pub(crate) guard_pages: bool,
 }
 
+impl Config {
+    /// Returns the most bytes that the pool can map; `usize::MAX` without a limit and a budget.
+    pub(crate) fn bound(&self) -> usize {
+        self.limit.or(self.budget).unwrap_or(usize::MAX)
+    }
+}
+
 /// Settings as the caller gave them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) os: Option<Os>,
     pub(crate) slab_size: usize,
     pub(crate) limit: Option<usize>,
+    /// The limit of the budget.
+    pub(crate) budget: Option<usize>,
     pub(crate) high_water_mark: Option<usize>,
     pub(crate) low_water_mark: Option<usize>,
     pub(crate) sample: usize,
@@ -65,6 +75,7 @@ impl Settings {
         os: None,
         slab_size: DEFAULT_SLAB_SIZE,
         limit: None,
+        budget: None,
         high_water_mark: None,
         low_water_mark: None,
         sample: 0,
@@ -86,16 +97,11 @@ impl Settings {
                 maximum: MAX_SLAB_SIZE,
             });
         }
-        let limit = self.limit.unwrap_or(usize::MAX);
         let os = self.os.unwrap_or_else(Os::native);
         let page_size = os.page_size();
         let minimum = page_size.max(4 * slab_size);
-        if limit < minimum {
-            return Err(ConfigError::Limit {
-                given: limit,
-                minimum,
-            });
-        }
+        let bound = self.bound(minimum)?;
+        let limit = bound.unwrap_or(usize::MAX);
         let cache_limit = self.cache_limit.unwrap_or(DEFAULT_CACHE_LIMIT.min(limit));
         if cache_limit > limit {
             return Err(ConfigError::CacheLimit {
@@ -103,17 +109,19 @@ impl Settings {
                 limit,
             });
         }
-        let levels = self.levels(limit)?;
+        let levels = self.levels(bound)?;
         let decay_ms = u64::try_from(self.decay.as_millis()).unwrap_or(u64::MAX);
         let lease_limit = if decay_ms > 0 { cache_limit / 2 } else { 0 };
         // Spans need their own regions: a pool with a small limit cannot afford both kinds.
-        let spans = limit / slab_size >= 256;
+        let share = self.share(limit);
+        let spans = share / slab_size >= 256;
         Ok(Config {
             os,
             slab_size,
-            region_shift: region_shift(slab_size, limit, page_size),
+            region_shift: region_shift(slab_size, share, page_size),
             spans,
-            limit,
+            limit: self.limit,
+            budget: self.budget,
             levels,
             sample: self.sample,
             zero_on_free: self.zero_on_free,
@@ -126,7 +134,30 @@ impl Settings {
         })
     }
 
-    fn levels(&self, limit: usize) -> Result<Option<Levels>, ConfigError> {
+    /// Returns the most bytes that the pool can map: its limit or its budget, which are checked.
+    fn bound(&self, minimum: usize) -> Result<Option<usize>, ConfigError> {
+        if let Some(given) = self.budget.filter(|budget| *budget < minimum) {
+            return Err(ConfigError::Budget { given, minimum });
+        }
+        if let Some(given) = self.limit.filter(|limit| *limit < minimum) {
+            return Err(ConfigError::Limit { given, minimum });
+        }
+        match (self.limit, self.budget) {
+            (Some(limit), Some(budget)) if limit > budget => {
+                Err(ConfigError::LimitAboveBudget { limit, budget })
+            }
+            (limit, budget) => Ok(limit.or(budget)),
+        }
+    }
+
+    /// Returns the bytes by which the size of regions is chosen: of a budget, several pools should
+    /// have regions.
+    fn share(&self, bound: usize) -> usize {
+        let share = self.budget.map_or(usize::MAX, |budget| budget / 16);
+        bound.min(share)
+    }
+
+    fn levels(&self, bound: Option<usize>) -> Result<Option<Levels>, ConfigError> {
         let Some(high) = self.high_water_mark else {
             return match self.low_water_mark {
                 None => Ok(None),
@@ -136,10 +167,10 @@ impl Settings {
                 }),
             };
         };
-        if high == 0 || high > limit {
+        if high == 0 || bound.is_some_and(|bound| high > bound) {
             return Err(ConfigError::HighWaterMark {
                 given: high,
-                limit: self.limit,
+                limit: bound,
             });
         }
         let low = self.low_water_mark.unwrap_or(high / 2);
@@ -204,6 +235,9 @@ mod tests {
         assert_eq!(with(|_| ()).unwrap().region_shift, 21);
         assert_eq!(with(|s| s.limit = Some(8 << 20)).unwrap().region_shift, 19);
         assert_eq!(with(|s| s.limit = Some(32 << 10)).unwrap().region_shift, 15);
+        assert_eq!(with(|s| s.budget = Some(1 << 30)).unwrap().region_shift, 21);
+        let small = with(|s| s.budget = Some(64 << 20)).unwrap();
+        assert_eq!((small.region_shift, small.bound()), (18, 64 << 20));
         let error = with(|s| s.limit = Some((32 << 10) - 1)).unwrap_err();
         assert_eq!(
             error,

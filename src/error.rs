@@ -39,6 +39,19 @@ pub enum AllocError {
         /// The pool's limit, if it has one.
         limit: Option<usize>,
     },
+    /// The pools of the pool's [`Budget`](crate::Budget) would exceed it together, even after the
+    /// caches of all of them were released.
+    #[non_exhaustive]
+    BudgetExceeded {
+        /// Requested length.
+        requested: usize,
+        /// The requested length, rounded up to a slot or to whole pages.
+        rounded: usize,
+        /// Memory that all pools of the budget map: [`BudgetUsage::mapped`](crate::BudgetUsage).
+        in_use: usize,
+        /// The budget.
+        limit: usize,
+    },
     /// The requested length is larger than any address space.
     #[non_exhaustive]
     TooLarge {
@@ -61,7 +74,7 @@ pub enum AllocError {
         /// The pool's limit, if it has one.
         limit: Option<usize>,
     },
-    /// The pool's limit left no room within the time that the caller waited.
+    /// The pool's limit or its budget left no room within the time that the caller waited.
     #[non_exhaustive]
     TimedOut {
         /// Requested length.
@@ -74,6 +87,8 @@ pub enum AllocError {
         mapped: usize,
         /// The pool's limit, if it has one.
         limit: Option<usize>,
+        /// The pool's budget, if it has one.
+        budget: Option<usize>,
         /// How long the caller waited.
         waited: Duration,
     },
@@ -104,6 +119,16 @@ impl fmt::Display for AllocError {
                 write_bytes(f, " is ", limit)?;
                 write_counters(f, rounded, in_use, mapped)
             }
+            Self::BudgetExceeded {
+                requested,
+                rounded,
+                in_use,
+                limit,
+            } => write!(
+                f,
+                "cannot allocate a buffer of {requested} bytes: the budget of the pool is {limit} bytes \
+                 ({rounded} bytes needed, {in_use} in use by its pools)"
+            ),
             Self::TooLarge { requested, maximum } => write!(
                 f,
                 "cannot allocate a buffer of {requested} bytes: at most {maximum} bytes can be requested"
@@ -128,13 +153,18 @@ impl fmt::Display for AllocError {
                 in_use,
                 mapped,
                 limit,
+                budget,
                 waited,
             } => {
                 write!(
                     f,
-                    "cannot allocate a buffer of {requested} bytes: the pool's limit"
+                    "cannot allocate a buffer of {requested} bytes: the pool's "
                 )?;
-                write_bytes(f, " of ", limit)?;
+                write_bytes(f, "limit of ", limit)?;
+                if limit.is_some() && budget.is_some() {
+                    f.write_str(" or its ")?;
+                }
+                write_bytes(f, "budget of ", budget)?;
                 write!(f, " left no room for {waited:?}")?;
                 write_counters(f, rounded, in_use, mapped)
             }
@@ -193,20 +223,38 @@ pub enum ConfigError {
         /// The smallest limit in bytes for this slab size.
         minimum: usize,
     },
-    /// `cache_limit` is above `limit`: a cache cannot hold more than the pool may map.
+    /// The budget is too small for a single region.
+    #[non_exhaustive]
+    Budget {
+        /// The budget in bytes.
+        given: usize,
+        /// The smallest budget in bytes for this slab size.
+        minimum: usize,
+    },
+    /// `limit` is above the pool's budget.
+    #[non_exhaustive]
+    LimitAboveBudget {
+        /// The configured limit in bytes.
+        limit: usize,
+        /// The budget in bytes.
+        budget: usize,
+    },
+    /// `cache_limit` is above `limit`, or above the budget of a pool without a limit: a cache cannot
+    /// hold more than the pool may map.
     #[non_exhaustive]
     CacheLimit {
         /// The configured cache limit in bytes.
         given: usize,
-        /// The pool's limit in bytes.
+        /// The pool's limit in bytes, or its budget.
         limit: usize,
     },
-    /// `high_water_mark` is 0 or above `limit`: the pool would be over it always or never.
+    /// `high_water_mark` is 0, or above `limit` or the budget of a pool without a limit: the pool
+    /// would be over it always or never.
     #[non_exhaustive]
     HighWaterMark {
         /// The configured high-water mark in bytes.
         given: usize,
-        /// The pool's limit in bytes, if it has one.
+        /// The pool's limit in bytes, or its budget, if it has one of them.
         limit: Option<usize>,
     },
     /// `low_water_mark` is not below `high_water_mark`.
@@ -242,6 +290,16 @@ impl fmt::Display for ConfigError {
             Self::Limit { given, minimum } => {
                 write!(f, "limit must be at least {minimum} bytes, not {given}")
             }
+            Self::Budget { given, minimum } => {
+                write!(
+                    f,
+                    "the budget must be at least {minimum} bytes, not {given}"
+                )
+            }
+            Self::LimitAboveBudget { limit, budget } => write!(
+                f,
+                "limit must not be above the budget of {budget} bytes: it is {limit}"
+            ),
             Self::CacheLimit { given, limit } => write!(
                 f,
                 "cache_limit must not be above the limit of {limit} bytes: it is {given}"
@@ -286,6 +344,8 @@ pub(crate) const MAX_LEN: usize = (1 << 47) - (1 << 21);
 pub(crate) enum AllocFailure {
     /// The pool's limit has no room.
     Limit,
+    /// The budget that the pool shares with others has no room.
+    Budget,
     /// The operating system refused, or the heap did for the pool's own structures.
     System,
     /// The requested length is too large.
@@ -299,16 +359,25 @@ pub(crate) struct PoolState {
     pub(crate) in_use: usize,
     pub(crate) mapped: usize,
     pub(crate) limit: Option<usize>,
+    /// The limit and the mapped bytes of the pool's budget.
+    pub(crate) budget: Option<(usize, usize)>,
 }
 
 impl AllocFailure {
+    /// Returns whether the limit or the budget refused, so that a request can wait for room.
+    pub(crate) fn is_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::Budget)
+    }
+
     pub(crate) fn into_error(self, requested: usize, state: PoolState) -> AllocError {
         let PoolState {
             rounded,
             in_use,
             mapped,
             limit,
+            budget,
         } = state;
+        let (budget, in_all_pools) = budget.unwrap_or_default();
         match self {
             Self::Limit => AllocError::LimitExceeded {
                 requested,
@@ -316,6 +385,12 @@ impl AllocFailure {
                 in_use,
                 mapped,
                 limit,
+            },
+            Self::Budget => AllocError::BudgetExceeded {
+                requested,
+                rounded,
+                in_use: in_all_pools,
+                limit: budget,
             },
             Self::System => AllocError::OutOfMemory {
                 requested,
@@ -343,7 +418,12 @@ mod tests {
             in_use: 30_000,
             mapped: 40_960,
             limit: Some(65_536),
+            budget: Some((1_048_576, 999_424)),
         };
+        let error = AllocFailure::Budget.into_error(70_000, state).to_string();
+        for number in ["70000", "73728", "999424", "1048576"] {
+            assert!(error.contains(number), "{number}: {error}");
+        }
         for failure in [AllocFailure::Limit, AllocFailure::System] {
             let error = failure.into_error(70_000, state).to_string();
             for number in ["70000", "73728", "30000", "40960", "65536"] {

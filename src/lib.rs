@@ -117,7 +117,8 @@ pub use {
         ClassSnapshot, MappingSnapshot, RegionSnapshot, SlabSnapshot, SlabState, Snapshot,
     },
     pool::usage::{MemoryUsage, PoolUsage, memory_usage},
-    pool::{Pool, PoolBuilder},
+    pool::{BudgetUsage, Pool, PoolBuilder, trim_all},
+    pressure::budget::Budget,
 };
 
 #[cfg(all(feature = "tokio", not(all(test, any(loom, shuttle)))))]

@@ -10,6 +10,8 @@ mod local;
 #[cfg(not(all(test, any(loom, shuttle))))]
 #[allow(unsafe_code)]
 mod membarrier;
+#[cfg(all(test, loom))]
+pub(crate) mod model_thread;
 
 pub(crate) use cell::InPlace;
 /// The crate whose types replace those of `std` in models.
@@ -20,6 +22,8 @@ pub(crate) use loom::{
     cell::{Cell, UnsafeCell},
     thread::LocalKey,
 };
+#[cfg(all(test, loom))]
+pub(crate) use model_thread::{Thread, current_thread};
 #[cfg(not(all(test, loom)))]
 pub(crate) use {cell::UnsafeCell, std::cell::Cell};
 #[cfg(all(test, shuttle))]
@@ -27,17 +31,14 @@ pub(crate) use {local::LocalKey, shuttle as checker};
 #[cfg(not(all(test, any(loom, shuttle))))]
 pub(crate) use {std as checker, std::thread::LocalKey};
 
+pub(crate) use checker::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+};
 #[cfg(all(test, any(loom, shuttle)))]
 use checker::thread::yield_now;
-pub(crate) use checker::{
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{
-            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-        },
-    },
-    thread::{Thread, current as current_thread},
-};
+#[cfg(not(all(test, loom)))]
+pub(crate) use checker::thread::{Thread, current as current_thread};
 
 /// Whether this is a model of loom: then tables are small enough for loom.
 pub(crate) const MODEL: bool = cfg!(all(test, loom));
@@ -125,7 +126,9 @@ impl Backoff {
 /// Blocks the calling thread until it is unparked or wakes up spuriously. Returns `false` if the
 /// instant `until` has passed. In models time does not advance.
 pub(crate) fn park_until(until: Option<std::time::Instant>) -> bool {
-    #[cfg(all(test, any(loom, shuttle)))]
+    #[cfg(all(test, loom))]
+    model_thread::park();
+    #[cfg(all(test, shuttle))]
     checker::thread::park();
     #[cfg(not(all(test, any(loom, shuttle))))]
     match until {

@@ -12,7 +12,7 @@ use example::Ended;
 use tempfile::TempDir;
 
 /// Each example with arguments for a short run. `copy` gets its files from the test.
-const EXAMPLES: [(&str, &[&str]); 9] = [
+const EXAMPLES: [(&str, &[&str]); 10] = [
     (
         "cache",
         &["--bytes", "4M", "--value", "16K", "--ttl-ms", "1"],
@@ -24,6 +24,19 @@ const EXAMPLES: [(&str, &[&str]); 9] = [
     ("outbox", &["1000000"]),
     ("quickstart", &[]),
     ("soak", &["1"]),
+    (
+        "tenants",
+        &[
+            "--tenants",
+            "20",
+            "--active",
+            "5",
+            "--phases",
+            "2",
+            "--budget",
+            "16M",
+        ],
+    ),
     ("who_holds", &[]),
 ];
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use common::{MIB, fresh_pool};
 use metrics::Unit;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use slabuf::{Pool, metrics as ours};
+use slabuf::{Budget, Pool, metrics as ours};
+use std::time::Duration;
 
 /// The recorded values by name and labels, `name{key=value,..}`.
 type Heard = BTreeMap<String, (Option<Unit>, DebugValue)>;
@@ -57,6 +58,8 @@ fn a_pool_is_recorded_under_its_name_with_its_counters() {
         ("cached_bytes", usage.cached),
         ("large_live_bytes", usage.large_live),
         ("large_cached_bytes", usage.large_cached),
+        ("external_peak_bytes", usage.external_peak),
+        ("waiters", usage.waiters),
     ];
     for (name, value) in counters {
         let key = format!("slabuf_{name}{{pool=uploads}}");
@@ -73,10 +76,47 @@ fn a_pool_is_recorded_under_its_name_with_its_counters() {
     assert!(usage.in_use > MIB as u64 && usage.array_buffers > usage.large_live);
     assert_eq!(
         heard.len(),
-        11,
+        15,
         "nothing but what the table names: {heard:?}"
     );
     drop((small, large));
+}
+
+#[test]
+fn failed_requests_are_counted_by_pool_and_by_budget() {
+    let budget = Budget::new(MIB);
+    let pool = Pool::builder().budget(&budget).build().unwrap();
+    let held = pool.alloc(MIB / 2);
+    assert!(pool.try_alloc(MIB).is_err());
+    assert!(pool.alloc_timeout(MIB - 1, Duration::ZERO).is_err());
+    let heard = heard(|| {
+        ours::record_pool(&pool, "p");
+        ours::record_budget(&budget, "b");
+    });
+    for name in ["refused", "timed_out"] {
+        assert_eq!(
+            counter(&heard, &format!("slabuf_{name}_total{{pool=p}}")),
+            1
+        );
+        assert_eq!(
+            counter(&heard, &format!("slabuf_budget_{name}_total{{budget=b}}")),
+            1
+        );
+    }
+    let usage = budget.usage();
+    let gauges = [
+        ("limit_bytes", usage.limit),
+        ("mapped_bytes", usage.mapped),
+        ("peak_bytes", usage.peak),
+        ("pools", 1),
+        ("waiters", 0),
+    ];
+    for (name, value) in gauges {
+        let key = format!("slabuf_budget_{name}{{budget=b}}");
+        assert_eq!(gauge(&heard, &key), value as f64, "{name}");
+    }
+    assert_eq!(heard.len(), 15 + 7);
+    drop(held);
 }
 
 #[test]
@@ -143,9 +183,10 @@ fn every_name_is_described_and_in_the_table() {
     let heard = heard(|| {
         ours::describe();
         ours::record_pool(&pool, "p");
+        ours::record_budget(&Budget::new(MIB), "b");
         ours::record_process();
     });
-    assert_eq!(heard.len(), 16, "{heard:?}");
+    assert_eq!(heard.len(), 15 + 7 + 5, "{heard:?}");
     for (key, (unit, _)) in &heard {
         let name = key.split('{').next().unwrap();
         let unit = unit.expect(name);

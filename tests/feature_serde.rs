@@ -163,6 +163,10 @@ fn the_counters_have_their_names() {
         "slabs_full": usage.slabs_full,
         "large_live": usage.large_live,
         "large_cached": usage.large_cached,
+        "external_peak": usage.external_peak,
+        "waiters": usage.waiters,
+        "refused": usage.refused,
+        "timed_out": usage.timed_out,
     });
     assert_eq!(json, expected);
     assert!(usage.large_live == MIB as u64 && usage.array_buffers > MIB as u64);

@@ -292,10 +292,12 @@ fn usage_is_printed_for_people() {
     let buffers = (pool.alloc(8_192), pool.alloc(8_192), pool.alloc(3 << 20));
     let text = pool.usage().to_string();
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 9);
+    assert_eq!(lines.len(), 13);
     assert_eq!(lines[0], "external          5.0 MiB");
     assert_eq!(lines[4], "large_live        3.0 MiB");
     assert_eq!(lines[5], "large_cached        0 B  ");
     assert_eq!(lines[8], "slabs_full          2");
+    assert_eq!(lines[9], "external_peak     5.0 MiB");
+    assert_eq!(lines[12], "timed_out           0");
     drop(buffers);
 }

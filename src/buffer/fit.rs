@@ -50,6 +50,7 @@ impl Buffer {
             return self.try_reserve(additional);
         }
         self.make_capacity(need, need)
+            .map_err(|refused| self.growth_error(refused, need))
     }
 
     /// Moves the bytes to a smaller slot or mapping of the same pool, if there is one that holds

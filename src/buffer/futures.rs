@@ -3,11 +3,12 @@
 use super::Buffer;
 use super::waiting::{AllocFuture, poll_in_turn};
 use crate::buffer::raw::{alloc, part};
-use crate::error::AllocError;
+use crate::error::{AllocError, MAX_LEN};
 use crate::inner::PoolInner;
 use crate::inner::tag::Place;
 use crate::large::LargeAlloc;
 use crate::pool::Pool;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -170,18 +171,15 @@ impl Future for ReserveFuture<'_> {
             return Poll::Ready(buffer.try_reserve(*additional));
         };
         let need = buffer.len().saturating_add(*additional);
-        let attempt = || match buffer.try_reserve(*additional) {
-            Err(AllocError::LimitExceeded { .. }) if buffer.can_ever_hold(need) => Poll::Pending,
-            outcome => Poll::Ready(outcome),
-        };
-        let refused = |refused| alloc::error_of(inner, refused, need);
-        poll_in_turn(
-            &PoolInner::of(inner).waiting,
-            ticket,
-            context,
-            attempt,
-            refused,
-        )
+        if need > MAX_LEN {
+            return Poll::Ready(buffer.try_reserve(*additional));
+        }
+        let buffer = RefCell::new(buffer);
+        let attempt = || buffer.borrow_mut().make_room_for(need);
+        let can_ever_hold = || buffer.borrow().can_ever_hold(need);
+        let line = PoolInner::of(inner).line();
+        let result = poll_in_turn(line, ticket, context, attempt, can_ever_hold);
+        result.map_err(|refused| alloc::error_of(inner, refused, need))
     }
 }
 
@@ -189,7 +187,7 @@ impl Drop for ReserveFuture<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let inner = PoolInner::of(self.buffer.memory().inner());
-            drop(inner.waiting.resume(ticket));
+            drop(inner.line().resume(ticket));
         }
     }
 }

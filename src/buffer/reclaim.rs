@@ -138,6 +138,20 @@ impl Buffer {
                 maximum: MAX_LEN,
             });
         };
+        self.make_room_for(need)
+            .map_err(|refused| self.growth_error(refused, need))
+    }
+
+    /// Converts a refusal of more capacity into the public error.
+    pub(super) fn growth_error(&self, refused: AllocFailure, need: usize) -> AllocError {
+        match self.memory().try_inner() {
+            Ok(inner) => alloc::error_of(inner, refused, need),
+            Err(_) => Global.error(refused, need),
+        }
+    }
+
+    /// Makes the capacity at least `need` bytes, which is at most `MAX_LEN`.
+    pub(super) fn make_room_for(&mut self, need: usize) -> Result<(), AllocFailure> {
         let (first, size) = self.reach();
         let offset = self.start.addr().get() - first.addr().get();
         // Moving the bytes to the front is cheap if no more bytes move than were read since. It
@@ -151,14 +165,14 @@ impl Buffer {
             return Ok(());
         }
         let grown = self.move_or_grow(need);
-        if grown.is_err() && need <= size && self.try_reclaim(additional) {
+        if grown.is_err() && need <= size && self.try_reclaim(need - self.len) {
             return Ok(());
         }
         grown
     }
 
     /// Makes the capacity at least `need` bytes by growing the memory, or by moving to new memory.
-    fn move_or_grow(&mut self, need: usize) -> Result<(), AllocError> {
+    fn move_or_grow(&mut self, need: usize) -> Result<(), AllocFailure> {
         let (generous, count_as) = match self.tag.place() {
             Place::Part(shared, end) => match part::dissolve(shared, end) {
                 Some(whole) => {
@@ -197,10 +211,13 @@ impl Buffer {
     }
 
     /// Makes the capacity at least `capacity` bytes, on behalf of a request for `need`.
-    pub(super) fn make_capacity(&mut self, capacity: usize, need: usize) -> Result<(), AllocError> {
-        let Ok(inner) = self.memory().try_inner() else {
-            return Err(Global.error(AllocFailure::System, need));
-        };
+    pub(super) fn make_capacity(
+        &mut self,
+        capacity: usize,
+        need: usize,
+    ) -> Result<(), AllocFailure> {
+        let inner = self.memory().try_inner();
+        let inner = inner.map_err(|_| AllocFailure::System)?;
         if self.tag.is_slot() {
             let (mut memory, need) = (self.memory(), self.offset() + need);
             if memory.raise_capacity(need) {
@@ -215,8 +232,7 @@ impl Buffer {
                 return Ok(());
             }
         }
-        let mut memory = alloc::take_room(inner, capacity, need)
-            .map_err(|refused| alloc::error_of(inner, refused, need))?;
+        let mut memory = alloc::take_room(inner, capacity, need)?;
         self.memory().moves_to(&mut memory, need);
         let mut moved = Buffer::of_memory(memory, 0);
         moved.set_len(self.len);

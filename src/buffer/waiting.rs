@@ -6,7 +6,9 @@ use crate::buffer::raw::alloc::{self, Source};
 use crate::error::{AllocError, AllocFailure};
 use crate::inner::PoolInner;
 use crate::pool::Pool;
-use crate::pressure::wait_queue::{WaitQueue, Wake, attempting};
+use crate::pressure::wait_queue::Line;
+use crate::pressure::wake::Wake;
+use crate::util::attempt;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -192,19 +194,9 @@ fn wait(pool: &Pool, len: usize, fill: Fill, timeout: Duration) -> Result<Buffer
         );
     }
     let start = Instant::now();
-    match inner.waiting.wait(start.checked_add(timeout), attempt) {
+    match inner.line().wait(start.checked_add(timeout), attempt) {
         Ok(memory) => Ok(Buffer::of_memory(memory, len)),
-        Err(AllocFailure::Limit) => {
-            let state = alloc::state_of(inner, len);
-            Err(AllocError::TimedOut {
-                requested: len,
-                rounded: state.rounded,
-                in_use: state.in_use,
-                mapped: state.mapped,
-                limit: state.limit,
-                waited: start.elapsed(),
-            })
-        }
+        Err(refused) if refused.is_limit() => Err(alloc::timed_out(inner, len, start.elapsed())),
         Err(refused) => Err(pool.error(refused, len)),
     }
 }
@@ -241,38 +233,43 @@ impl AllocFuture {
     }
 }
 
-/// Polls an attempt that waits in `queue`: at once if the queue is empty, otherwise when the ticket
-/// is the first. `attempt` is pending if it failed and a retry can succeed. `refused` converts a
-/// refusal by the queue into an error.
-pub(super) fn poll_in_turn<T, E>(
-    queue: &WaitQueue,
+/// Polls an attempt that waits in the line of its pool: at once if the queue is empty, otherwise in
+/// its turn. It waits after a refusal by the limit or the budget, if `can_ever_fit` returns `true`.
+pub(super) fn poll_in_turn<T>(
+    line: Line<'_>,
     ticket: &mut Option<u64>,
     context: &Context<'_>,
-    mut attempt: impl FnMut() -> Poll<Result<T, E>>,
-    refused: impl FnOnce(AllocFailure) -> E,
-) -> Poll<Result<T, E>> {
+    mut attempt: impl FnMut() -> Result<T, AllocFailure>,
+    can_ever_fit: impl Fn() -> bool,
+) -> Poll<Result<T, AllocFailure>> {
+    let waits = |result: &Result<T, AllocFailure>| match result {
+        Err(failure) => failure.is_limit() && can_ever_fit(),
+        Ok(_) => false,
+    };
     let turn = match ticket.take() {
-        Some(ticket) => queue.resume(ticket),
+        Some(ticket) => line.resume(ticket),
         None => {
-            if queue.is_empty()
-                && let Poll::Ready(result) = attempt()
-            {
-                return Poll::Ready(result);
+            if line.queue.len() == 0 {
+                let result = attempt();
+                if !waits(&result) {
+                    return Poll::Ready(result);
+                }
             }
-            match queue.join() {
+            match line.join() {
                 Ok(turn) => turn,
-                Err(failure) => return Poll::Ready(Err(refused(failure))),
+                Err(failure) => return Poll::Ready(Err(failure)),
             }
         }
     };
-    let mut result = Poll::Pending;
-    if turn.is_first(Wake::Task(context.waker().clone())) {
-        result = attempting(attempt);
+    if let Some(kind) = turn.may_try(Wake::Task(context.waker().clone())) {
+        let result = attempt::run(kind, &mut attempt);
+        match &result {
+            Err(failure) if waits(&result) => turn.refused(*failure),
+            _ => return Poll::Ready(result),
+        }
     }
-    if result.is_pending() {
-        *ticket = Some(turn.suspend());
-    }
-    result
+    *ticket = Some(turn.suspend());
+    Poll::Pending
 }
 
 impl Future for AllocFuture {
@@ -288,12 +285,12 @@ impl Future for AllocFuture {
         } = &mut *self;
         let pool: &Pool = pool;
         let inner = PoolInner::of(pool.inner());
-        let attempt = || match pool.take(*requested, *fill) {
-            Err(AllocFailure::Limit) if inner.can_ever_fit(*requested) => Poll::Pending,
-            Err(refused) => Poll::Ready(Err(refused)),
-            Ok(memory) => Poll::Ready(Ok(Buffer::of_memory(memory, *len))),
+        let attempt = || {
+            let memory = pool.take(*requested, *fill)?;
+            Ok(Buffer::of_memory(memory, *len))
         };
-        let result = poll_in_turn(&inner.waiting, ticket, context, attempt, |refused| refused);
+        let can_ever_fit = || inner.can_ever_fit(*requested);
+        let result = poll_in_turn(inner.line(), ticket, context, attempt, can_ever_fit);
         result.map_err(|refused| pool.error(refused, *requested))
     }
 }
@@ -301,7 +298,7 @@ impl Future for AllocFuture {
 impl Drop for AllocFuture {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            drop(PoolInner::of(self.pool.inner()).waiting.resume(ticket));
+            drop(PoolInner::of(self.pool.inner()).line().resume(ticket));
         }
     }
 }

@@ -21,15 +21,16 @@ impl PoolInner {
         }
     }
 
-    /// Returns whether an empty pool has room for a buffer of `len` bytes within its limit. A slot
-    /// always has room, because the least limit holds a region.
+    /// Returns whether an empty pool has room for a buffer of `len` bytes within its limit and its
+    /// budget. A slot always has room, because the least limit holds a region.
     pub(crate) fn can_ever_fit(&self, len: usize) -> bool {
         let page = self.mapper.page_size();
         let guard = if self.config.guard_pages { page } else { 0 };
         let footprint = len
             .checked_next_multiple_of(page)
             .and_then(|rounded| rounded.checked_add(guard));
-        self.table.class_of(len).is_some() || footprint.is_some_and(|sum| sum <= self.config.limit)
+        self.table.class_of(len).is_some()
+            || footprint.is_some_and(|sum| sum <= self.config.bound())
     }
 
     /// Allocates a mapping of at least `len` bytes: a cached mapping, or a new one. Reclaims before
@@ -74,7 +75,7 @@ impl PoolInner {
             Err(refused) => {
                 self.references.fetch_sub(1, Relaxed);
                 self.notify_of_failure(refused);
-                if refused == AllocFailure::Limit {
+                if refused.is_limit() {
                     carry.end_without();
                 }
                 Err(refused)

@@ -26,20 +26,24 @@ use crate::error::AllocFailure;
 use crate::large::cache::MappingCache;
 use crate::large::list::LargeList;
 use crate::os::mapping::Mapper;
-use crate::pressure::wait_queue::WaitQueue;
+use crate::pressure::budget::{Budget, BudgetInner};
+use crate::pressure::transit::{Arbiter, Transit};
+use crate::pressure::wait_queue::Line;
 use crate::pressure::watermark::Watermarks;
 use crate::slab::Geometry;
 use crate::slab::region::{Keep, Regions};
 use crate::slab::size_class::{ClassTable, SPAN};
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Mutex, MutexGuard,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
     fence, lock,
 };
 use crate::util::events::{self, Event};
 use crate::util::heap::try_box;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64;
 
+pub(crate) mod budget;
 mod mappings;
 mod pressure;
 pub(crate) mod reclaim;
@@ -49,7 +53,6 @@ pub(crate) mod sampler;
 mod slots;
 pub(crate) mod tag;
 
-use reclaim::Transit;
 use sampler::Sampler;
 use tag::Prefix;
 
@@ -69,13 +72,25 @@ pub(crate) struct PoolInner {
     pub(crate) mappings: MappingCache,
     /// Every large mapping, cached or live.
     pub(crate) large_list: LargeList,
-    /// The waiters for memory.
-    pub(crate) waiting: WaitQueue,
+    pub(crate) budget: Option<Budget>,
+    /// Number of waiters for memory of this pool.
+    waiters: AtomicUsize,
+    /// Number of requests that the limit, the budget or the system refused. Atomics of `std` also
+    /// under loom, because no other access depends on them.
+    pub(crate) refused: AtomicU64,
+    /// Number of requests that waited and timed out.
+    pub(crate) timed_out: AtomicU64,
     pub(crate) watermarks: Option<Watermarks>,
     pub(crate) sampler: Option<Sampler>,
     /// Every thread's cache of this pool.
     caches: Mutex<CacheList>,
+    /// Used if the pool has no budget: see [`arbiter`](Self::arbiter).
+    own_arbiter: Arbiter,
     transit: Transit,
+    /// Number of slots to be freed until threads use their magazines again; 0 while they do.
+    until_cached: AtomicU32,
+    /// The number of arrivals in the budget at the last arrival in this pool.
+    last_used: AtomicUsize,
     closed: AtomicBool,
     handles: AtomicUsize,
     references: AtomicUsize,
@@ -92,6 +107,7 @@ impl PoolInner {
         index: usize,
         config: Config,
         table: &'static ClassTable,
+        budget: Option<Budget>,
     ) -> Result<NonNull<PoolInner>, AllocFailure> {
         let geometries =
             [1, SPAN].map(|n| Geometry::new(n * config.slab_size, config.region_shift));
@@ -105,6 +121,15 @@ impl PoolInner {
             FULL_FENCE
         };
         let sampled = if sampler.is_some() { SAMPLED } else { 0 };
+        let shared = budget.as_ref().map(|budget| budget.inner().quota.clone());
+        let mut caches = CacheList::new(full_fence | sampled);
+        // A waiter may have set the bypass in all pools of the budget just before.
+        let until_cached = if budget.is_some() {
+            caches.bypass = reclaim::REFUSED;
+            reclaim::CACHED_AGAIN
+        } else {
+            0
+        };
         let inner = try_box(Self {
             index,
             this: AtomicPtr::new(ptr::null_mut()),
@@ -112,16 +137,22 @@ impl PoolInner {
             prefix: Prefix::new(index, config.region_shift)
                 .with_flags(config.zero_on_free, config.zero_fill),
             table,
-            mapper: Mapper::new(config.os, config.limit),
+            mapper: Mapper::new(config.os, config.limit.unwrap_or(usize::MAX), shared),
             regions: geometries.map(Regions::new),
             depot: Depot::new(geometries, table)?,
             mappings: MappingCache::new(),
             large_list: LargeList::new(),
-            waiting: WaitQueue::new(),
+            budget,
+            waiters: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
             watermarks: config.levels.map(Watermarks::new),
             sampler,
-            caches: Mutex::new(CacheList::new(full_fence | sampled)),
+            caches: Mutex::new(caches),
+            own_arbiter: Arbiter::new(false),
             transit: Transit::new(),
+            until_cached: AtomicU32::new(until_cached),
+            last_used: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
             references: AtomicUsize::new(1),
@@ -192,8 +223,14 @@ impl PoolInner {
             // text).
             unsafe { ThreadCache::free(cache) };
         }
+        let stranded = this.mapper.any_stranded();
+        let budget = this.budget.clone().filter(|_| stranded);
         // SAFETY: there is no reference, and `create` allocated it as a box.
         drop(unsafe { Box::from_raw(inner.as_ptr()) });
+        // The mapper has tried once more to unmap the stranded ranges.
+        if let Some(budget) = budget {
+            budget.inner().arbiter.waiting.notify_all();
+        }
     }
 
     pub(crate) fn add_handle(&self) {
@@ -266,7 +303,7 @@ impl PoolInner {
     /// Returns the bytes that the pool's caches may hold: the configured limit less the leases of
     /// threads.
     fn cache_limit(&self) -> usize {
-        if self.is_closed() {
+        if self.is_closed() || self.is_budget_wanted() {
             return 0;
         }
         let leased = self.leased.load(Relaxed);
@@ -282,11 +319,41 @@ impl PoolInner {
         }
     }
 
-    /// Wakes the first waiter. The caller has put memory where the waiter can allocate it. Runs
-    /// foreign code (wakers).
+    fn shared(&self) -> Option<&BudgetInner> {
+        self.budget.as_ref().map(Budget::inner)
+    }
+
+    /// Returns what the pool's failing requests share with each other, and with those of the other
+    /// pools of its budget.
+    fn arbiter(&self) -> &Arbiter {
+        self.shared()
+            .map_or(&self.own_arbiter, |shared| &shared.arbiter)
+    }
+
+    /// Returns the pool's share of the queue of waiters.
+    pub(crate) fn line(&self) -> Line<'_> {
+        Line {
+            queue: &self.arbiter().waiting,
+            pool: self.index,
+            waiting: &self.waiters,
+        }
+    }
+
+    /// Returns whether a waiter waits for bytes of the budget: then the pool keeps none for reuse.
+    fn is_budget_wanted(&self) -> bool {
+        self.arbiter().waiting.wants_budget()
+    }
+
+    /// Returns the number of waiters for memory of this pool.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters.load(Relaxed)
+    }
+
+    /// Wakes waiters. The caller has put memory where a waiter can allocate it. Runs foreign code
+    /// (wakers).
     pub(crate) fn notify(&self) {
         if self.is_limited() {
-            self.waiting.notify();
+            self.line().notify();
         }
     }
 

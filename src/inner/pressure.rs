@@ -1,11 +1,33 @@
 //! Counters that a pool updates on slow paths: live bytes for its watermarks, allocations for its
-//! sampler.
+//! sampler, requests that fail.
 
 use super::PoolInner;
 use crate::depot::cache::ThreadCache;
+use crate::error::AllocFailure;
 use crate::pressure::watermark::Change;
+use std::sync::atomic::Ordering::Relaxed;
 
 impl PoolInner {
+    /// Counts a request that failed.
+    pub(crate) fn count_refusal(&self, failure: AllocFailure) {
+        if failure != AllocFailure::Length {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        if failure == AllocFailure::Budget
+            && let Some(shared) = self.shared()
+        {
+            shared.refused.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts a request that waited and timed out.
+    pub(crate) fn count_timeout(&self) {
+        self.timed_out.fetch_add(1, Relaxed);
+        if let Some(shared) = self.shared() {
+            shared.timed_out.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Counts slots that left the depot and the slabs, and slots that came back with a block. Wakes
     /// no thread, so the caller may be inside a gate.
     #[inline]

@@ -5,10 +5,9 @@
 //!
 //! A request is refused only if, at some moment, neither a slab nor a cache had memory for it.
 //! Requests that fail take turns under a lock; each retries after the one before it has reclaimed.
-//! Freed slots bypass the magazines meanwhile, so that no thread caches what was reclaimed. Memory
-//! that a thread moves from one structure to another is in neither for a moment. Threads that move
-//! memory are counted as carriers ([`PoolInner::carry`]). A request that found nothing while there
-//! was a carrier waits until the memory has arrived, and retries.
+//! Freed slots bypass the magazines meanwhile, so that no thread caches what was reclaimed. Threads
+//! that move memory are counted as carriers ([`PoolInner::carry`]): a request that found nothing
+//! while there was a carrier waits until the memory has arrived, and retries.
 //!
 //! # Bypass
 //!
@@ -27,78 +26,33 @@ use crate::depot::cache::{CacheList, ThreadCache};
 use crate::depot::gate::{BYPASS, CLAIMED, FULL_FENCE};
 use crate::error::AllocFailure;
 use crate::large::cache::Evicted;
-use crate::pressure::wait_queue::Deferred;
+use crate::pressure::transit::Transit;
+use crate::pressure::wake::Deferred;
 use crate::slab::size_class::CLASS_PLACES;
 use crate::sync::{
-    AtomicU32, AtomicUsize, Backoff, MODEL, Mutex, MutexGuard,
-    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
+    MODEL, MutexGuard,
+    Ordering::{Relaxed, SeqCst},
     fence, lock, settle_stores,
 };
+use crate::util::attempt;
 use std::ptr::NonNull;
 
 /// A reason for the bypass: a request was refused recently, or waits.
-const REFUSED: u8 = 1;
+pub(super) const REFUSED: u8 = 1;
 /// A reason for the bypass: the pool is closed.
 const CLOSED: u8 = 1 << 1;
 /// A reason for the bypass: the pool is near a watermark, and counts each slot.
 const WATERMARK: u8 = 1 << 2;
 
 /// Number of slots freed without a refusal after which threads use their magazines again.
-const CACHED_AGAIN: u32 = if MODEL { 1 } else { 64 };
+pub(super) const CACHED_AGAIN: u32 = if MODEL { 1 } else { 64 };
 /// Maximum number of attempts of a request that finds nothing while other threads carry memory.
 /// Models use one attempt: their requests wait in the queue, and are woken.
 const ROUNDS: usize = if MODEL { 1 } else { 64 };
 
-/// The lock for turns, and the counters of carriers: see the module's text.
-pub(super) struct Transit {
-    turns: Mutex<()>,
-    /// Number of threads that carry memory between structures.
-    carrying: AtomicUsize,
-    /// Number of arrivals of carriers. Wraps.
-    arrived: AtomicUsize,
-    /// Number of slots to be freed until threads use their magazines again; 0 while they do.
-    until_cached: AtomicU32,
-    /// The value of `arrived` before the last attempt of the last turn that ended with a refusal.
-    /// While `arrived` has this value, there is nothing to release.
-    fruitless: AtomicUsize,
-}
-
-impl Transit {
-    pub(super) fn new() -> Self {
-        Self {
-            turns: Mutex::new(()),
-            carrying: AtomicUsize::new(0),
-            arrived: AtomicUsize::new(0),
-            until_cached: AtomicU32::new(0),
-            fruitless: AtomicUsize::new(usize::MAX),
-        }
-    }
-
-    /// Returns whether nothing has been freed since the last refusal, so that a release would find
-    /// nothing. `false` without the bypass: then frees that fill magazines are not counted as
-    /// arrivals.
-    fn is_fruitless(&self) -> bool {
-        self.carrying.load(Acquire) == 0
-            && self.arrived.load(Acquire) == self.fruitless.load(Relaxed)
-            && self.until_cached.load(Relaxed) > 0
-    }
-
-    /// Waits while a thread carries memory. Returns whether a carrier has arrived since `seen`.
-    fn has_arrived_since(&self, seen: usize) -> bool {
-        let mut backoff = Backoff::new();
-        // Acquire: pairs with the AcqRel in the drop of `Carry`.
-        while self.carrying.load(Acquire) > 0 && self.arrived.load(Acquire) == seen {
-            if !backoff.pause() {
-                return false;
-            }
-        }
-        self.arrived.load(Acquire) != seen
-    }
-}
-
 /// A thread that carries memory from one structure to another. Waiters are woken when it ends.
 pub(crate) struct Carry<'a> {
-    transit: Option<&'a Transit>,
+    pool: Option<&'a PoolInner>,
     /// Dropped last: that runs wakers.
     _deferred: Option<Deferred<'a>>,
 }
@@ -106,19 +60,21 @@ pub(crate) struct Carry<'a> {
 impl Carry<'_> {
     /// Ends the carrying without an arrival, because there was no memory to carry.
     pub(crate) fn end_without(mut self) {
-        if let Some(transit) = self.transit.take() {
-            transit.carrying.fetch_sub(1, AcqRel);
+        if let Some(pool) = self.pool.take() {
+            pool.transits().for_each(Transit::end);
         }
     }
 }
 
 impl Drop for Carry<'_> {
     fn drop(&mut self) {
-        if let Some(transit) = self.transit {
-            // AcqRel: pairs with the Acquire in `has_arrived_since`. First the arrival: a thread
-            // that sees no carrier any more sees it.
-            transit.arrived.fetch_add(1, AcqRel);
-            transit.carrying.fetch_sub(1, AcqRel);
+        if let Some(pool) = self.pool {
+            for transit in pool.transits() {
+                let arrivals = transit.arrive();
+                // The last of them is the budget's.
+                pool.last_used.store(arrivals, Relaxed);
+            }
+            pool.transits().for_each(Transit::end);
         }
     }
 }
@@ -176,34 +132,44 @@ impl PoolInner {
     }
 
     /// Counts the calling thread as a carrier until the returned guard is dropped. Two kinds of
-    /// carriers are not counted: those of a pool without a limit, because no request depends on
-    /// them, and a thread in its turn, because no other request retries before the turn ends.
+    /// carriers are not counted: those of a pool without a limit and without a budget, because no
+    /// request depends on them, and a thread in its turn, because no other request retries before
+    /// the turn ends.
     pub(crate) fn carry(&self) -> Carry<'_> {
-        let counted = self.is_limited() && !Deferred::is_active(&self.waiting);
+        let queue = &self.arbiter().waiting;
+        let counted = self.is_limited() && !Deferred::is_active(queue);
         if counted {
-            // AcqRel: before the memory leaves its structure.
-            self.transit.carrying.fetch_add(1, AcqRel);
+            self.transits().for_each(Transit::depart);
         }
         Carry {
-            transit: counted.then_some(&self.transit),
-            _deferred: counted.then(|| Deferred::new(&self.waiting)).flatten(),
+            pool: counted.then_some(self),
+            _deferred: counted.then(|| Deferred::new(queue)).flatten(),
         }
     }
 
-    /// Returns whether the pool has a limit. Only then it may have waiters, and counts carriers.
-    pub(super) fn is_limited(&self) -> bool {
-        self.config.limit != usize::MAX
+    /// Returns the counters of carriers that depend on this pool: its own, and those of its budget.
+    fn transits(&self) -> impl Iterator<Item = &Transit> {
+        let shared = self.shared().map(|shared| &shared.transit);
+        std::iter::once(&self.transit).chain(shared)
     }
 
-    /// Runs `attempt`. If it is refused, releases the caches of all threads and of the pool and
-    /// runs it again. Makes system calls and runs wakers then. The argument of `attempt` is whether
-    /// a release has found nothing, so that this is the last attempt.
+    /// Returns whether the pool has a limit or a budget. Only then it may have waiters, and counts
+    /// carriers.
+    pub(super) fn is_limited(&self) -> bool {
+        self.config.bound() != usize::MAX
+    }
+
+    /// Runs `attempt`. If it is refused, releases the caches of all threads and of the pool, and
+    /// then those of the other pools of its budget, and runs it again. Makes system calls and runs
+    /// wakers then. The argument of `attempt` is whether a release has found nothing, so that this
+    /// is the last attempt.
     pub(crate) fn with_reclaim<T>(
         &self,
         attempt: impl Fn(bool) -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
         match attempt(false) {
-            Err(AllocFailure::Limit | AllocFailure::System) => self.reclaim_and_retry(attempt),
+            Err(AllocFailure::Length) => Err(AllocFailure::Length),
+            Err(_) => self.reclaim_and_retry(attempt),
             result => result,
         }
     }
@@ -216,31 +182,66 @@ impl PoolInner {
         // Wakers run foreign code: after the turn. A hook of the heap that comes here in its
         // thread's turn, or while the thread carries memory, must not wait for other threads, which
         // may wait for this one.
-        let deferred = Deferred::new(&self.waiting);
-        let turn = deferred.as_ref().map(|_| lock(&self.transit.turns));
+        let arbiter = self.arbiter();
+        let deferred = Deferred::new(&arbiter.waiting);
+        let turn = deferred.as_ref().map(|_| lock(&arbiter.turns));
         let mut result = Err(AllocFailure::Limit);
+        let waits_for_all = |failure| failure == AllocFailure::Budget && attempt::may_use_budget();
         for _ in 0..ROUNDS {
-            let seen = self.transit.arrived.load(Acquire);
-            // A waiter's attempt always looks: a wake-up must not be answered from memory.
-            let is_fruitless =
-                self.is_limited() && self.waiting.is_empty() && self.transit.is_fruitless();
-            result = attempt(is_fruitless);
-            if result.is_err() && !is_fruitless {
-                self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
-                self.release_caches(REFUSED);
-                result = attempt(true);
-            }
-            if result.is_ok() || turn.is_none() {
+            let seen = self.transit.arrived();
+            let seen_in_all = self.shared().map(|shared| shared.transit.arrived());
+            result = self.release_and_retry(&attempt);
+            let Err(failure) = &result else { break };
+            if turn.is_none() {
                 break;
             }
-            if MODEL || !self.transit.has_arrived_since(seen) {
-                self.transit.fruitless.store(seen, Relaxed);
+            let (transit, seen_there) = match (self.shared(), seen_in_all) {
+                (Some(shared), Some(seen)) if waits_for_all(*failure) => (&shared.transit, seen),
+                _ => (&self.transit, seen),
+            };
+            if MODEL || !transit.has_arrived_since(seen_there) {
+                self.transit.set_fruitless(seen);
+                transit.set_fruitless(seen_there);
                 break;
             }
         }
         drop(turn);
         drop(deferred);
         result
+    }
+
+    fn release_and_retry<T>(
+        &self,
+        attempt: impl Fn(bool) -> Result<T, AllocFailure>,
+    ) -> Result<T, AllocFailure> {
+        // A waiter's attempt always looks: a wake-up must not be answered from memory.
+        let is_known = self.is_limited() && self.line().is_empty() && self.is_fruitless();
+        // In a budget, the last attempt follows the release of the other pools.
+        let is_alone = self.budget.is_none();
+        let mut result = attempt(is_known && is_alone);
+        if result.is_err() && !is_known {
+            self.release_for_request();
+            result = attempt(is_alone);
+        }
+        match result {
+            Err(failure) if !is_alone => self
+                .release_others_and_retry(failure, || attempt(false))
+                .or_else(|_| attempt(true)),
+            result => result,
+        }
+    }
+
+    /// Returns whether nothing has been freed since the last release, so that another would find
+    /// nothing. `false` without the bypass: then frees that fill magazines are not counted as
+    /// arrivals.
+    pub(super) fn is_fruitless(&self) -> bool {
+        self.transit.is_fruitless() && self.until_cached.load(Relaxed) > 0
+    }
+
+    /// Releases the caches for a request that is about to fail, and starts the bypass.
+    pub(super) fn release_for_request(&self) {
+        self.until_cached.store(CACHED_AGAIN, Relaxed);
+        self.release_caches(REFUSED);
     }
 
     /// Releases all memory that no buffer uses, after the last handle was dropped. The pool keeps
@@ -274,14 +275,11 @@ impl PoolInner {
     /// Counts a slot or mapping that was freed past the thread caches, and ends the bypass after
     /// the last refusal if it was the last one to count.
     pub(crate) fn freed_past_caches(&self) {
-        if self.transit.until_cached.load(Relaxed) == 0 {
+        if self.until_cached.load(Relaxed) == 0 {
             return;
         }
         let less = |until: u32| until.checked_sub(1);
-        let before = self
-            .transit
-            .until_cached
-            .fetch_update(Relaxed, Relaxed, less);
+        let before = self.until_cached.fetch_update(Relaxed, Relaxed, less);
         if before == Ok(1) {
             self.end_bypass(REFUSED);
         }
@@ -292,12 +290,12 @@ impl PoolInner {
         // SeqCst: pairs with the fence in `WaitQueue::join`. Either this thread sees the waiter, or
         // the waiter's attempt, which acquires this lock, comes later and sets the bypass again.
         fence(SeqCst);
-        if reason == REFUSED && self.transit.until_cached.load(Relaxed) > 0 {
+        if reason == REFUSED && self.until_cached.load(Relaxed) > 0 {
             // Refused again meanwhile: that request has set the bypass anew, or is about to.
             return;
         }
-        if reason == REFUSED && !self.waiting.is_empty() {
-            self.transit.until_cached.store(CACHED_AGAIN, Relaxed);
+        if reason == REFUSED && (!self.line().is_empty() || self.is_budget_wanted()) {
+            self.until_cached.store(CACHED_AGAIN, Relaxed);
             return;
         }
         caches.bypass &= !reason;

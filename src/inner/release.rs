@@ -8,9 +8,9 @@
 use super::PoolInner;
 use crate::large::LargeAlloc;
 use crate::large::cache::Evicted;
-use crate::pressure::wait_queue::is_attempting;
 use crate::slab::region::{EmptyRegions, Keep, Regions, Unmapped};
 use crate::sync::Ordering::Release;
+use crate::util::attempt;
 use crate::util::events::Event;
 use std::ptr::NonNull;
 
@@ -44,7 +44,7 @@ impl PoolInner {
         // A region that rejoins can serve other waiters, whose attempts may have run while it was
         // away. A waiter that rejoins a region in its own attempt is not woken for it: its attempt
         // continues.
-        if count > 0 || (any_rejoined && !is_attempting()) {
+        if count > 0 || (any_rejoined && !attempt::is_running()) {
             self.notify();
         }
     }

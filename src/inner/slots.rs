@@ -83,7 +83,7 @@ impl PoolInner {
         let slab = match self.take_slab(class) {
             Ok(slab) => slab,
             Err(failure) => {
-                if failure == AllocFailure::Limit {
+                if failure.is_limit() {
                     carry.end_without();
                 }
                 return Err(failure);

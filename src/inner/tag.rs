@@ -125,9 +125,11 @@ impl AllocTag {
 
     pub(crate) fn to_refusal(self) -> AllocFailure {
         const LIMIT: usize = AllocFailure::Limit as usize;
+        const BUDGET: usize = AllocFailure::Budget as usize;
         const LENGTH: usize = AllocFailure::Length as usize;
         match self.bits() {
             LIMIT => AllocFailure::Limit,
+            BUDGET => AllocFailure::Budget,
             LENGTH => AllocFailure::Length,
             _ => AllocFailure::System,
         }
@@ -380,6 +382,7 @@ mod tests {
     fn refusals_come_back() {
         for refused in [
             AllocFailure::Limit,
+            AllocFailure::Budget,
             AllocFailure::System,
             AllocFailure::Length,
         ] {

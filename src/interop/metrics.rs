@@ -24,9 +24,20 @@
 //! | `slabuf_cached_bytes` | gauge | `pool` | [`PoolUsage::cached`] |
 //! | `slabuf_large_live_bytes` | gauge | `pool` | [`PoolUsage::large_live`] |
 //! | `slabuf_large_cached_bytes` | gauge | `pool` | [`PoolUsage::large_cached`] |
+//! | `slabuf_external_peak_bytes` | gauge | `pool` | [`PoolUsage::external_peak`] |
+//! | `slabuf_waiters` | gauge | `pool` | [`PoolUsage::waiters`] |
+//! | `slabuf_refused_total` | counter | `pool` | [`PoolUsage::refused`] |
+//! | `slabuf_timed_out_total` | counter | `pool` | [`PoolUsage::timed_out`] |
 //! | `slabuf_slabs` | gauge | `pool`, `state` (`empty`, `partial`, `full`) | [`PoolUsage::slabs_empty`] and so on |
 //! | `slabuf_mapped_bytes_total` | counter | `pool` | bytes mapped since the pool was built |
 //! | `slabuf_unmapped_bytes_total` | counter | `pool` | bytes of those returned to the system |
+//! | `slabuf_budget_limit_bytes` | gauge | `budget` | [`BudgetUsage::limit`] |
+//! | `slabuf_budget_mapped_bytes` | gauge | `budget` | [`BudgetUsage::mapped`] |
+//! | `slabuf_budget_peak_bytes` | gauge | `budget` | [`BudgetUsage::peak`] |
+//! | `slabuf_budget_pools` | gauge | `budget` | [`BudgetUsage::pools`] |
+//! | `slabuf_budget_waiters` | gauge | `budget` | [`BudgetUsage::waiters`] |
+//! | `slabuf_budget_refused_total` | counter | `budget` | [`BudgetUsage::refused`] |
+//! | `slabuf_budget_timed_out_total` | counter | `budget` | [`BudgetUsage::timed_out`] |
 //! | `slabuf_process_rss_bytes` | gauge | | [`MemoryUsage::rss`] |
 //! | `slabuf_process_heap_total_bytes` | gauge | | [`MemoryUsage::heap_total`] |
 //! | `slabuf_process_heap_used_bytes` | gauge | | [`MemoryUsage::heap_used`] |
@@ -39,13 +50,14 @@
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::inner::PoolInner;
-use crate::pool::Pool;
 use crate::pool::usage::{MemoryUsage, PoolUsage, memory_usage};
+use crate::pool::{BudgetUsage, Pool};
+use crate::pressure::budget::Budget;
 
 /// A gauge: its name, its description, and the field that it records.
 type Gauge<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const OF_POOL: [Gauge<PoolUsage>; 6] = [
+const OF_POOL: [Gauge<PoolUsage>; 7] = [
     (
         "slabuf_external_bytes",
         "bytes the pool has mapped, caches and headers included",
@@ -75,6 +87,65 @@ const OF_POOL: [Gauge<PoolUsage>; 6] = [
         "slabuf_large_cached_bytes",
         "bytes of freed mappings kept for reuse",
         |usage| usage.large_cached,
+    ),
+    (
+        "slabuf_external_peak_bytes",
+        "the most bytes that the pool had mapped at a time",
+        |usage| usage.external_peak,
+    ),
+];
+
+/// Counters of requests that failed.
+const FAILED: [Gauge<PoolUsage>; 2] = [
+    (
+        "slabuf_refused_total",
+        "requests that the limit, the budget or the system refused",
+        |usage| usage.refused,
+    ),
+    (
+        "slabuf_timed_out_total",
+        "requests that waited and timed out",
+        |usage| usage.timed_out,
+    ),
+];
+
+const OF_BUDGET: [Gauge<BudgetUsage>; 3] = [
+    ("slabuf_budget_limit_bytes", "the budget", |usage| {
+        usage.limit
+    }),
+    (
+        "slabuf_budget_mapped_bytes",
+        "bytes the pools of the budget have mapped",
+        |usage| usage.mapped,
+    ),
+    (
+        "slabuf_budget_peak_bytes",
+        "the most bytes that the pools of the budget had mapped at a time",
+        |usage| usage.peak,
+    ),
+];
+
+const NUMBERS_OF_BUDGET: [Gauge<BudgetUsage>; 2] = [
+    ("slabuf_budget_pools", "pools of the budget", |usage| {
+        usage.pools
+    }),
+    (
+        "slabuf_budget_waiters",
+        "requests that wait for memory of the budget's pools",
+        |usage| usage.waiters,
+    ),
+];
+
+const FAILED_IN_BUDGET: [Gauge<BudgetUsage>; 2] = [
+    (
+        "slabuf_budget_refused_total",
+        "requests that the budget refused",
+        |usage| usage.refused,
+    ),
+    (
+        "slabuf_budget_timed_out_total",
+        "requests of the budget's pools that waited and timed out",
+        |usage| usage.timed_out,
     ),
 ];
 
@@ -107,6 +178,7 @@ const OF_PROCESS: [Gauge<MemoryUsage>; 5] = [
 ];
 
 const SLABS: &str = "slabuf_slabs";
+const WAITERS: &str = "slabuf_waiters";
 const MAPPED: &str = "slabuf_mapped_bytes_total";
 const UNMAPPED: &str = "slabuf_unmapped_bytes_total";
 
@@ -122,6 +194,19 @@ pub fn describe() {
     for (name, text, _) in OF_PROCESS {
         describe_gauge!(name, Unit::Bytes, text);
     }
+    for (name, text, _) in OF_BUDGET {
+        describe_gauge!(name, Unit::Bytes, text);
+    }
+    for (name, text, _) in NUMBERS_OF_BUDGET {
+        describe_gauge!(name, Unit::Count, text);
+    }
+    for (name, text, _) in FAILED {
+        describe_counter!(name, Unit::Count, text);
+    }
+    for (name, text, _) in FAILED_IN_BUDGET {
+        describe_counter!(name, Unit::Count, text);
+    }
+    describe_gauge!(WAITERS, Unit::Count, "requests that wait for memory");
     describe_gauge!(SLABS, Unit::Count, "slabs by state");
     describe_counter!(MAPPED, Unit::Bytes, "bytes the pool ever mapped");
     describe_counter!(UNMAPPED, Unit::Bytes, "bytes the pool ever unmapped");
@@ -138,7 +223,7 @@ pub fn describe() {
 ///
 /// # Complexity
 ///
-/// That of [`Pool::usage`], and eleven calls of the recorder, which run without any lock of the
+/// That of [`Pool::usage`], and fifteen calls of the recorder, which run without any lock of the
 /// pool. Makes no system call. Without a recorder it has no effect.
 pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     let name = name.into();
@@ -153,9 +238,36 @@ pub fn record_pool(pool: &Pool, name: impl Into<SharedString>) {
     ] {
         gauge!(SLABS, "pool" => name.clone(), "state" => state).set(slabs as f64);
     }
+    gauge!(WAITERS, "pool" => name.clone()).set(usage.waiters as f64);
+    for (counter_name, _, failed) in FAILED {
+        counter!(counter_name, "pool" => name.clone()).absolute(failed(&usage));
+    }
     let (mapped, unmapped) = PoolInner::of(pool.inner()).mapper.totals();
     counter!(MAPPED, "pool" => name.clone()).absolute(mapped);
     counter!(UNMAPPED, "pool" => name).absolute(unmapped);
+}
+
+/// Records the counters of one budget under the label `budget` = `name`, as [`record_pool`] does
+/// for a pool.
+///
+/// ```
+/// let budget = slabuf::Budget::new(256 << 20);
+/// slabuf::metrics::record_budget(&budget, "tenants");
+/// ```
+///
+/// # Complexity
+///
+/// That of [`Budget::usage`], and seven calls of the recorder, which run without any lock. Makes no
+/// system call.
+pub fn record_budget(budget: &Budget, name: impl Into<SharedString>) {
+    let name = name.into();
+    let usage = budget.usage();
+    for (gauge_name, _, value) in OF_BUDGET.into_iter().chain(NUMBERS_OF_BUDGET) {
+        gauge!(gauge_name, "budget" => name.clone()).set(value(&usage) as f64);
+    }
+    for (counter_name, _, failed) in FAILED_IN_BUDGET {
+        counter!(counter_name, "budget" => name.clone()).absolute(failed(&usage));
+    }
 }
 
 /// Records the counters of the process and all its pools.

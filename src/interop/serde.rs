@@ -61,8 +61,12 @@ impl Serialize for PoolUsage {
             slabs_full,
             large_live,
             large_cached,
+            external_peak,
+            waiters,
+            refused,
+            timed_out,
         } = self;
-        let mut fields = serializer.serialize_struct("PoolUsage", 9)?;
+        let mut fields = serializer.serialize_struct("PoolUsage", 13)?;
         fields.serialize_field("external", external)?;
         fields.serialize_field("array_buffers", array_buffers)?;
         fields.serialize_field("in_use", in_use)?;
@@ -72,6 +76,10 @@ impl Serialize for PoolUsage {
         fields.serialize_field("slabs_full", slabs_full)?;
         fields.serialize_field("large_live", large_live)?;
         fields.serialize_field("large_cached", large_cached)?;
+        fields.serialize_field("external_peak", external_peak)?;
+        fields.serialize_field("waiters", waiters)?;
+        fields.serialize_field("refused", refused)?;
+        fields.serialize_field("timed_out", timed_out)?;
         fields.end()
     }
 }

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn shows_each_mapping_once_and_uses_places_again() {
-        let mapper = Mapper::new(Os::native(), usize::MAX);
+        let mapper = Mapper::new(Os::native(), usize::MAX, None);
         let page = mapper.page_size();
         let large_list = LargeList::new();
         // More than two steps.

@@ -1,8 +1,9 @@
 //! An owned mapping, and the only place that counts mapped bytes.
 //!
-//! Every byte that the crate maps passes through [`Mapper`]. The count rises before the system is
-//! asked and falls after the bytes are unmapped, so it is never below the mapped bytes, and the
-//! limit is never exceeded, not even for a moment by two threads at once.
+//! Every byte that the crate maps passes through [`Mapper`], which counts it in the pool's quota and
+//! in that of its budget. The counters rise before the system is asked and fall after the bytes are
+//! unmapped, so they are never below the mapped bytes, and the limits are never exceeded, not even
+//! for a moment by two threads at once.
 //!
 //! # Safety
 //!
@@ -10,8 +11,10 @@
 //! unmaps it. The system's primitives are called for such ranges and no others.
 
 use crate::error::AllocFailure;
+use crate::os::quota::{Quota, Quotas, SharedQuota};
 use crate::os::{Os, Stranded};
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::util::counted::Counted;
 use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 use std::sync::atomic::{self, AtomicU64};
@@ -71,19 +74,17 @@ impl Mapping {
     }
 }
 
-/// Maps and unmaps for one pool, within its limit.
-#[derive(Debug)]
+/// Maps and unmaps for one pool, within its limit and its budget.
 pub(crate) struct Mapper {
     os: Os,
     page_size: usize,
-    limit: usize,
-    mapped: AtomicUsize,
+    quotas: Quotas,
     /// Number of mappings.
     count: AtomicUsize,
     /// Bytes mapped since the pool was built. An atomic of `std` also under loom, because no other
     /// access depends on it.
     mapped_ever: AtomicU64,
-    /// Ranges that aligning has left mapped, counted in `mapped`. The mapper tries to unmap them
+    /// Ranges that aligning has left mapped, counted as such. The mapper tries to unmap them
     /// before the next aligned mapping and after each `unmap`.
     stranded: Mutex<Vec<Stranded>>,
     /// Number of stranded ranges. An atomic of `std` also under loom: it is read before the lock is
@@ -92,12 +93,11 @@ pub(crate) struct Mapper {
 }
 
 impl Mapper {
-    pub(crate) fn new(os: Os, limit: usize) -> Self {
+    pub(crate) fn new(os: Os, limit: usize, shared: Option<Counted<SharedQuota>>) -> Self {
         Self {
             os,
             page_size: os.page_size(),
-            limit,
-            mapped: AtomicUsize::new(0),
+            quotas: Quotas::new(limit, shared),
             count: AtomicUsize::new(0),
             mapped_ever: AtomicU64::new(0),
             stranded: Mutex::new(Vec::new()),
@@ -114,7 +114,12 @@ impl Mapper {
 
     /// Returns the bytes mapped now.
     pub(crate) fn mapped(&self) -> usize {
-        self.mapped.load(Ordering::Relaxed)
+        self.quotas.own().mapped()
+    }
+
+    /// Returns the pool's own counter, without that of its budget.
+    pub(crate) fn quota(&self) -> &Quota {
+        self.quotas.own()
     }
 
     /// Returns the bytes mapped since the pool was built, and the bytes unmapped since: two
@@ -139,20 +144,6 @@ impl Mapper {
         self.os.now_ms()
     }
 
-    /// Counts `bytes` as mapped if the limit allows it. Relaxed: the count orders no other access.
-    fn reserve(&self, bytes: usize) -> Result<(), AllocFailure> {
-        self.mapped
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mapped| {
-                mapped.checked_add(bytes).filter(|sum| *sum <= self.limit)
-            })
-            .map(drop)
-            .map_err(|_| AllocFailure::Limit)
-    }
-
-    fn release(&self, bytes: usize) {
-        self.mapped.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     /// Maps `len` zeroed bytes (whole pages) at a multiple of `align`. Adds a page for a guard if
     /// that is requested; the caller [protects](Self::protect_guard) it.
     pub(crate) fn map(
@@ -163,11 +154,11 @@ impl Mapper {
     ) -> Result<Mapping, AllocFailure> {
         let guard = if guarded { self.page_size } else { 0 };
         let footprint = len.checked_add(guard).ok_or(AllocFailure::System)?;
-        self.reserve(footprint)?;
+        self.quotas.reserve(footprint)?;
         // While the system refuses to unmap the stranded ranges, another attempt could strand one
         // more.
         if align > self.page_size && !self.unmap_stranded() {
-            self.release(footprint);
+            self.quotas.release(footprint);
             return Err(AllocFailure::System);
         }
         let refused = match self.os.map(footprint, align) {
@@ -180,11 +171,11 @@ impl Mapper {
         };
         if let Some(stranded) = refused.stranded {
             // The range is mapped already, so it is counted even above the limit.
-            self.mapped.fetch_add(stranded.len, Ordering::Relaxed);
+            self.quotas.force(stranded.len);
             self.count_mapped(stranded.len);
             self.keep_stranded(stranded);
         }
-        self.release(footprint);
+        self.quotas.release(footprint);
         Err(AllocFailure::System)
     }
 
@@ -220,7 +211,7 @@ impl Mapper {
                 self.keep_stranded(stranded);
                 return false;
             }
-            self.release(stranded.len);
+            self.quotas.release(stranded.len);
         }
         true
     }
@@ -241,7 +232,7 @@ impl Mapper {
             return Err(mapping);
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.release(mapping.footprint());
+        self.quotas.release(mapping.footprint());
         self.unmap_stranded();
         Ok(())
     }
@@ -261,7 +252,7 @@ impl Mapper {
     pub(crate) fn grow(&self, mapping: &mut Mapping, new_len: usize) -> Result<(), AllocFailure> {
         debug_assert!(mapping.can_remap() && new_len > mapping.len);
         let more = new_len - mapping.len;
-        self.reserve(more)?;
+        self.quotas.reserve(more)?;
         // SAFETY: the mapping is owned and whole (no guard), and its old address is replaced below.
         match unsafe { self.os.remap(mapping.base, mapping.len, new_len) } {
             Ok(base) => {
@@ -271,7 +262,7 @@ impl Mapper {
                 Ok(())
             }
             Err(_) => {
-                self.release(more);
+                self.quotas.release(more);
                 Err(AllocFailure::System)
             }
         }
@@ -320,7 +311,7 @@ mod tests {
     #[test]
     fn counts_what_is_mapped_and_stops_at_the_limit() {
         let fake = FakeOs::leaked();
-        let mapper = Mapper::new(Os::Fake(fake), 64 << 10);
+        let mapper = Mapper::new(Os::Fake(fake), 64 << 10, None);
         let mut mapping = mapper.map(32 << 10, 4096, false).unwrap();
         assert_eq!(
             mapper.map(36 << 10, 4096, false).unwrap_err(),
@@ -339,7 +330,7 @@ mod tests {
     #[test]
     fn a_refusal_changes_nothing() {
         let fake = FakeOs::leaked();
-        let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+        let mapper = Mapper::new(Os::Fake(fake), usize::MAX, None);
         let mut mapping = mapper.map(8192, 4096, false).unwrap();
         for call in [
             Call::Map,
@@ -375,7 +366,7 @@ mod tests {
             })
         };
         let fake = FakeOs::leaked();
-        let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+        let mapper = Mapper::new(Os::Fake(fake), usize::MAX, None);
         let other = mapper.map(4096, 4096, false).unwrap();
         fake.set_fault(refuse(Call::Align));
         assert!(mapper.map(1 << 16, 1 << 16, false).is_err());

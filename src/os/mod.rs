@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 #[allow(unreachable_pub)]
 pub(crate) mod fake;
 pub(crate) mod mapping;
+pub(crate) mod quota;
 #[cfg(unix)]
 mod unix;
 

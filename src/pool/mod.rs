@@ -8,8 +8,9 @@
 use crate::config::Settings;
 use crate::error::ConfigError;
 use crate::inner::PoolInner;
-use crate::inner::registry::{self, GLOBAL, MAX_POOLS};
+use crate::inner::registry::{self, GLOBAL};
 use crate::inner::tag::Prefix;
+use crate::pressure::budget::Budget;
 use crate::slab::size_class::ClassTable;
 use crate::util::events::{self, Event};
 use std::fmt;
@@ -17,10 +18,16 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+mod available;
+mod budget;
+mod builder;
 mod inspect;
 pub(crate) mod live_samples;
 pub(crate) mod snapshot;
 pub(crate) mod usage;
+
+pub use budget::{BudgetUsage, trim_all};
+pub use builder::PoolBuilder;
 
 /// An allocator of buffers with its own memory, counters and limit.
 ///
@@ -89,7 +96,7 @@ impl Pool {
         }
         // Threads that get here at the same time build one pool each. One pool stays, the others
         // are dropped.
-        let pool = Self::build(GLOBAL, Settings::DEFAULT)?;
+        let pool = Self::build(GLOBAL, Settings::DEFAULT, None)?;
         let inner = pool.inner;
         if POOL.set(pool).is_ok() {
             registry::pools().add(GLOBAL, inner.cast());
@@ -104,17 +111,19 @@ impl Pool {
     /// assert!(pool.alloc(40_000).is_pooled());
     /// # Ok::<(), slabuf::ConfigError>(())
     /// ```
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder {
-            settings: Settings::DEFAULT,
-        }
+    pub fn builder() -> PoolBuilder<'static> {
+        PoolBuilder::new()
     }
 
-    fn build(index: usize, settings: Settings) -> Result<Pool, ConfigError> {
+    fn build(
+        index: usize,
+        settings: Settings,
+        budget: Option<Budget>,
+    ) -> Result<Pool, ConfigError> {
         let config = settings.validate()?;
         let table = ClassTable::of_slab_size(config.slab_size, config.spans);
-        let inner =
-            PoolInner::create(index, config, table).map_err(|_| ConfigError::OutOfMemory)?;
+        let inner = PoolInner::create(index, config, table, budget)
+            .map_err(|_| ConfigError::OutOfMemory)?;
         Ok(Pool {
             inner,
             table,
@@ -155,15 +164,20 @@ impl Pool {
     /// Linear in the number of free slots, empty slabs and cached mappings, and of threads that use
     /// the pool. Makes system calls (`membarrier`, `munmap`, `madvise`).
     pub fn trim(&self) -> usize {
-        let inner = PoolInner::of(self.inner);
-        let before = inner.mapper.mapped();
-        inner.trim();
-        let unmapped = before.saturating_sub(inner.mapper.mapped());
-        let bytes = unmapped + inner.purge();
-        events::note(inner.index as u64, Event::Trimmed, 1, bytes);
+        let bytes = trim(PoolInner::of(self.inner));
         events::emit();
         bytes
     }
+}
+
+/// Releases memory that no buffer uses to the system, and returns the number of bytes.
+fn trim(inner: &PoolInner) -> usize {
+    let before = inner.mapper.mapped();
+    inner.trim();
+    let unmapped = before.saturating_sub(inner.mapper.mapped());
+    let bytes = unmapped + inner.purge();
+    events::note(inner.index as u64, Event::Trimmed, 1, bytes);
+    bytes
 }
 
 impl Clone for Pool {
@@ -190,160 +204,23 @@ impl Drop for Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = PoolInner::of(self.inner);
+        let config = &inner.config;
+        let levels = config.levels;
         f.debug_struct("Pool")
             .field("index", &inner.index)
-            .field("config", &inner.config)
-            .field("external", &inner.mapper.mapped())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Settings for a new [`Pool`]. Each setting has a default.
-///
-/// ```
-/// use slabuf::Pool;
-/// use std::time::Duration;
-///
-/// let pool = Pool::builder()
-///     .limit(256 << 20)
-///     .cache_limit(16 << 20)
-///     .decay(Duration::from_secs(1))
-///     .zero_on_free(true)
-///     .build()?;
-/// # Ok::<(), slabuf::ConfigError>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[must_use = "settings do nothing until `build`"]
-pub struct PoolBuilder {
-    settings: Settings,
-}
-
-impl PoolBuilder {
-    /// Sets the bytes in a slab: a power of two from 4096 to 1 MiB; 8192 by default. Slabs serve
-    /// requests up to this length. Each longer request gets its own mapping.
-    pub fn slab_size(mut self, bytes: usize) -> Self {
-        self.settings.slab_size = bytes;
-        self
-    }
-
-    /// Sets the limit: the most bytes that the pool may map, including its caches and headers; at
-    /// least four slabs; no limit by default. Before a request fails, the pool releases its caches,
-    /// including those of all threads. Below the limit, buffers are allocated and freed as fast as
-    /// in a pool without a limit.
-    pub fn limit(mut self, bytes: usize) -> Self {
-        self.settings.limit = Some(bytes);
-        self
-    }
-
-    /// Sets the high-water mark: from this many bytes of live buffers on, the pool is
-    /// [over its mark](Pool::is_over_high_water), and producers should pause. Exactly the mark
-    /// counts as over, as with Node's `highWaterMark`. At least 1, and at most the
-    /// [`limit`](Self::limit); no mark by default.
-    ///
-    /// A small buffer counts with the size of its slot, a large one with its requested length, as
-    /// in [`PoolUsage::in_use`](crate::PoolUsage::in_use). Far below the mark, the pool counts
-    /// small buffers when blocks of slots move between a thread's magazines and the depot, so they
-    /// are as fast as in a pool without a mark. When this count, which includes the magazines,
-    /// reaches the mark, the pool empties the magazines and counts each slot, until its live bytes
-    /// have come down to half of the mark. Meanwhile allocating and freeing are slower. Each large
-    /// buffer changes a counter that all threads share.
-    pub fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.settings.high_water_mark = Some(bytes);
-        self
-    }
-
-    /// Sets the low-water mark: a pool that was over its high-water mark has drained when its live
-    /// buffers have come down to this many bytes. It must be below the high-water mark; half of
-    /// that by default. 0 is Node's rule: a stream has drained when it is empty.
-    pub fn low_water_mark(mut self, bytes: usize) -> Self {
-        self.settings.low_water_mark = Some(bytes);
-        self
-    }
-
-    /// Samples about one in `one_in` allocations: the pool records where in the program and when it
-    /// was made, until the buffer is dropped. [`Pool::live_samples`] lists the records. 1 samples
-    /// every allocation; 0, the default, none.
-    ///
-    /// Each thread draws the distance to its next sample at random, from 1 to `2 * one_in - 1`
-    /// allocations, and counts down. A sampled allocation captures its call stack: that takes
-    /// microseconds, and about 1 KiB of heap memory while the buffer lives. The buffer is marked as
-    /// sampled; drops of other buffers are as fast as in a pool that does not sample.
-    pub fn sample(mut self, one_in: usize) -> Self {
-        self.settings.sample = one_in;
-        self
-    }
-
-    /// Sets whether the whole of a buffer's memory is zeroed when the buffer is dropped, so that no
-    /// later buffer shows its bytes; `false` by default. In such a pool,
-    /// [splits](crate::Buffer::split_to) move bytes to memory of their own, by a copy.
-    pub fn zero_on_free(mut self, on: bool) -> Self {
-        self.settings.zero_on_free = on;
-        self
-    }
-
-    /// Sets whether every constructor zeroes the whole of a buffer's memory, including those named
-    /// `unsafe`, as Node's `--zero-fill-buffers` does; `false` by default.
-    pub fn zero_fill(mut self, on: bool) -> Self {
-        self.settings.zero_fill = on;
-        self
-    }
-
-    /// Sets the most bytes of freed mappings and empty regions that are kept for reuse; 64 MiB by
-    /// default, or the limit if that is less. Up to half of them may be mappings that threads keep
-    /// in their own caches. A request that would fail, and [`Pool::trim`], release those, too.
-    pub fn cache_limit(mut self, bytes: usize) -> Self {
-        self.settings.cache_limit = Some(bytes);
-        self
-    }
-
-    /// Sets how long freed mappings and empty regions are kept for reuse; 10 s by default. The pool
-    /// has no thread of its own: it checks their age when a mapping or a slab is freed. With
-    /// [`Duration::ZERO`] none is kept. Mappings in the threads' own caches (see
-    /// [`cache_limit`](Self::cache_limit)) do not age; [`Pool::trim`] releases them.
-    pub fn decay(mut self, age: Duration) -> Self {
-        self.settings.decay = age;
-        self
-    }
-
-    /// Sets whether buffers of 2 MiB and more are aligned to, and advised for, transparent huge
-    /// pages (see `madvise(2)`, `MADV_HUGEPAGE`); `true` by default.
-    pub fn huge_pages(mut self, on: bool) -> Self {
-        self.settings.huge_pages = on;
-        self
-    }
-
-    /// Sets whether an inaccessible page follows each large buffer's mapping, on which every access
-    /// faults; `false` by default. Such buffers grow by copying.
-    pub fn guard_pages(mut self, on: bool) -> Self {
-        self.settings.guard_pages = on;
-        self
-    }
-
-    /// Uses heap-backed memory and calls that fail by a plan, for tests.
-    #[cfg(any(test, feature = "fake-os"))]
-    #[doc(hidden)]
-    pub fn fake_os(mut self, fake: &'static crate::os::fake::FakeOs) -> Self {
-        self.settings.os = Some(crate::os::Os::Fake(fake));
-        self
-    }
-
-    /// Builds the pool. It maps nothing until its first buffer.
-    ///
-    /// # Errors
-    ///
-    /// A [`ConfigError`] that names the wrong value and its bounds; [`ConfigError::OutOfMemory`] if
-    /// there is no memory for the pool's own structures; [`ConfigError::TooManyPools`] if the
-    /// process has the largest number of pools already.
-    pub fn build(self) -> Result<Pool, ConfigError> {
-        let maximum = MAX_POOLS as u64;
-        let index = registry::reserve()
-            .map_err(|_| ConfigError::OutOfMemory)?
-            .ok_or(ConfigError::TooManyPools { maximum })?;
-        let pool = Pool::build(index, self.settings);
-        match &pool {
-            Ok(pool) => registry::pools().add(index, pool.inner.cast()),
-            Err(_) => registry::pools().remove(index, None),
-        }
-        pool
+            .field("slab_size", &config.slab_size)
+            .field("limit", &config.limit)
+            .field("budget", &config.budget)
+            .field("high_water_mark", &levels.map(|levels| levels.high))
+            .field("low_water_mark", &levels.map(|levels| levels.low))
+            .field("sample", &config.sample)
+            .field("zero_on_free", &config.zero_on_free)
+            .field("zero_fill", &config.zero_fill)
+            .field("cache_limit", &config.cache_limit)
+            .field("decay", &Duration::from_millis(config.decay_ms))
+            .field("huge_pages", &config.huge_pages)
+            .field("guard_pages", &config.guard_pages)
+            .field("usage", &self.usage())
+            .finish()
     }
 }

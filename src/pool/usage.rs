@@ -4,6 +4,7 @@ use crate::depot::cache::ThreadCache;
 use crate::inner::PoolInner;
 use crate::inner::registry;
 use crate::slab::size_class::SPAN;
+use crate::sync::Ordering::Relaxed;
 use crate::system;
 use crate::util::format::Binary;
 use std::fmt;
@@ -42,6 +43,15 @@ pub struct PoolUsage {
     pub large_live: u64,
     /// Mapped bytes of freed mappings that are kept for reuse.
     pub large_cached: u64,
+    /// The most bytes that were mapped at a time: the peak of `external`.
+    pub external_peak: u64,
+    /// Number of requests that wait for memory now.
+    pub waiters: u64,
+    /// Number of requests that failed because the limit, the budget or the system refused them,
+    /// since the pool was built. Requests that timed out are not among them.
+    pub refused: u64,
+    /// Number of requests that waited and timed out, since the pool was built.
+    pub timed_out: u64,
 }
 
 impl fmt::Display for PoolUsage {
@@ -58,8 +68,25 @@ impl fmt::Display for PoolUsage {
         }
         writeln!(f, "slabs_empty   {:>7}", self.slabs_empty)?;
         writeln!(f, "slabs_partial {:>7}", self.slabs_partial)?;
-        write!(f, "slabs_full    {:>7}", self.slabs_full)
+        writeln!(f, "slabs_full    {:>7}", self.slabs_full)?;
+        writeln!(f, "external_peak {:>11}", Binary(self.external_peak))?;
+        writeln!(f, "waiters       {:>7}", self.waiters)?;
+        writeln!(f, "refused       {:>7}", self.refused)?;
+        write!(f, "timed_out     {:>7}", self.timed_out)
     }
+}
+
+/// Returns the number of live buffers' slots of a class.
+pub(super) fn live_slots(inner: &PoolInner, class: usize) -> u64 {
+    let caches = inner.caches();
+    let in_magazines: u64 = caches
+        .iter()
+        .map(|cache| u64::from(cache.magazine(class).slots()))
+        .sum();
+    let counts = inner.depot.counts(class);
+    counts
+        .slots_out
+        .saturating_sub(counts.slots_in_depot + in_magazines)
 }
 
 pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
@@ -104,6 +131,10 @@ pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
     usage.cached = (slabs * slab_size).saturating_sub(slots_bytes) + usage.large_cached;
     usage.external = inner.mapper.mapped() as u64;
+    usage.external_peak = inner.mapper.quota().peak() as u64;
+    usage.waiters = inner.waiters() as u64;
+    usage.refused = inner.refused.load(Relaxed);
+    usage.timed_out = inner.timed_out.load(Relaxed);
     // At most equal, except for what other threads did while the sums were computed.
     usage.array_buffers = usage.array_buffers.min(usage.external);
     usage

@@ -31,7 +31,7 @@
 
 use crate::config::Levels;
 use crate::error::AllocFailure;
-use crate::pressure::wait_queue::Wake;
+use crate::pressure::wake::Wake;
 use crate::sync::{
     AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Mutex,
     Ordering::{AcqRel, Acquire, Relaxed},

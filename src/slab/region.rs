@@ -253,6 +253,12 @@ impl Regions {
         (self.geometry.slab_offset(0), self.geometry.slab_size())
     }
 
+    /// Returns the number of bytes in the regions that hold this number of slabs, all of them.
+    pub(crate) fn bytes_of(&self, slabs: usize) -> usize {
+        // Regions that are shorter than a span have none.
+        slabs.checked_div(self.geometry.slabs()).unwrap_or(0) * self.geometry.region_size()
+    }
+
     /// Returns the number of bytes in a region.
     pub(crate) fn region_size(&self) -> usize {
         self.geometry.region_size()

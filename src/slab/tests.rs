@@ -14,7 +14,7 @@ fn headers_of_a_default_region_fill_one_page() {
 #[test]
 fn every_slot_of_every_class_goes_and_comes_back() {
     for (slab_size, region_shift) in [(4096, 14), (8192, 15), (8192, 21), (1 << 20, 22)] {
-        let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
+        let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX, None);
         let geometry = Geometry::new(slab_size, region_shift);
         let size = geometry.region_size();
         let mapping = mapper.map(size, size, false).unwrap();

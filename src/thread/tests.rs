@@ -1,6 +1,6 @@
 use super::*;
 use crate::Pool;
-use crate::pressure::wait_queue::Wake;
+use crate::pressure::wake::Wake;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -21,7 +21,7 @@ impl Uses {
 impl std::task::Wake for Uses {
     fn wake(self: Arc<Self>) {
         // The queue is empty after this, so magazines are filled again.
-        drop(PoolInner::of(self.0.inner()).waiting.resume(TICKET));
+        drop(PoolInner::of(self.0.inner()).line().resume(TICKET));
         self.go();
     }
 }
@@ -57,8 +57,8 @@ fn a_waker_uses_the_pool_while_a_thread_ends() {
     };
     is_filled.recv().unwrap();
     // The test joins the queue without an attempt, which would empty the other thread's magazine.
-    let turn = PoolInner::of(pool.inner()).waiting.join().unwrap();
-    assert!(turn.is_first(Wake::Task(uses.clone().into())));
+    let turn = PoolInner::of(pool.inner()).line().join().unwrap();
+    assert!(turn.may_try(Wake::Task(uses.clone().into())).is_some());
     assert_eq!(turn.suspend(), TICKET);
     end.send(()).unwrap();
     ends.join().unwrap();

@@ -33,6 +33,9 @@ mod report {
 
     #[inline(always)]
     pub(crate) fn refused(_pool: u64, _requested: usize, _limit: Option<usize>) {}
+
+    #[inline(always)]
+    pub(crate) fn refused_by_budget(_pool: u64, _requested: usize, _budget: usize) {}
 }
 
 #[cfg(feature = "tracing")]
@@ -131,6 +134,16 @@ mod report {
         });
     }
 
+    /// Emits the event that the pool's budget refused a request.
+    #[cold]
+    pub(crate) fn refused_by_budget(pool: u64, requested: usize, budget: usize) {
+        if !EMITTING.get() {
+            undisturbed(
+                || tracing::warn!(target: "slabuf", pool, requested, budget, "budget exceeded"),
+            );
+        }
+    }
+
     /// Calls the subscriber and catches its panic.
     fn undisturbed(call: impl FnOnce()) {
         EMITTING.set(true);
@@ -163,4 +176,4 @@ mod report {
     }
 }
 
-pub(crate) use report::{emit, note, refused};
+pub(crate) use report::{emit, note, refused, refused_by_budget};

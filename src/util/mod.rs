@@ -1,6 +1,9 @@
-//! Helpers without pool state: fallible boxes, event tallies, calls of foreign code, formatting of
-//! byte counts.
+//! Helpers without pool state: fallible boxes, counted pointers, attempts of waiters, event tallies,
+//! calls of foreign code, formatting of byte counts.
 
+pub(crate) mod attempt;
+#[allow(unsafe_code)]
+pub(crate) mod counted;
 pub(crate) mod events;
 pub(crate) mod foreign;
 pub(crate) mod format;

@@ -18,6 +18,7 @@ use crate::thread::{self, cache};
 use crate::util::events;
 use std::ops::RangeInclusive;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 /// The result of a slow path: two words, in two registers. Either the start and the tag, or no
 /// start and the refusal in place of the tag.
@@ -181,13 +182,29 @@ pub(crate) fn error_of(
     requested: usize,
 ) -> AllocError {
     let inner = PoolInner::of(inner);
+    inner.count_refusal(refused);
     let error = refused.into_error(requested, state_of(inner, requested));
     tell(inner.index, &error);
     error
 }
 
+/// Converts the end of a wait without memory into the public error.
+pub(crate) fn timed_out(inner: &PoolInner, requested: usize, waited: Duration) -> AllocError {
+    inner.count_timeout();
+    let state = state_of(inner, requested);
+    AllocError::TimedOut {
+        requested,
+        rounded: state.rounded,
+        in_use: state.in_use,
+        mapped: state.mapped,
+        limit: state.limit,
+        budget: state.budget.map(|(limit, _)| limit),
+        waited,
+    }
+}
+
 /// Returns the pool's counters for an error about a request for `requested` bytes.
-pub(crate) fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
+fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
     let pages = || requested.checked_next_multiple_of(inner.mapper.page_size());
     let usage = usage::of_pool(inner);
     PoolState {
@@ -197,7 +214,11 @@ pub(crate) fn state_of(inner: &PoolInner, requested: usize) -> PoolState {
         },
         in_use: usage.in_use as usize,
         mapped: usage.external as usize,
-        limit: Some(inner.config.limit).filter(|limit| *limit != usize::MAX),
+        limit: inner.config.limit,
+        budget: inner.budget.as_ref().map(|budget| {
+            let quota = &budget.inner().quota;
+            (quota.limit(), quota.mapped())
+        }),
     }
 }
 
@@ -206,6 +227,9 @@ fn tell(pool: usize, error: &AllocError) {
         AllocError::LimitExceeded {
             requested, limit, ..
         } => events::refused(pool as u64, requested, limit),
+        AllocError::BudgetExceeded {
+            requested, limit, ..
+        } => events::refused_by_budget(pool as u64, requested, limit),
         AllocError::OutOfMemory { requested, .. } => events::refused(pool as u64, requested, None),
         AllocError::TooLarge { .. }
         | AllocError::TimedOut { .. }

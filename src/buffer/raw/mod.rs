@@ -62,7 +62,7 @@ pub(crate) fn grow_large(
         grown
     };
     let grown = match grow() {
-        Some(Err(AllocFailure::Limit)) => Some(inner.with_reclaim(|_| match grow() {
+        Some(Err(failure)) if failure.is_limit() => Some(inner.with_reclaim(|_| match grow() {
             Some(grown) => grown,
             None => Err(AllocFailure::Length),
         })),

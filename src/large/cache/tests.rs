@@ -34,7 +34,7 @@ fn bins_rise_with_the_length() {
 
 #[test]
 fn a_cached_mapping_serves_its_length_and_little_less() {
-    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
+    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX, None);
     let cache = MappingCache::new();
     let large = map(&mapper, 100 << 10);
     let _ = unmap(&mapper, cache.give(large, usize::MAX, u64::MAX, 0));
@@ -52,7 +52,7 @@ fn a_cached_mapping_serves_its_length_and_little_less() {
 
 #[test]
 fn the_oldest_go_first_by_bytes_and_by_age() {
-    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
+    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX, None);
     let cache = MappingCache::new();
     for pages in 3..6 {
         let large = map(&mapper, pages * 4096);
@@ -74,7 +74,7 @@ fn the_oldest_go_first_by_bytes_and_by_age() {
 
 #[test]
 fn a_purged_mapping_counts_no_memory_and_is_still_found() {
-    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX);
+    let mapper = Mapper::new(Os::Fake(FakeOs::leaked()), usize::MAX, None);
     let cache = MappingCache::new();
     let large = map(&mapper, 32 << 10);
     LargeAlloc::of(large).expose(32 << 10);
@@ -91,7 +91,11 @@ fn a_purged_mapping_counts_no_memory_and_is_still_found() {
 #[test]
 fn a_mapping_is_found_by_each_length_that_maps_it() {
     for page_size in [4 << 10, 16 << 10, 64 << 10] {
-        let mapper = Mapper::new(Os::Fake(FakeOs::leaked_with_pages(page_size)), usize::MAX);
+        let mapper = Mapper::new(
+            Os::Fake(FakeOs::leaked_with_pages(page_size)),
+            usize::MAX,
+            None,
+        );
         let cache = MappingCache::new();
         for len in (0..200_000).step_by(61).chain([4095, 4096, 65_535, 65_536]) {
             let large = map(&mapper, len);
@@ -110,7 +114,11 @@ fn a_mapping_is_found_by_each_length_that_maps_it() {
 #[test]
 fn lengths_are_rounded_to_whole_pages() {
     for page_size in [4 << 10, 16 << 10, 64 << 10] {
-        let mapper = Mapper::new(Os::Fake(FakeOs::leaked_with_pages(page_size)), usize::MAX);
+        let mapper = Mapper::new(
+            Os::Fake(FakeOs::leaked_with_pages(page_size)),
+            usize::MAX,
+            None,
+        );
         let large = map(&mapper, 2 * page_size);
         let rounded = |len| LargeAlloc::rounded_capacity(len, page_size);
         for len in 1..=4 * page_size {

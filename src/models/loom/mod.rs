@@ -16,6 +16,7 @@ use crate::inner::{PoolInner, registry};
 use crate::large::LargeAlloc;
 use crate::os::{Os, fake::FakeOs};
 use crate::pool::usage::{PoolUsage, of_pool};
+use crate::pressure::budget::Budget;
 use crate::slab::region::owner_of;
 use crate::slab::size_class::ClassTable;
 use crate::sync::Ordering::Relaxed;
@@ -24,6 +25,7 @@ use ::loom::thread;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+mod budget;
 mod depot;
 mod empty;
 mod gate;
@@ -70,15 +72,24 @@ impl<T> Sent<T> {
 
 impl Rig {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
-        Self::with_magazines(1, change)
+        Self::build(None, 1, change)
+    }
+
+    fn with_budget(budget: &Budget, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(Some(budget), 1, change)
     }
 
     /// Creates a pool whose magazines have this capacity, and are filled with one slot at once.
     fn with_magazines(capacity: u32, change: impl FnOnce(&mut Config)) -> Self {
+        Self::build(None, capacity, change)
+    }
+
+    fn build(budget: Option<&Budget>, capacity: u32, change: impl FnOnce(&mut Config)) -> Self {
         let fake = FakeOs::leaked();
         let mut config = Settings {
             os: Some(Os::Fake(fake)),
             slab_size: PAGE,
+            budget: budget.map(|_| 1 << 30),
             decay: Duration::MAX,
             ..Settings::DEFAULT
         }
@@ -88,7 +99,8 @@ impl Rig {
         config.region_shift = 14;
         change(&mut config);
         let index = registry::reserve().unwrap().unwrap();
-        let inner = PoolInner::create(index, config, ClassTable::tiny(capacity)).unwrap();
+        let table = ClassTable::tiny(capacity);
+        let inner = PoolInner::create(index, config, table, budget.cloned()).unwrap();
         registry::pools().add(index, inner.cast());
         Self { fake, inner }
     }

@@ -3,7 +3,8 @@
 use super::model;
 use crate::config::Levels;
 use crate::error::AllocFailure;
-use crate::pressure::wait_queue::{WaitQueue, Wake};
+use crate::pressure::wait_queue::{Line, WaitQueue};
+use crate::pressure::wake::Wake;
 use crate::pressure::watermark::{Change, Watermarks};
 use loom::thread;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,16 +20,34 @@ impl Permits {
             .map_err(|_| AllocFailure::Limit)
     }
 
-    fn give(&self, queue: &WaitQueue) {
+    fn give(&self, line: Line<'_>) {
         self.0.fetch_add(1, loom::sync::atomic::Ordering::Relaxed);
-        queue.notify();
+        line.notify();
     }
 }
 
-type Shared = loom::sync::Arc<(WaitQueue, Permits)>;
+/// The queue of a single pool.
+struct OfPool {
+    queue: WaitQueue,
+    waiting: loom::sync::atomic::AtomicUsize,
+}
+
+impl OfPool {
+    fn line(&self) -> Line<'_> {
+        Line {
+            queue: &self.queue,
+            pool: 1,
+            waiting: &self.waiting,
+        }
+    }
+}
+
+type Shared = loom::sync::Arc<(OfPool, Permits)>;
 
 fn shared(permits: usize) -> Shared {
-    Shared::new((WaitQueue::new(), Permits(permits.into())))
+    let queue = WaitQueue::new(false);
+    let waiting = loom::sync::atomic::AtomicUsize::new(0);
+    Shared::new((OfPool { queue, waiting }, Permits(permits.into())))
 }
 
 #[test]
@@ -37,15 +56,15 @@ fn loom_two_wait_and_each_is_woken() {
         let shared = shared(0);
         let waiters = [0; 2].map(|_| {
             let shared = shared.clone();
-            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+            thread::spawn(move || shared.0.line().wait(None, || shared.1.take()).unwrap())
         });
         for _ in 0..2 {
-            shared.1.give(&shared.0);
+            shared.1.give(shared.0.line());
         }
         for waiter in waiters {
             waiter.join().unwrap();
         }
-        assert!(shared.0.is_empty());
+        assert!(shared.0.line().is_empty());
     });
 }
 
@@ -53,22 +72,22 @@ fn loom_two_wait_and_each_is_woken() {
 fn loom_an_abandoned_wait_passes_its_wake_up_on() {
     model(|| {
         let shared = shared(0);
-        let first = shared.0.join().unwrap();
+        let first = shared.0.line().join().unwrap();
         let second = {
             let shared = shared.clone();
-            thread::spawn(move || shared.0.wait(None, || shared.1.take()).unwrap())
+            thread::spawn(move || shared.0.line().wait(None, || shared.1.take()).unwrap())
         };
         let giver = {
             let shared = shared.clone();
-            thread::spawn(move || shared.1.give(&shared.0))
+            thread::spawn(move || shared.1.give(shared.0.line()))
         };
         // The first waiter registers, and gives up. The other waiter is woken whether the first was
         // or not.
-        assert!(first.is_first(Wake::this_thread()));
+        assert!(first.may_try(Wake::this_thread()).is_some());
         drop(first);
         second.join().unwrap();
         giver.join().unwrap();
-        assert!(shared.0.is_empty());
+        assert!(shared.0.line().is_empty());
     });
 }
 
@@ -76,22 +95,22 @@ fn loom_an_abandoned_wait_passes_its_wake_up_on() {
 fn loom_no_waiter_overtakes_another() {
     model(|| {
         let shared = shared(1);
-        let first = shared.0.join().unwrap();
+        let first = shared.0.line().join().unwrap();
         let served = loom::sync::Arc::new(AtomicUsize::new(0));
         let second = {
             let (shared, served) = (shared.clone(), served.clone());
             thread::spawn(move || {
-                shared.0.wait(None, || shared.1.take()).unwrap();
+                shared.0.line().wait(None, || shared.1.take()).unwrap();
                 assert_eq!(served.load(Relaxed), 1, "served before the first");
             })
         };
         // A unit is free all the time, and the second waiter does not use it.
         thread::yield_now();
-        assert!(first.is_first(Wake::this_thread()));
+        assert!(first.may_try(Wake::this_thread()).is_some());
         shared.1.take().unwrap();
         served.store(1, Relaxed);
         drop(first);
-        shared.1.give(&shared.0);
+        shared.1.give(shared.0.line());
         second.join().unwrap();
     });
 }
@@ -178,7 +197,7 @@ fn loom_a_drain_wakes_the_waiter() {
             thread::spawn(move || {
                 let watch = watermarks.resume(watch);
                 while !watch.is_drained(Wake::this_thread()).unwrap() {
-                    thread::park();
+                    crate::sync::model_thread::park();
                 }
             })
         };

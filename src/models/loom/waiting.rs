@@ -13,11 +13,11 @@ use std::ptr::NonNull;
 /// Limits the pool to one region of one slab: it has two slots.
 fn two_slots(config: &mut Config) {
     config.region_shift = 13;
-    config.limit = 2 * PAGE;
+    config.limit = Some(2 * PAGE);
 }
 
 fn wait_for_slot(inner: &PoolInner) -> NonNull<u8> {
-    let slot = inner.waiting.wait(None, || inner.alloc_slot(CLASS));
+    let slot = inner.line().wait(None, || inner.alloc_slot(CLASS));
     slot.unwrap()
 }
 
@@ -51,8 +51,8 @@ fn loom_a_large_buffer_needs_what_lies_in_a_magazine() {
         rig.inner().free_slot(CLASS, a.get());
         let idle = rig.spawn_idle(move |inner, cache| give(inner, cache, b.get()));
         let inner = rig.inner();
-        let large = inner.waiting.wait(None, || inner.alloc_large(2 * PAGE));
-        assert!(inner.mapper.mapped() <= inner.config.limit);
+        let large = inner.line().wait(None, || inner.alloc_large(2 * PAGE));
+        assert!(inner.mapper.mapped() <= 2 * PAGE);
         inner.free_large(large.unwrap());
         idle.join().unwrap().detach();
         rig.finish();
@@ -66,7 +66,7 @@ fn loom_an_owner_and_a_claimer_of_its_magazines() {
         let idle = rig.spawn_idle(|inner, cache| {
             for _ in 0..2 {
                 // The limit has room for one region, and the other thread may be about to unmap it.
-                let slot = inner.waiting.wait(None, || take(inner, cache)).unwrap();
+                let slot = inner.line().wait(None, || take(inner, cache)).unwrap();
                 // SAFETY: this thread owns the slot.
                 unsafe { slot.write(1) };
                 give(inner, cache, slot);

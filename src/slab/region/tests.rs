@@ -11,7 +11,7 @@ const KEEP_ALL: Keep = Keep {
 
 fn setup() -> (&'static FakeOs, Mapper, Regions) {
     let fake = FakeOs::leaked();
-    let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+    let mapper = Mapper::new(Os::Fake(fake), usize::MAX, None);
     // Four slabs a region, one of them for the headers.
     let regions = Regions::new(Geometry::new(4096, 14));
     (fake, mapper, regions)
@@ -120,7 +120,7 @@ fn purging_zeroes_empty_slabs_once_and_leaves_the_others() {
 fn purging_gives_back_whole_pages_of_empty_slabs() {
     for page_size in [16 << 10, 64 << 10] {
         let fake = FakeOs::leaked_with_pages(page_size);
-        let mapper = Mapper::new(Os::Fake(fake), usize::MAX);
+        let mapper = Mapper::new(Os::Fake(fake), usize::MAX, None);
         let regions = Regions::new(Geometry::new(4096, 19));
         let in_page = page_size / 4096;
         // The first page holds the headers. The test uses every slab of four other pages, and the

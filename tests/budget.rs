@@ -1,0 +1,655 @@
+//! Budgets: a limit that several pools share.
+
+mod common;
+#[path = "common/crew.rs"]
+mod crew;
+
+use common::waker::{Count, poll};
+use common::{KIB, LONG, MIB, Rng, assert_all_home};
+use crew::Crew;
+use slabuf::{AllocError, Budget, Buffer, ConfigError, Pool};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+fn pool(budget: &Budget) -> Pool {
+    Pool::builder().budget(budget).build().unwrap()
+}
+
+fn pools<const N: usize>(budget: &Budget) -> [Pool; N] {
+    [0; N].map(|_| pool(budget))
+}
+
+/// Allocates buffers of `len` bytes until the pool refuses.
+fn fill(pool: &Pool, len: usize) -> Vec<Buffer> {
+    std::iter::from_fn(|| pool.try_alloc_unsafe(len).ok()).collect()
+}
+
+fn is_exceeded(error: &AllocError) -> bool {
+    matches!(error, AllocError::BudgetExceeded { .. })
+}
+
+/// Asserts that the budget counts what its pools have mapped.
+fn assert_sums(budget: &Budget, pools: &[Pool]) {
+    let sum: u64 = pools.iter().map(|pool| pool.usage().external).sum();
+    let usage = budget.usage();
+    assert_eq!((usage.mapped, usage.pools), (sum, pools.len() as u64));
+    assert!(
+        usage.mapped <= usage.peak && usage.peak <= usage.limit,
+        "{usage:?}"
+    );
+}
+
+#[test]
+fn an_error_states_the_request_and_the_budget() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let held = a.alloc(700_000);
+    let error = b.try_alloc(700_000).unwrap_err();
+    let AllocError::BudgetExceeded {
+        requested,
+        rounded,
+        in_use,
+        limit,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((requested, limit), (700_000, MIB));
+    assert!(rounded >= requested && (held.len()..=MIB).contains(&in_use));
+    for number in [requested, limit, in_use] {
+        assert!(error.to_string().contains(&number.to_string()), "{error}");
+    }
+    // Its own pool has room, and a request that no pool can serve fails as well.
+    assert!(is_exceeded(&a.try_alloc(700_000).unwrap_err()));
+    assert!(is_exceeded(&b.alloc_timeout(MIB + 1, LONG).unwrap_err()));
+    assert_eq!(a.usage().refused + b.usage().refused, 3);
+    assert_eq!(budget.usage().refused, 3);
+    assert_sums(&budget, &[a, b]);
+}
+
+#[test]
+fn the_limit_of_a_pool_refuses_before_the_budget() {
+    let budget = Budget::new(MIB);
+    let limited = Pool::builder().limit(512 * KIB).budget(&budget);
+    let (limited, other) = (limited.build().unwrap(), pool(&budget));
+    let error = limited.try_alloc(600_000).unwrap_err();
+    assert!(matches!(
+        error,
+        AllocError::LimitExceeded {
+            limit: Some(524_288),
+            ..
+        }
+    ));
+    assert_eq!((limited.usage().refused, budget.usage().refused), (1, 0));
+    let held = other.alloc(900_000);
+    assert!(is_exceeded(&limited.try_alloc(500_000).unwrap_err()));
+    drop(held);
+    assert_eq!(limited.alloc(500_000).len(), 500_000);
+}
+
+#[test]
+fn settings_that_contradict_a_budget_are_named() {
+    let minimum = 4 * 8192;
+    for given in [0, 1, minimum - 1] {
+        let error = Pool::builder()
+            .budget(&Budget::new(given))
+            .build()
+            .unwrap_err();
+        let ConfigError::Budget {
+            given: g,
+            minimum: m,
+            ..
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!((g, m), (given, minimum));
+        let text = error.to_string();
+        assert!(
+            text.contains(&given.to_string()) && text.contains("32768"),
+            "{text}"
+        );
+    }
+    assert!(
+        Pool::builder()
+            .budget(&Budget::new(minimum))
+            .build()
+            .is_ok()
+    );
+    let small = Budget::new(minimum);
+    let larger_slabs = Pool::builder().slab_size(64 * KIB).budget(&small);
+    assert!(matches!(
+        larger_slabs.build(),
+        Err(ConfigError::Budget {
+            minimum: 262_144,
+            ..
+        })
+    ));
+
+    let budget = Budget::new(MIB);
+    let error = Pool::builder()
+        .limit(MIB + 1)
+        .budget(&budget)
+        .build()
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        ConfigError::LimitAboveBudget {
+            limit: 1_048_577,
+            budget: 1_048_576,
+            ..
+        }
+    ));
+    let text = error.to_string();
+    assert!(
+        text.contains("1048577") && text.contains("1048576"),
+        "{text}"
+    );
+    assert!(Pool::builder().limit(MIB).budget(&budget).build().is_ok());
+
+    let cache = Pool::builder().cache_limit(2 * MIB).budget(&budget).build();
+    assert!(matches!(
+        cache,
+        Err(ConfigError::CacheLimit {
+            limit: 1_048_576,
+            ..
+        })
+    ));
+    let mark = Pool::builder()
+        .high_water_mark(2 * MIB)
+        .budget(&budget)
+        .build();
+    assert!(matches!(
+        mark,
+        Err(ConfigError::HighWaterMark {
+            limit: Some(1_048_576),
+            ..
+        })
+    ));
+    assert_eq!(budget.usage().pools, 0);
+}
+
+#[test]
+fn the_smallest_budget_serves_small_buffers() {
+    let budget = Budget::new(32 * KIB);
+    let [a, b] = pools(&budget);
+    let held = fill(&a, 1000);
+    assert!(!held.is_empty());
+    assert!(is_exceeded(&b.try_alloc(10).unwrap_err()));
+    drop(held);
+    assert_eq!(b.alloc(10).len(), 10);
+}
+
+#[test]
+fn pools_keep_a_budget_whose_handle_was_dropped() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    drop(budget);
+    let held = a.alloc(700_000);
+    assert!(is_exceeded(&b.try_alloc(700_000).unwrap_err()));
+    drop((a, held));
+    assert_eq!(b.alloc(700_000).len(), 700_000);
+}
+
+#[test]
+fn a_closed_pool_counts_until_its_last_buffer_is_dropped() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let held = [a.alloc(100), a.alloc(600_000)];
+    drop(a);
+    assert_eq!(budget.usage().pools, 2);
+    assert!(is_exceeded(&b.try_alloc(600_000).unwrap_err()));
+    drop(held);
+    let usage = budget.usage();
+    assert_eq!((usage.pools, usage.mapped), (1, 0));
+    assert_eq!(b.alloc(600_000).len(), 600_000);
+}
+
+/// The caches of idle threads, the mapping cache, the depot and empty regions.
+#[test]
+fn no_request_is_refused_while_another_pool_caches_memory() {
+    let budget = Budget::new(8 * MIB);
+    let crew = Crew::of(3);
+    let pools: [Pool; 6] = pools(&budget);
+    for round in 0..20 {
+        let filled = pools.clone();
+        crew.each(move |number| {
+            let pool = &filled[number];
+            for len in [100, 2_000, 8_000, 12_000, 300_000] {
+                let held: Vec<Buffer> = (0..20).map_while(|_| pool.try_alloc(len).ok()).collect();
+                drop(held);
+            }
+        });
+        let needs = &pools[3 + round % 3];
+        let large = needs.try_alloc(7 * MIB);
+        assert!(large.is_ok(), "round {round}: {:?}", large.unwrap_err());
+        drop(large);
+        assert_sums(&budget, &pools);
+    }
+    for pool in &pools {
+        assert_all_home(pool);
+    }
+    assert_eq!(budget.usage().mapped, 0);
+    crew.dismiss();
+}
+
+#[test]
+fn the_least_recently_used_pool_is_released_first() {
+    let budget = Budget::new(8 * MIB);
+    let [needs, first, second, third]: [Pool; 4] = pools(&budget);
+    // Mappings of 2 MiB are kept by the thread. Each pool is used again, in another order.
+    for pool in [&first, &second, &third, &second, &third, &first] {
+        let held = [pool.alloc(2 * MIB - 5), pool.alloc(100)];
+        drop(held);
+    }
+    let external = || [&second, &third, &first].map(|pool| pool.usage().external > 2 * MIB as u64);
+    assert_eq!(external(), [true; 3]);
+    let held = needs.alloc(2 * MIB);
+    assert_eq!(external(), [false, true, true]);
+    let more = needs.alloc(2 * MIB);
+    assert_eq!(external(), [false, false, true]);
+    let most = needs.alloc(2 * MIB);
+    assert_eq!(external(), [false; 3]);
+    drop((held, more, most));
+}
+
+#[test]
+fn a_request_releases_its_own_pool_first() {
+    let budget = Budget::new(4 * MIB);
+    let [a, b] = pools(&budget);
+    drop(b.alloc(MIB));
+    drop(a.alloc(2 * MIB));
+    let kept = b.usage().external;
+    assert_eq!(a.alloc(2 * MIB + 100 * KIB).len(), 2 * MIB + 100 * KIB);
+    assert_eq!(b.usage().external, kept, "the other pool keeps its cache");
+}
+
+#[test]
+fn a_pool_serves_itself_from_what_it_has_mapped() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let small = b.alloc(100);
+    let mut all = fill(&a, 64 * KIB);
+    all.extend(fill(&a, 4 * KIB));
+    assert!(is_exceeded(&a.try_alloc(64 * KIB).unwrap_err()));
+    // Other slots of the same slab.
+    let more = [b.try_alloc(100).unwrap(), b.try_alloc(100).unwrap()];
+    drop((all, more, small));
+}
+
+#[test]
+fn a_waiter_is_woken_by_a_free_in_another_pool() {
+    let budget = Budget::new(MIB);
+    let [a, b, c] = pools(&budget);
+    let counts: [Arc<Count>; 2] = Default::default();
+    let held = a.alloc(700_000);
+    let mut waits = pin!(b.alloc_async(700_000));
+    assert!(poll(waits.as_mut(), &counts[0]).is_pending());
+    let mut waits_behind = pin!(c.alloc_async(700_000));
+    assert!(poll(waits_behind.as_mut(), &counts[1]).is_pending());
+    assert_eq!(
+        (b.usage().waiters, c.usage().waiters, a.usage().waiters),
+        (1, 1, 0)
+    );
+    assert_eq!(budget.usage().waiters, 2);
+    drop(held);
+    assert_eq!(
+        counts.each_ref().map(|count| count.get() > 0),
+        [true, false]
+    );
+    assert!(
+        poll(waits_behind.as_mut(), &counts[1]).is_pending(),
+        "first in, first out"
+    );
+    let Poll::Ready(Ok(served)) = poll(waits, &counts[0]) else {
+        panic!("no memory")
+    };
+    drop(served);
+    assert!(counts[1].get() > 0);
+    assert!(matches!(poll(waits_behind, &counts[1]), Poll::Ready(Ok(_))));
+    assert_eq!(budget.usage().waiters, 0);
+}
+
+#[test]
+fn waiters_of_all_pools_are_served_in_the_order_of_their_arrival() {
+    let budget = Budget::new(MIB);
+    let pools: [Pool; 3] = pools(&budget);
+    let count = Arc::default();
+    let held = pools[2].alloc(700_000);
+    let order = [0, 0, 1, 2, 0, 1];
+    let mut waiters: Vec<_> = order
+        .iter()
+        .map(|of| Box::pin(pools[*of].alloc_async(700_000)))
+        .collect();
+    for waiter in &mut waiters {
+        assert!(poll(waiter.as_mut(), &count).is_pending());
+    }
+    drop(held);
+    let mut served = Vec::new();
+    while !waiters.is_empty() {
+        // From the last one to the first one: only the first one is served.
+        let mut ready = Vec::new();
+        for (place, waiter) in waiters.iter_mut().enumerate().rev() {
+            if let Poll::Ready(buffer) = poll(waiter.as_mut(), &count) {
+                ready.push((place, buffer.unwrap()));
+            }
+        }
+        assert_eq!(
+            ready.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+            [0]
+        );
+        served.push(order[order.len() - waiters.len()]);
+        drop(waiters.remove(0));
+    }
+    assert_eq!(served, order);
+}
+
+/// A pool at its own limit does not block the waiters of other pools.
+#[test]
+fn a_waiter_at_the_limit_of_its_pool_holds_up_no_other_pool() {
+    let budget = Budget::new(4 * MIB);
+    let limited = Pool::builder().limit(MIB).budget(&budget).build().unwrap();
+    let [a, b] = pools(&budget);
+    let counts: [Arc<Count>; 3] = Default::default();
+    let own = limited.alloc(900_000);
+    let mut at_limit = pin!(limited.alloc_async(900_000));
+    assert!(poll(at_limit.as_mut(), &counts[0]).is_pending());
+    // The budget has room for others, also while there is a waiter.
+    let held = a.alloc_timeout(2 * MIB, LONG).unwrap();
+    let mut waits = pin!(b.alloc_async(2 * MIB));
+    assert!(poll(waits.as_mut(), &counts[1]).is_pending());
+    assert!(poll(at_limit.as_mut(), &counts[0]).is_pending());
+    assert!(poll(waits.as_mut(), &counts[1]).is_pending());
+    let woken = counts[1].get();
+    drop(held);
+    assert!(counts[1].get() > woken);
+    let Poll::Ready(Ok(served)) = poll(waits, &counts[1]) else {
+        panic!("no memory")
+    };
+    assert!(poll(at_limit.as_mut(), &counts[0]).is_pending());
+    drop(own);
+    assert!(counts[0].get() > 0);
+    let Poll::Ready(Ok(_)) = poll(at_limit, &counts[0]) else {
+        panic!("no memory")
+    };
+    drop(served);
+}
+
+/// The first waiter for the budget wants more than will be free. Waiters of another pool use the
+/// slots that their pool has mapped.
+#[test]
+fn a_waiter_uses_what_its_pool_has_mapped_behind_one_for_the_budget() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let counts: [Arc<Count>; 2] = Default::default();
+    let mut slots: Vec<Buffer> = (0..8).map(|_| b.alloc(1000)).collect();
+    let held = fill(&a, 32 * KIB);
+    let mut waits = pin!(a.alloc_async(900_000));
+    assert!(poll(waits.as_mut(), &counts[0]).is_pending());
+    slots.extend(fill(&b, 1000));
+    let mut behind = pin!(b.alloc_async(1000));
+    assert!(poll(behind.as_mut(), &counts[1]).is_pending());
+    drop(slots.pop());
+    assert!(counts[1].get() > 0);
+    assert!(poll(waits.as_mut(), &counts[0]).is_pending());
+    let Poll::Ready(Ok(served)) = poll(behind.as_mut(), &counts[1]) else {
+        panic!("no slot")
+    };
+    drop((slots, held, served));
+    assert!(matches!(poll(waits, &counts[0]), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn the_other_waiting_functions_wait_for_the_budget() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let count = Arc::default();
+    let held = a.alloc(700_000);
+    let mut growing = b.copy_from_slice(b"abc");
+    {
+        let mut grows = pin!(growing.reserve_async(700_000));
+        let mut copies = pin!(b.copy_from_slice_async(&[7; 400_000]));
+        assert!(poll(grows.as_mut(), &count).is_pending());
+        assert!(poll(copies.as_mut(), &count).is_pending());
+        assert_eq!(b.usage().waiters, 2);
+        drop(held);
+        assert_eq!(poll(grows, &count), Poll::Ready(Ok(())));
+        assert!(poll(copies.as_mut(), &count).is_pending());
+    }
+    assert_eq!(growing, b"abc");
+    assert_eq!(
+        budget.usage().refused,
+        0,
+        "a request that waits is not refused"
+    );
+    let never = b.buffer().try_reserve(2 * MIB).unwrap_err();
+    assert!(is_exceeded(&never));
+    let error = a
+        .alloc_timeout(900_000, Duration::from_millis(5))
+        .unwrap_err();
+    let AllocError::TimedOut {
+        limit,
+        budget: bytes,
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!((limit, bytes), (None, Some(MIB)));
+    assert!(
+        error
+            .to_string()
+            .contains("budget of 1048576 bytes left no room"),
+        "{error}"
+    );
+    assert_eq!((a.usage().timed_out, budget.usage().timed_out), (1, 1));
+    assert_eq!(budget.usage().refused, 1);
+}
+
+#[test]
+fn a_pool_that_closes_wakes_the_waiters_of_the_budget() {
+    let budget = Budget::new(2 * MIB);
+    let [a, b] = pools(&budget);
+    let waits = {
+        let b = b.clone();
+        let held = a.alloc(MIB);
+        let waits = thread::spawn(move || b.alloc_timeout(2 * MIB - 100 * KIB, LONG));
+        while budget.usage().waiters == 0 {
+            thread::yield_now();
+        }
+        drop(a);
+        drop(held);
+        waits
+    };
+    assert!(waits.join().unwrap().is_ok());
+}
+
+#[test]
+fn a_pool_built_while_others_wait_returns_its_memory_to_them() {
+    let budget = Budget::new(MIB);
+    let [a, b] = pools(&budget);
+    let count = Arc::default();
+    let held = a.alloc(400_000);
+    let mut waits = pin!(b.alloc_async(900_000));
+    assert!(poll(waits.as_mut(), &count).is_pending());
+    let late = pool(&budget);
+    let others = [late.alloc(400_000), late.alloc(100)];
+    drop(held);
+    assert!(poll(waits.as_mut(), &count).is_pending());
+    let woken = count.get();
+    drop(others);
+    assert!(
+        count.get() > woken,
+        "no pool keeps memory that a waiter needs"
+    );
+    assert!(matches!(poll(waits, &count), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn available_is_the_smaller_of_both() {
+    let budget = Budget::new(4 * MIB);
+    let limited = Pool::builder().limit(MIB).budget(&budget).build().unwrap();
+    let other = pool(&budget);
+    assert_eq!((limited.limit(), other.limit()), (Some(MIB), None));
+    assert_eq!(
+        (limited.available(), other.available()),
+        (Some(MIB), Some(4 * MIB))
+    );
+    let held = other.alloc(7 * MIB / 2);
+    assert_eq!(
+        (limited.available(), other.available()),
+        (Some(MIB / 2), Some(MIB / 2))
+    );
+    let slots = fill(&limited, 1000);
+    assert_eq!(other.available(), Some(0));
+    let left = limited.available().unwrap();
+    assert!(left < 8192, "{left} bytes in slabs of a full pool");
+    drop((held, slots));
+    assert_eq!(
+        (limited.available(), other.available()),
+        (Some(MIB), Some(4 * MIB))
+    );
+}
+
+#[test]
+fn trim_all_empties_every_pool() {
+    let budget = Budget::new(64 * MIB);
+    let pools: [Pool; 8] = pools(&budget);
+    let crew = Crew::of(2);
+    let filled = pools.clone();
+    crew.each(move |_| {
+        for pool in &filled {
+            drop([pool.alloc(100), pool.alloc(100_000)]);
+        }
+    });
+    let kept = budget.usage().mapped;
+    assert!(kept >= 8 * 100_000 && budget.trim() as u64 >= kept);
+    assert_eq!(budget.usage().mapped, 0);
+    drop([pools[0].alloc(100_000), Buffer::alloc(100_000)]);
+    assert!(slabuf::trim_all() >= 200_000);
+    assert_sums(&budget, &pools);
+    assert_eq!(budget.usage().mapped, 0);
+    crew.dismiss();
+}
+
+/// Threads allocate in several pools of one budget, some wait, and pools are dropped meanwhile.
+#[test]
+fn threads_wait_while_pools_come_and_go() {
+    let budget = Budget::new(4 * MIB);
+    let lasting: [Pool; 3] = pools(&budget);
+    let served = AtomicUsize::new(0);
+    let work = |seed: u64| {
+        let mut rng = Rng::new(seed);
+        let mut own = pool(&budget);
+        let mut held: Vec<Buffer> = Vec::new();
+        for round in 0..1_500 {
+            let len = rng.log_uniform(1, 1_200_000);
+            let from = match rng.below(3) {
+                0 => &own,
+                other => &lasting[(other + round) % 3],
+            };
+            // A thread that waits holds nothing, so that another one can go on.
+            if rng.below(4) == 0 {
+                held.clear();
+                let buffer = from.alloc_timeout(len, LONG).unwrap();
+                served.fetch_add(1, Relaxed);
+                held.push(buffer);
+            } else if let Ok(buffer) = from.try_alloc_unsafe(len) {
+                held.push(buffer);
+            }
+            if rng.below(3) == 0 && !held.is_empty() {
+                held.swap_remove(rng.below(held.len()));
+            }
+            if rng.below(50) == 0 {
+                own = pool(&budget);
+            }
+            let usage = budget.usage();
+            assert!(
+                usage.mapped <= usage.limit && usage.peak <= usage.limit,
+                "{usage:?}"
+            );
+        }
+    };
+    thread::scope(|scope| {
+        for seed in 1..=4 {
+            scope.spawn(move || work(seed));
+        }
+    });
+    assert!(served.load(Relaxed) > 1_000);
+    lasting.iter().for_each(assert_all_home);
+    let usage = budget.usage();
+    assert_eq!((usage.mapped, usage.pools, usage.waiters), (0, 3, 0));
+    assert!(usage.peak > 2 * MIB as u64);
+    let whole = lasting[0].try_alloc(4 * MIB);
+    assert!(whole.is_ok(), "the whole budget is free: {whole:?}");
+}
+
+/// All threads hold at most three quarters of the budget. Then no request is refused, whichever
+/// pools cache the rest.
+#[test]
+fn no_request_below_the_budget_is_refused() {
+    let budget = Budget::new(8 * MIB);
+    let pools: [Pool; 8] = pools(&budget);
+    let pools = &pools;
+    thread::scope(|scope| {
+        for seed in 1..=4 {
+            scope.spawn(move || {
+                let mut rng = Rng::new(seed);
+                for _ in 0..3_000 {
+                    let buffer = pools[rng.below(8)].try_alloc_unsafe(3 * MIB / 2);
+                    assert!(buffer.is_ok(), "{:?}", buffer.unwrap_err());
+                }
+            });
+        }
+    });
+    let usage = budget.usage();
+    assert!(
+        usage.peak <= 8 * MIB as u64 && usage.refused == 0,
+        "{usage:?}"
+    );
+}
+
+#[test]
+fn refusals_and_time_outs_are_counted() {
+    let pool = Pool::builder().limit(MIB).build().unwrap();
+    let mut growing = pool.copy_from_slice(&[1; 500_000]);
+    // Twice the capacity does not fit, the needed bytes do.
+    growing.reserve(200_000);
+    assert_eq!(pool.usage().refused, 0);
+    assert!(growing.try_reserve(700_000).is_err());
+    assert!(pool.try_alloc(MIB).is_err());
+    assert!(pool.alloc_timeout(900_000, Duration::ZERO).is_err());
+    let usage = pool.usage();
+    assert_eq!((usage.refused, usage.timed_out, usage.waiters), (2, 1, 0));
+    assert!(usage.external_peak >= 700_000 && usage.external_peak <= MIB as u64);
+    drop(growing);
+    pool.trim();
+    assert_eq!(pool.usage().external_peak, usage.external_peak);
+}
+
+#[test]
+fn debug_shows_settings_and_usage() {
+    let budget = Budget::new(2 * MIB);
+    let pool = Pool::builder().limit(MIB).budget(&budget).build().unwrap();
+    let text = format!("{pool:?}");
+    for part in [
+        "limit: Some(1048576)",
+        "budget: Some(2097152)",
+        "usage: PoolUsage {",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(
+        !text.contains("region_shift") && !text.contains("lease"),
+        "{text}"
+    );
+    assert_eq!(
+        format!("{budget:?}"),
+        "Budget { limit: 2097152, mapped: 0, .. }"
+    );
+}
