@@ -189,8 +189,15 @@ fn the_smallest_budget_serves_small_buffers() {
 fn pools_keep_a_budget_whose_handle_was_dropped() {
     let budget = Budget::new(MIB);
     let [a, b] = pools(&budget);
+    let settings = Pool::builder().budget(&budget);
     drop(budget);
+    let late = settings.build().unwrap();
     let held = a.alloc(700_000);
+    assert!(is_exceeded(&late.try_alloc(700_000).unwrap_err()));
+    // Settings alone do not keep a budget.
+    let alone = Pool::builder().budget(&Budget::new(MIB)).build().unwrap();
+    assert!(is_exceeded(&alone.try_alloc(MIB + 1).unwrap_err()));
+    assert_eq!(alone.alloc(700_000).len(), 700_000);
     assert!(is_exceeded(&b.try_alloc(700_000).unwrap_err()));
     drop((a, held));
     assert_eq!(b.alloc(700_000).len(), 700_000);

@@ -224,7 +224,7 @@ impl PoolInner {
             unsafe { ThreadCache::free(cache) };
         }
         let stranded = this.mapper.any_stranded();
-        let budget = this.budget.clone().filter(|_| stranded);
+        let budget = if stranded { this.budget.clone() } else { None };
         // SAFETY: there is no reference, and `create` allocated it as a box.
         drop(unsafe { Box::from_raw(inner.as_ptr()) });
         // The mapper has tried once more to unmap the stranded ranges.

@@ -4,7 +4,7 @@ use super::Pool;
 use crate::config::Settings;
 use crate::error::ConfigError;
 use crate::inner::registry::{self, MAX_POOLS};
-use crate::pressure::budget::Budget;
+use crate::pressure::budget::{Budget, BudgetId};
 use std::time::Duration;
 
 /// Settings for a new [`Pool`]. Each setting has a default.
@@ -23,12 +23,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "settings do nothing until `build`"]
-pub struct PoolBuilder<'a> {
+pub struct PoolBuilder {
     settings: Settings,
-    budget: Option<&'a Budget>,
+    /// A copy of the settings does not keep the budget alive.
+    budget: Option<BudgetId>,
 }
 
-impl<'a> PoolBuilder<'a> {
+impl PoolBuilder {
     pub(super) fn new() -> Self {
         Self {
             settings: Settings::DEFAULT,
@@ -53,7 +54,9 @@ impl<'a> PoolBuilder<'a> {
     }
 
     /// Sets the [budget](Budget) that the pool shares with others; no budget by default. It is at
-    /// least four slabs, and at least the [`limit`](Self::limit). The pool keeps the budget alive.
+    /// least four slabs, and at least the [`limit`](Self::limit). The pool keeps the budget alive,
+    /// the settings do not: keep a handle until all pools of the budget are built. A pool that is
+    /// built after the last handle is dropped gets a budget of its own, of the same size.
     ///
     /// ```
     /// use slabuf::{Budget, Pool};
@@ -65,15 +68,10 @@ impl<'a> PoolBuilder<'a> {
     /// assert_eq!(budget.usage().mapped, first.usage().external);
     /// # Ok::<(), slabuf::ConfigError>(())
     /// ```
-    pub fn budget<'b>(mut self, budget: &'b Budget) -> PoolBuilder<'b>
-    where
-        'a: 'b,
-    {
+    pub fn budget(mut self, budget: &Budget) -> Self {
         self.settings.budget = Some(budget.inner().quota.limit());
-        PoolBuilder {
-            settings: self.settings,
-            budget: Some(budget),
-        }
+        self.budget = Some(budget.id());
+        self
     }
 
     /// Sets the high-water mark: from this many bytes of live buffers on, the pool is
@@ -180,7 +178,14 @@ impl<'a> PoolBuilder<'a> {
         let index = registry::reserve()
             .map_err(|_| ConfigError::OutOfMemory)?
             .ok_or(ConfigError::TooManyPools { maximum })?;
-        let pool = Pool::build(index, self.settings, self.budget.cloned());
+        let budget = match self.budget.map(Budget::find_or_new).transpose() {
+            Ok(budget) => budget,
+            Err(_) => {
+                registry::pools().remove(index, None);
+                return Err(ConfigError::OutOfMemory);
+            }
+        };
+        let pool = Pool::build(index, self.settings, budget);
         match &pool {
             Ok(pool) => registry::pools().add(index, pool.inner().cast()),
             Err(_) => registry::pools().remove(index, None),

@@ -111,7 +111,7 @@ impl Pool {
     /// assert!(pool.alloc(40_000).is_pooled());
     /// # Ok::<(), slabuf::ConfigError>(())
     /// ```
-    pub fn builder() -> PoolBuilder<'static> {
+    pub fn builder() -> PoolBuilder {
         PoolBuilder::new()
     }
 

@@ -3,7 +3,9 @@
 use crate::error::AllocFailure;
 use crate::os::quota::SharedQuota;
 use crate::pressure::transit::{Arbiter, Transit};
+use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock, static_ref};
 use crate::util::counted::Counted;
+use crate::util::heap::lock_with_room;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
@@ -40,11 +42,28 @@ use std::sync::atomic::AtomicU64;
 /// assert_eq!(tenants[1].alloc(700_000).len(), 700_000);
 /// assert!(budget.usage().peak <= 1 << 20);
 /// ```
-#[derive(Clone)]
 pub struct Budget(Counted<BudgetInner>);
+
+/// A name of a budget that does not keep it alive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BudgetId {
+    id: u64,
+    limit: usize,
+}
+
+static_ref! {
+    /// The budgets that have a handle. Handles are dropped, and budgets found, under this lock.
+    fn live() -> &'static Mutex<Vec<Counted<BudgetInner>>> = Mutex::new(Vec::new());
+}
+
+/// The source of [`BudgetInner::id`].
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A budget's state.
 pub(crate) struct BudgetInner {
+    id: u64,
+    /// Number of handles, including those of pools.
+    handles: AtomicUsize,
     pub(crate) quota: Counted<SharedQuota>,
     pub(crate) arbiter: Arbiter,
     /// The carriers of all its pools.
@@ -84,14 +103,38 @@ impl Budget {
     }
 
     fn try_new(bytes: usize) -> Result<Self, AllocFailure> {
-        Counted::new(BudgetInner {
+        let inner = Counted::new(BudgetInner {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            handles: AtomicUsize::new(1),
             quota: Counted::new(SharedQuota::new(bytes))?,
             arbiter: Arbiter::new(true),
             transit: Transit::new(),
             refused: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
-        })
-        .map(Self)
+        })?;
+        let mut live = lock_with_room(live(), |live| live).ok_or(AllocFailure::System)?;
+        live.push(inner.clone());
+        Ok(Self(inner))
+    }
+
+    pub(crate) fn id(&self) -> BudgetId {
+        BudgetId {
+            id: self.inner().id,
+            limit: self.inner().quota.limit(),
+        }
+    }
+
+    /// Returns a handle to the budget, or to a new one of the same size if it has no handle any
+    /// more.
+    pub(crate) fn find_or_new(id: BudgetId) -> Result<Self, AllocFailure> {
+        {
+            let live = lock(live());
+            if let Some(found) = live.iter().find(|inner| inner.id == id.id) {
+                found.handles.fetch_add(1, Relaxed);
+                return Ok(Self(found.clone()));
+            }
+        }
+        Self::try_new(id.limit)
     }
 
     pub(crate) fn inner(&self) -> &BudgetInner {
@@ -101,6 +144,28 @@ impl Budget {
     /// Returns whether both are handles to one budget.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.is_same(&other.0)
+    }
+}
+
+impl Clone for Budget {
+    fn clone(&self) -> Self {
+        // Relaxed: the caller's handle keeps the budget in the list.
+        self.inner().handles.fetch_add(1, Relaxed);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        let unlisted = {
+            let mut live = lock(live());
+            let is_last = self.inner().handles.fetch_sub(1, Relaxed) == 1;
+            let mut places = live.iter();
+            let place = places.position(|inner| is_last && inner.is_same(&self.0));
+            place.map(|place| live.swap_remove(place))
+        };
+        // Freed outside of the lock, as it calls the heap.
+        drop(unlisted);
     }
 }
 
