@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
-use slabuf::{Buffer, Pool, PoolBuilder};
+use slabuf::{Budget, Buffer, Pool, PoolBuilder};
 
 const PAGE: &str = include_str!("../docs/errors.md");
 
@@ -119,6 +119,9 @@ const CASES: &[Case] = cases! {
     "Pool::builder().slab_size(5000).build()", "SlabSize" ["5000", "4096", "1048576"] [|_, _| error(Pool::builder().slab_size(5000).build())];
     "Pool::builder().slab_size(2 << 20).build()", "SlabSize" ["2097152", "4096", "1048576"] [|_, _| error(Pool::builder().slab_size(2 << 20).build())];
     "Pool::builder().limit(32_767).build()", "Limit" ["32767", "32768"] [|_, _| error(Pool::builder().limit(32_767).build())];
+    "Pool::builder().budget(&Budget::new(0)).build()", "Budget" ["not 0", "32768"] [|_, _| error(Pool::builder().budget(&Budget::new(0)).build())];
+    "Pool::builder().budget(&Budget::new(32_767)).build()", "Budget" ["32767", "32768"] [|_, _| error(Pool::builder().budget(&Budget::new(32_767)).build())];
+    "Pool::builder().limit(2 << 20).budget(&Budget::new(1 << 20)).build()", "LimitAboveBudget" ["2097152", "1048576"] [|_, _| error(Pool::builder().limit(2 << 20).budget(&Budget::new(1 << 20)).build())];
     "Pool::builder().limit(1 << 20).cache_limit(2 << 20).build()", "CacheLimit" ["2097152", "1048576"] [|_, _| error(Pool::builder().limit(1 << 20).cache_limit(2 << 20).build())];
     "Pool::builder().high_water_mark(0).build()", "HighWaterMark" ["0", "1"] [|_, _| error(Pool::builder().high_water_mark(0).build())];
     "Pool::builder().limit(1 << 20).high_water_mark(2 << 20).build()", "HighWaterMark" ["2097152", "1048576"] [|_, _| error(Pool::builder().limit(1 << 20).high_water_mark(2 << 20).build())];

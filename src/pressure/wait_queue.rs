@@ -30,7 +30,7 @@
 use crate::error::AllocFailure;
 use crate::pressure::wake::{Deferred, Due, Wake};
 use crate::sync::{
-    AtomicUsize, LocalKey, Mutex,
+    AtomicUsize, Mutex,
     Ordering::{Relaxed, SeqCst},
     fence, lock, park_until,
 };
