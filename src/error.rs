@@ -239,7 +239,7 @@ pub enum ConfigError {
         /// The budget in bytes.
         budget: usize,
     },
-    /// `cache_limit` is above `limit`, or above the budget of a pool without a limit: a cache cannot
+    /// `cache_limit` is above `limit`, or above the budget of a pool without one: a cache cannot
     /// hold more than the pool may map.
     #[non_exhaustive]
     CacheLimit {

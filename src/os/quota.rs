@@ -1,4 +1,4 @@
-//! Counters of mapped bytes: a pool's own, with its limit, and one that the pools of a budget share.
+//! Counters of mapped bytes: a pool's own, with its limit, and that of a budget, which pools share.
 
 use crate::error::AllocFailure;
 use crate::sync::{AtomicUsize, Mutex, Ordering::Relaxed, lock};

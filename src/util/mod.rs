@@ -1,5 +1,5 @@
-//! Helpers without pool state: fallible boxes, counted pointers, attempts of waiters, event tallies,
-//! calls of foreign code, formatting of byte counts.
+//! Helpers without pool state: fallible boxes, counted pointers, attempts of waiters, tallies of
+//! events, calls of foreign code, formatting of byte counts.
 
 pub(crate) mod attempt;
 #[allow(unsafe_code)]
