@@ -1,9 +1,9 @@
 //! An owned mapping, and the only place that counts mapped bytes.
 //!
 //! Every byte that the crate maps passes through [`Mapper`], which counts it in the pool's quota
-//! and in that of its budget. The counters rise before the system is asked and fall after the bytes are
-//! unmapped, so they are never below the mapped bytes, and the limits are never exceeded, not even
-//! for a moment by two threads at once.
+//! and in that of its budget. The counters rise before the system is asked and fall after the bytes
+//! are unmapped, so they are never below the mapped bytes, and the limits are never exceeded, not
+//! even for a moment by two threads at once.
 //!
 //! # Safety
 //!
