@@ -18,18 +18,15 @@ pub(crate) use cell::InPlace;
 #[cfg(all(test, loom))]
 pub(crate) use loom as checker;
 #[cfg(all(test, loom))]
-pub(crate) use loom::{
-    cell::{Cell, UnsafeCell},
-    thread::LocalKey,
-};
+pub(crate) use loom::cell::{Cell, UnsafeCell};
 #[cfg(all(test, loom))]
 pub(crate) use model_thread::{Thread, current_thread};
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use std as checker;
 #[cfg(not(all(test, loom)))]
 pub(crate) use {cell::UnsafeCell, std::cell::Cell};
 #[cfg(all(test, shuttle))]
 pub(crate) use {local::LocalKey, shuttle as checker};
-#[cfg(not(all(test, any(loom, shuttle))))]
-pub(crate) use {std as checker, std::thread::LocalKey};
 
 pub(crate) use checker::sync::{
     Mutex, MutexGuard,
