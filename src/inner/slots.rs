@@ -107,7 +107,7 @@ impl PoolInner {
     /// Returns whether the limit has room for fewer than [`FEW_SLABS`] slabs that are not mapped
     /// yet. Then a free slot of up to twice the size is better than a slab for one buffer.
     fn has_few_slabs_left(&self) -> bool {
-        let left = self.config.limit.saturating_sub(self.mapper.mapped());
+        let left = self.config.bound().saturating_sub(self.mapper.mapped());
         left < FEW_SLABS * self.config.slab_size
     }
 

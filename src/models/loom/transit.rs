@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 /// Creates a pool with room for one region of three slabs. All slabs are empty, were used before,
 /// and are in the region.
 fn one_empty_region() -> Rig {
-    let rig = Rig::new(|config| config.limit = Some(4 * PAGE));
+    let rig = Rig::new(|config| config.limit = Some(Some(4 * PAGE)));
     let slots = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
     for slot in slots {
         rig.inner().free_slot(CLASS, slot);
@@ -72,7 +72,7 @@ fn loom_a_purge_against_free_and_alloc() {
             inner.free_slot(CLASS, slot.get());
             inner.free_slabs(CLASS, inner.depot.drain(CLASS));
             // All slabs may be detached for the purge.
-            let slot = inner.waiting.wait(None, || inner.alloc_slot(CLASS));
+            let slot = inner.line().wait(None, || inner.alloc_slot(CLASS));
             let slot = slot.unwrap();
             // SAFETY: this thread owns the slot.
             unsafe { slot.write(7) };

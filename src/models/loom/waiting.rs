@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 /// Limits the pool to one region of one slab: it has two slots.
 fn two_slots(config: &mut Config) {
     config.region_shift = 13;
-    config.limit = Some(2 * PAGE);
+    config.limit = Some(Some(2 * PAGE));
 }
 
 fn wait_for_slot(inner: &PoolInner) -> NonNull<u8> {
@@ -296,7 +296,7 @@ fn loom_a_large_buffer_needs_what_a_thread_keeps() {
             }
         });
         let inner = rig.inner();
-        let large = inner.waiting.wait(None, || inner.alloc_large(2 * PAGE));
+        let large = inner.line().wait(None, || inner.alloc_large(2 * PAGE));
         inner.free_large(large.unwrap());
         idle.join().unwrap().detach();
         rig.finish();
