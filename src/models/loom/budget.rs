@@ -152,7 +152,7 @@ fn loom_a_waiter_at_its_limit_passes_the_budget_on() {
         let [a, b] = [2, 4].map(|pages| {
             Rig::with_budget(&budget, move |config| {
                 config.region_shift = 13;
-                config.limit = Some(Some(pages * PAGE));
+                config.limit = Some(pages * PAGE);
             })
         });
         let own = a.inner().alloc_large(2 * PAGE).unwrap();

@@ -75,7 +75,7 @@ fn loom_a_cached_mapping_is_taken_while_another_is_evicted() {
 #[test]
 fn loom_the_limit_holds_when_two_threads_reach_it() {
     bounded_model(2, || {
-        let rig = Rig::new(|config| config.limit = Some(Some(3 * PAGE)));
+        let rig = Rig::new(|config| config.limit = Some(3 * PAGE));
         let body = move |inner: &'static PoolInner, _: &ThreadCache| {
             let taken: Result<_, AllocFailure> = inner.alloc_large(2 * PAGE);
             assert!(inner.mapper.mapped() <= 3 * PAGE);

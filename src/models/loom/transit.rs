@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 /// Creates a pool with room for one region of three slabs. All slabs are empty, were used before,
 /// and are in the region.
 fn one_empty_region() -> Rig {
-    let rig = Rig::new(|config| config.limit = Some(Some(4 * PAGE)));
+    let rig = Rig::new(|config| config.limit = Some(4 * PAGE));
     let slots = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
     for slot in slots {
         rig.inner().free_slot(CLASS, slot);

@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 /// Limits the pool to one region of one slab: it has two slots.
 fn two_slots(config: &mut Config) {
     config.region_shift = 13;
-    config.limit = Some(Some(2 * PAGE));
+    config.limit = Some(2 * PAGE);
 }
 
 fn wait_for_slot(inner: &PoolInner) -> NonNull<u8> {
