@@ -209,3 +209,21 @@ fn loom_a_drain_wakes_the_waiter() {
         assert!(watermarks.is_over());
     });
 }
+
+/// The pool counts exactly already, so no change of counting looks again.
+#[test]
+fn loom_marks_end_while_counting_is_exact() {
+    model(|| {
+        let watermarks = loom::sync::Arc::new(Watermarks::new(Levels { high: 2, low: 1 }));
+        alloc(&watermarks, 2);
+        free(&watermarks);
+        assert!(!watermarks.is_over());
+        let drops = {
+            let watermarks = watermarks.clone();
+            thread::spawn(move || free(&watermarks))
+        };
+        alloc(&watermarks, 1);
+        drops.join().unwrap();
+        assert!(!watermarks.is_over(), "one is live");
+    });
+}

@@ -2,6 +2,7 @@
 //! in neither for a moment, and the waiter may try just then. Purges carry slabs, too.
 
 use super::{CLASS, PAGE, Rig, Sent, model};
+use crate::os::fake::{Call, Fault};
 use std::ptr::NonNull;
 
 /// Creates a pool with room for one region of three slabs. All slabs are empty, were used before,
@@ -48,6 +49,43 @@ fn loom_a_slab_that_a_purge_carries_wakes_the_waiter() {
 #[test]
 fn loom_an_empty_region_that_a_trim_carries_wakes_the_waiter() {
     wait_while(|inner| inner.trim());
+}
+
+/// The system refuses to unmap the region, so it returns to the list.
+#[test]
+fn loom_a_region_that_cannot_be_unmapped_wakes_the_waiter() {
+    model(|| {
+        let rig = one_empty_region();
+        rig.fake.set_fault(Some(Fault {
+            call: Some(Call::Unmap),
+            first: 0,
+            count: 1,
+        }));
+        let other = rig.spawn(|inner, _| inner.trim());
+        let slot = wait_for_slot(&rig);
+        other.join().unwrap();
+        rig.fake.set_fault(None);
+        rig.inner().free_slot(CLASS, slot);
+        rig.finish();
+    });
+}
+
+/// A trim returns an idle slab to its region, whose other slabs are in use.
+#[test]
+fn loom_a_slab_of_a_region_in_use_wakes_the_waiter() {
+    model(|| {
+        let rig = Rig::new(|config| config.limit = 4 * PAGE);
+        let [a, b, in_use @ ..] = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
+        rig.inner().free_slot(CLASS, a);
+        rig.inner().free_slot(CLASS, b);
+        let other = rig.spawn(|inner, _| inner.trim());
+        let slot = wait_for_slot(&rig);
+        other.join().unwrap();
+        for slot in in_use.into_iter().chain([slot]) {
+            rig.inner().free_slot(CLASS, slot);
+        }
+        rig.finish();
+    });
 }
 
 #[test]

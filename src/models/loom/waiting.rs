@@ -303,43 +303,23 @@ fn loom_a_large_buffer_needs_what_a_thread_keeps() {
     });
 }
 
-/// A waiter, and a thread that frees or releases what it needs. The system refuses to unmap once.
-fn unmapping_is_refused(prepare: fn(&Rig), release: fn(&PoolInner)) {
+/// A trim releases the mapping whose bytes the waiter needs, and the system refuses to unmap once.
+#[test]
+fn loom_a_mapping_that_cannot_be_unmapped_wakes_the_waiter() {
     bounded_model(2, move || {
         let rig = Rig::new(two_slots);
-        prepare(&rig);
+        let large = rig.inner().alloc_large(PAGE).unwrap();
+        rig.inner().free_large(large);
         rig.fake.set_fault(Some(Fault {
             call: Some(Call::Unmap),
             first: 0,
             count: 1,
         }));
-        let releases = rig.spawn(move |inner, _| release(inner));
+        let trims = rig.spawn(move |inner, _| inner.trim());
         let slot = wait_for_slot(rig.inner());
-        releases.join().unwrap();
+        trims.join().unwrap();
         rig.fake.set_fault(None);
         rig.inner().free_slot(CLASS, slot);
         rig.finish();
     });
-}
-
-#[test]
-fn loom_a_region_that_cannot_be_unmapped_wakes_a_waiter() {
-    unmapping_is_refused(
-        |rig| {
-            let slot = rig.inner().alloc_slot(CLASS).unwrap();
-            rig.inner().free_slot(CLASS, slot);
-        },
-        |inner| inner.trim(),
-    );
-}
-
-#[test]
-fn loom_a_mapping_that_cannot_be_unmapped_wakes_a_waiter() {
-    unmapping_is_refused(
-        |rig| {
-            let large = rig.inner().alloc_large(PAGE).unwrap();
-            rig.inner().free_large(large);
-        },
-        |inner| inner.trim(),
-    );
 }
