@@ -100,6 +100,25 @@ fn a_waiter_sleeps_though_nothing_can_be_unmapped() {
     assert!(waits.as_mut().poll(context).is_ready());
 }
 
+/// The system refuses once to unmap what a waiter needs, and the mapping is kept. The waiter's next
+/// attempt releases it again, because no other thread will.
+#[test]
+fn a_waiter_tries_again_after_a_mapping_was_kept() {
+    let fake = FakeOs::leaked();
+    let builder = Pool::builder().fake_os(fake).limit(1 << 20);
+    let pool = builder.build().unwrap();
+    drop(pool.alloc(600 * KIB));
+    fake.set_fault(Some(Fault {
+        call: Some(Call::Unmap),
+        first: 0,
+        count: 1,
+    }));
+    // The first attempt is made outside of the queue, the second one in it.
+    let context = &mut Context::from_waker(Waker::noop());
+    let mut waits = pin!(pool.alloc_async(700 * KIB));
+    assert!(waits.as_mut().poll(context).is_ready());
+}
+
 /// A request releases an empty region, which the system refuses to unmap. A waiter that tries in
 /// between finds no memory, and is woken when the region is in the list again, or it waits for its
 /// turn and finds the region.

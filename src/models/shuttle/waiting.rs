@@ -80,7 +80,7 @@ fn shuttle_a_waiter_beside_requests_that_are_refused() {
         let waits = rig.spawn(|rig| {
             drop(
                 rig.pool
-                    .alloc_unsafe_timeout(any(&[1000, 20 * KIB]), LONG)
+                    .alloc_unsafe_timeout(any(&[1000, 64 * KIB]), LONG)
                     .unwrap(),
             );
         });
