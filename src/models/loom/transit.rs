@@ -74,7 +74,7 @@ fn loom_a_region_that_cannot_be_unmapped_wakes_the_waiter() {
 #[test]
 fn loom_a_slab_of_a_region_in_use_wakes_the_waiter() {
     model(|| {
-        let rig = Rig::new(|config| config.limit = 4 * PAGE);
+        let rig = Rig::new(|config| config.limit = Some(4 * PAGE));
         let [a, b, in_use @ ..] = [0; 6].map(|_| rig.inner().alloc_slot(CLASS).unwrap());
         rig.inner().free_slot(CLASS, a);
         rig.inner().free_slot(CLASS, b);
