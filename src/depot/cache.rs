@@ -162,10 +162,10 @@ impl ThreadCache {
         Some((slot?, magazine.word()))
     }
 
-    /// Pops a slot as [`pop`](Self::pop) does, in a pool that is sampled or has no heavy fence.
-    /// Returns `None` also if a sample is due.
+    /// Pops a slot as [`pop`](Self::pop) does, from either block, also in a pool that is sampled or
+    /// has no heavy fence. Returns `None` also if a sample is due.
     #[inline]
-    pub(crate) fn pop_unusual(&self, class: usize) -> Option<(NonNull<u8>, usize)> {
+    pub(crate) fn pop_or_swap(&self, class: usize) -> Option<(NonNull<u8>, usize)> {
         let state = self.gate.state();
         let countdown = self.sample_countdown.get();
         let less = if state & SAMPLED == 0 {
@@ -177,6 +177,9 @@ impl ThreadCache {
             return None;
         }
         let magazine = self.magazine(class);
+        if magazine.height() == 0 && magazine.previous_height() > 0 {
+            magazine.swap();
+        }
         let slot = magazine.pop();
         self.gate.leave();
         let slot = slot?;
@@ -184,15 +187,18 @@ impl ThreadCache {
         Some((slot, magazine.word()))
     }
 
-    /// Pushes a freed slot in a pool that has no heavy fence. Returns `false` if the pool has one,
-    /// the magazine is full, or slots bypass it.
+    /// Pushes a freed slot as [`push`](Self::push) does, on either block, also in a pool that has
+    /// no heavy fence. Returns `false` if the magazine is full, or slots bypass it.
     #[inline]
-    pub(crate) fn push_unusual(&self, class: usize, slot: NonNull<u8>) -> bool {
-        let state = self.gate.state();
-        if state & FULL_FENCE == 0 || !self.enter_unusual(state) {
+    pub(crate) fn push_or_swap(&self, class: usize, slot: NonNull<u8>) -> bool {
+        if !self.enter_unusual(self.gate.state()) {
             return false;
         }
-        let pushed = self.magazine(class).push(slot);
+        let magazine = self.magazine(class);
+        if magazine.height() == magazine.capacity() && magazine.previous_has_room() {
+            magazine.swap();
+        }
+        let pushed = magazine.push(slot);
         self.gate.leave();
         pushed
     }

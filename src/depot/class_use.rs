@@ -34,14 +34,14 @@ impl ClassUse {
     /// Records that the thread visits the depot for the class, and returns the capacity that its
     /// next block should have: about twice as much as now if the visits are frequent, at most
     /// `most`. A visit is soon after the last one if the thread has popped no more slots since than
-    /// three blocks hold. A visit to refill is so only if the thread has popped those of one block:
+    /// eight blocks hold. A visit to refill is so only if the thread has popped those of one block:
     /// otherwise slabs with few free slots cause the visits, and a larger block would not help. A
     /// thread whose frees and allocations alternate at random visits after far more pops.
     pub(super) fn visit(&self, magazine: &Magazine, refills: bool, most: u32) -> u32 {
         let capacity = magazine.capacity();
         let popped = magazine.popped() as u16;
         let pops = u32::from(popped.wrapping_sub(self.visited.replace(popped)));
-        let is_soon = pops <= 3 * capacity && !(refills && pops < capacity);
+        let is_soon = pops <= 8 * capacity && !(refills && pops < capacity);
         let streak = if is_soon { self.streak.get() + 1 } else { 0 };
         self.streak.set(streak % VISITS);
         if streak < VISITS {

@@ -150,6 +150,13 @@ impl Magazine {
         self.previous().is_some()
     }
 
+    /// Returns whether there is a previous block and it is not full.
+    pub(crate) fn previous_has_room(&self) -> bool {
+        self.previous()
+            .map(Block::of)
+            .is_some_and(|block| block.height() < block.capacity())
+    }
+
     /// Returns the heap bytes of the magazine's blocks. The caller is inside the gate.
     pub(crate) fn block_bytes(&self) -> usize {
         let previous = self.previous().map(|block| Block::of(block).capacity());

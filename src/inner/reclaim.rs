@@ -214,8 +214,8 @@ impl PoolInner {
         &self,
         attempt: impl Fn(bool) -> Result<T, AllocFailure>,
     ) -> Result<T, AllocFailure> {
-        // A waiter's attempt always releases: what the system refused to unmap in the last turn wakes
-        // the waiter, and is no arrival.
+        // A waiter's attempt always releases: what the system refused to unmap in the last turn
+        // wakes the waiter, and is no arrival.
         let is_known = self.is_limited() && self.line().is_empty() && self.is_fruitless();
         // In a budget, the last attempt follows the release of the other pools.
         let is_alone = self.budget.is_none();

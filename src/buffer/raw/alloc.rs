@@ -248,7 +248,7 @@ fn take_from_global(len: usize, fill: Fill) -> Taken {
 #[inline(never)]
 fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
     let cache = thread::current().find_any(PoolInner::of(at).index);
-    if let Some((start, word)) = cache.pop_unusual(class) {
+    if let Some((start, word)) = cache.pop_or_swap(class) {
         return (Some(start), AllocTag::slot_of_word(word));
     }
     take_slower(at, class, len)

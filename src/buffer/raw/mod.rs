@@ -282,7 +282,7 @@ impl RawBuffer {
             }
         } else if self.tag.is_plain() {
             let cache = thread::current().find_any(self.tag.index());
-            if cache.push_unusual(class, self.start) {
+            if cache.push_or_swap(class, self.start) {
                 return;
             }
         }
