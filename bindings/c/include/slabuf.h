@@ -9,12 +9,13 @@
  * Ownership: a buffer belongs to the slabuf_buffer that an allocation filled in. The program frees
  * it once, with slabuf_free or slabuf_pool_free. A copy of the struct refers to the same memory:
  * free only one of them. A pool belongs to the slabuf_pool * that slabuf_pool_create filled in. It
- * may be destroyed before its buffers, which stay valid and are freed as before.
+ * may be destroyed before its buffers, which stay valid and are freed as before. A budget belongs to
+ * the slabuf_budget * that slabuf_budget_create filled in, and may be destroyed before its pools.
  *
  * Threads: every function may be called on every thread at the same time, and a buffer may be freed
  * on a thread other than the one that allocated it. Two things may not happen at the same time: two
  * calls on the same slabuf_buffer, one of which changes it; slabuf_pool_destroy and another call on
- * that pool.
+ * that pool, or slabuf_budget_destroy and another call with that budget.
  *
  * Signals, fork: no function may be called in a signal handler. The child of a process with several
  * threads may use the buffers it has, but must not call this library before exec.
@@ -106,7 +107,7 @@ typedef enum slabuf_status {
     SLABUF_STATUS_BAD_SLAB_SIZE = 11,
     // The limit is below four slabs.
     SLABUF_STATUS_BAD_LIMIT = 12,
-    // The cache limit is above the limit.
+    // The cache limit is above the limit, or above the budget of a pool without a limit.
     SLABUF_STATUS_BAD_CACHE_LIMIT = 13,
     // A flag is set that this version does not know.
     SLABUF_STATUS_BAD_FLAGS = 14,
@@ -114,12 +115,23 @@ typedef enum slabuf_status {
     SLABUF_STATUS_TOO_MANY_POOLS = 15,
     // A defect of this library. Please report it.
     SLABUF_STATUS_INTERNAL = 16,
-    // The time ended before the pool had room, or before it had drained.
+    // The time ended before the pool or its budget had room, or before it had drained.
     SLABUF_STATUS_TIMED_OUT = 17,
-    // The high-water mark is above the limit, or the low-water mark is not below the high-water
-    // mark.
+    // The high-water mark is above the limit, or above the budget of a pool without a limit; or
+    // the low-water mark is not below the high-water mark.
     SLABUF_STATUS_BAD_WATERMARK = 18,
+    // The pools of the pool's budget would map more than it.
+    SLABUF_STATUS_BUDGET_EXCEEDED = 19,
+    // The budget is below four slabs, or below the limit.
+    SLABUF_STATUS_BAD_BUDGET = 20,
+    // The budget was destroyed before or never created.
+    SLABUF_STATUS_NOT_A_BUDGET = 21,
+    // 65,536 budgets exist at once.
+    SLABUF_STATUS_TOO_MANY_BUDGETS = 22,
 } slabuf_status;
+
+// A budget. The pointer is a number, like that of a pool.
+typedef struct slabuf_budget slabuf_budget;
 
 // A pool. The pointer is a number by which the library finds the pool; it points to nothing.
 typedef struct slabuf_pool slabuf_pool;
@@ -150,6 +162,24 @@ typedef struct slabuf_view {
     size_t capacity;
 } slabuf_view;
 
+// Counters of a budget.
+typedef struct slabuf_budget_usage {
+    // The budget, in bytes.
+    uint64_t limit;
+    // Bytes that its pools have mapped, including caches and headers.
+    uint64_t mapped;
+    // The most bytes that its pools had mapped at a time.
+    uint64_t peak;
+    // Its pools, including destroyed ones that still have buffers.
+    uint64_t pools;
+    // Requests that wait for memory of its pools now.
+    uint64_t waiters;
+    // Requests that it refused.
+    uint64_t refused;
+    // Requests of its pools that waited until their time ended.
+    uint64_t timed_out;
+} slabuf_budget_usage;
+
 // Settings of a pool. Fill them in with slabuf_settings_init, then change some.
 typedef struct slabuf_settings {
     // Bytes in a slab: a power of two from 4096 to 1 MiB. Longer requests get mappings of their
@@ -172,6 +202,9 @@ typedef struct slabuf_settings {
     // One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
     // 0, none.
     uint64_t sample_one_in;
+    // The budget that the pool shares with others: at least four slabs, and at least limit.
+    // Default: null, none.
+    const struct slabuf_budget *budget;
 } slabuf_settings;
 
 // Counters of one pool.
@@ -194,6 +227,14 @@ typedef struct slabuf_pool_usage {
     uint64_t large_live;
     // Bytes of freed mappings kept for reuse.
     uint64_t large_cached;
+    // The most bytes that were mapped at a time.
+    uint64_t external_peak;
+    // Requests that wait for memory now.
+    uint64_t waiters;
+    // Requests that the limit, the budget or the system refused.
+    uint64_t refused;
+    // Requests that waited until their time ended.
+    uint64_t timed_out;
 } slabuf_pool_usage;
 
 // Counters of the process, over all pools, like Node's process.memoryUsage().
@@ -346,6 +387,43 @@ enum slabuf_status slabuf_set_len(struct slabuf_buffer *buffer, size_t len);
 // As for slabuf_free.
 enum slabuf_status slabuf_grow(struct slabuf_buffer *buffer, size_t len);
 
+// Creates a budget: a limit of bytes, which the pools that are created with it share. Its size is
+// checked when a pool is created.
+//
+// # Safety
+//
+// budget can be written.
+enum slabuf_status slabuf_budget_create(size_t bytes, struct slabuf_budget **budget);
+
+// Destroys a budget and sets *budget to null.
+//
+// Its pools keep it: it holds for them until they are destroyed and their buffers freed.
+// Destroying the budget again, also through a copy of the pointer, returns
+// SLABUF_STATUS_NOT_A_BUDGET.
+//
+// # Safety
+//
+// budget can be read and written, and no other thread uses the budget.
+enum slabuf_status slabuf_budget_destroy(struct slabuf_budget **budget);
+
+// Reads a budget's counters. size is sizeof *usage: a program built with an older header gets the
+// counters it knows.
+//
+// # Safety
+//
+// size bytes can be written at usage; no thread destroys the budget during the call.
+enum slabuf_status slabuf_budget_usage_get(const struct slabuf_budget *budget,
+                                           struct slabuf_budget_usage *usage,
+                                           size_t size);
+
+// Returns unused memory of the budget's pools to the system, and sets *given_back to the number of
+// bytes.
+//
+// # Safety
+//
+// given_back can be written; no thread destroys the budget during the call.
+enum slabuf_status slabuf_budget_trim(const struct slabuf_budget *budget, size_t *given_back);
+
 // Fills in the default settings. size is sizeof *settings.
 //
 // # Safety
@@ -361,7 +439,8 @@ const struct slabuf_pool *slabuf_pool_global(void);
 //
 // # Safety
 //
-// size bytes can be read at settings; pool can be written.
+// size bytes can be read at settings; pool can be written; no thread destroys the budget in the
+// settings during the call.
 enum slabuf_status slabuf_pool_create(const struct slabuf_settings *settings,
                                       size_t size,
                                       struct slabuf_pool **pool);
@@ -409,12 +488,20 @@ enum slabuf_status slabuf_pool_free(const struct slabuf_pool *pool, struct slabu
 // given_back can be written; no thread destroys the pool during the call.
 enum slabuf_status slabuf_pool_trim(const struct slabuf_pool *pool, size_t *given_back);
 
-// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves
-// no room.
+// Returns unused memory of all pools, including the global pool, to the system, and sets
+// *given_back to the number of bytes.
+//
+// # Safety
+//
+// given_back can be written.
+enum slabuf_status slabuf_trim_all(size_t *given_back);
+
+// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit or its
+// budget leaves no room.
 //
 // Blocks the calling thread. Waiters are served first in, first out. Returns
-// SLABUF_STATUS_LIMIT_EXCEEDED at once if the length can never fit. Without a limit, the function
-// never waits.
+// SLABUF_STATUS_LIMIT_EXCEEDED or SLABUF_STATUS_BUDGET_EXCEEDED at once if the length can never
+// fit. Without a limit and a budget, the function never waits.
 //
 // # Safety
 //

@@ -4,15 +4,16 @@
 //!
 //! C calls the functions. A pointer that is neither null nor misaligned must point to what its type
 //! says; the caller guarantees it. The contents of the pointee are checked as far as possible: a
-//! buffer by its seal (see `buffer`), a pool by its number (see `handle_table`), a versioned struct
-//! by its size (see `versioned_struct`). No panic crosses the border (see `status::guard`).
+//! buffer by its seal (see `buffer`), a pool or budget by its number (see `handle_table`), a
+//! versioned struct by its size (see `versioned_struct`). No panic crosses the border (see
+//! `status::guard`).
 //!
 //! `status` converts the crate's errors, `buffer` converts its buffers, `settings` its settings;
-//! the other modules use these. A budget that pools share would be one more handle, and one more
-//! setting.
+//! the other modules use these.
 
 #![allow(non_camel_case_types)]
 
+pub mod budget;
 pub mod buffer;
 pub mod handle_table;
 pub mod pool;

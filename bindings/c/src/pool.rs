@@ -17,7 +17,8 @@ pub extern "C" fn slabuf_pool_global() -> *const slabuf_pool {
 ///
 /// # Safety
 ///
-/// size bytes can be read at settings; pool can be written.
+/// size bytes can be read at settings; pool can be written; no thread destroys the budget in the
+/// settings during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slabuf_pool_create(
     settings: *const slabuf_settings,
@@ -30,7 +31,9 @@ pub unsafe extern "C" fn slabuf_pool_create(
     let created = guard(|| {
         // SAFETY: the caller guarantees that `size` bytes can be read.
         let settings = unsafe { versioned_struct::read(settings, size) }?;
-        handle_table::insert(settings.builder()?.build()?)
+        // SAFETY: the caller guarantees that no thread destroys the budget.
+        let builder = unsafe { settings.builder() }?;
+        handle_table::insert(builder.build()?)
     });
     // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
     unsafe { pool.write(created.unwrap_or(std::ptr::null_mut())) };
@@ -132,6 +135,23 @@ pub unsafe extern "C" fn slabuf_pool_trim(
     }
     // SAFETY: the caller guarantees that no thread destroys the pool.
     let trimmed = guard(|| unsafe { handle_table::with(pool, |pool| Ok(pool.trim())) });
+    // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
+    unsafe { given_back.write(trimmed.unwrap_or(0)) };
+    slabuf_status::of(trimmed)
+}
+
+/// Returns unused memory of all pools, including the global pool, to the system, and sets
+/// *given_back to the number of bytes.
+///
+/// # Safety
+///
+/// given_back can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slabuf_trim_all(given_back: *mut usize) -> slabuf_status {
+    if let Err(status) = check(given_back) {
+        return status;
+    }
+    let trimmed = guard(|| Ok(slabuf_rust::trim_all()));
     // SAFETY: the pointer is neither null nor misaligned; the caller guarantees the rest.
     unsafe { given_back.write(trimmed.unwrap_or(0)) };
     slabuf_status::of(trimmed)

@@ -1,5 +1,6 @@
 //! Settings of a new pool, and their conversion into the crate's builder.
 
+use crate::handle_table::{self, slabuf_budget};
 use crate::status::{guard, slabuf_status};
 use crate::versioned_struct::{self, Plain};
 use slabuf_rust::{Pool, PoolBuilder};
@@ -44,13 +45,16 @@ pub struct slabuf_settings {
     /// One of this many allocations, on average, is sampled, see slabuf_pool_samples_get. Default:
     /// 0, none.
     sample_one_in: u64,
+    /// The budget that the pool shares with others: at least four slabs, and at least limit.
+    /// Default: null, none.
+    budget: *const slabuf_budget,
 }
 
-// SAFETY: eight integers of eight bytes.
+// SAFETY: eight integers of eight bytes, and a pointer that is never followed.
 unsafe impl Plain for slabuf_settings {
     const FIRST: usize = 40;
 }
-const _: () = assert!(size_of::<slabuf_settings>() == 64);
+const _: () = assert!(size_of::<slabuf_settings>() == 72);
 
 impl slabuf_settings {
     const DEFAULT: Self = Self {
@@ -62,9 +66,13 @@ impl slabuf_settings {
         high_water_mark: 0,
         low_water_mark: 0,
         sample_one_in: 0,
+        budget: std::ptr::null(),
     };
 
-    pub(crate) fn builder(&self) -> Result<PoolBuilder, slabuf_status> {
+    /// # Safety
+    ///
+    /// No thread destroys the budget during the call.
+    pub(crate) unsafe fn builder(&self) -> Result<PoolBuilder, slabuf_status> {
         if self.flags & !FLAGS != 0 {
             return Err(slabuf_status::BadFlags);
         }
@@ -92,6 +100,10 @@ impl slabuf_settings {
         if self.sample_one_in != 0 {
             builder = builder.sample(self.sample_one_in as usize);
         }
+        if !self.budget.is_null() {
+            // SAFETY: the caller guarantees that no thread destroys the budget.
+            builder = unsafe { handle_table::with(self.budget, |it| Ok(builder.budget(it))) }?;
+        }
         Ok(builder)
     }
 }
@@ -115,10 +127,16 @@ pub unsafe extern "C" fn slabuf_settings_init(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slabuf_rust::Budget;
+
+    fn builder(settings: &slabuf_settings) -> PoolBuilder {
+        // SAFETY: the only budget of these tests is destroyed at their end.
+        unsafe { settings.builder() }.expect("fine")
+    }
 
     #[test]
     fn the_defaults_are_the_crates() {
-        let builder = slabuf_settings::DEFAULT.builder().expect("fine");
+        let builder = builder(&slabuf_settings::DEFAULT);
         assert_eq!(format!("{builder:?}"), format!("{:?}", Pool::builder()));
     }
 
@@ -141,11 +159,26 @@ mod tests {
         for (change, same) in cases {
             let mut settings = slabuf_settings::DEFAULT;
             change(&mut settings);
-            let builder = settings.builder().expect("fine");
             assert_eq!(
-                format!("{builder:?}"),
+                format!("{:?}", builder(&settings)),
                 format!("{:?}", same(Pool::builder()))
             );
         }
+    }
+
+    #[test]
+    fn a_budget_is_found_by_its_handle() {
+        let budget = Budget::new(1 << 20);
+        let handle: *mut slabuf_budget = handle_table::insert(budget.clone()).expect("a place");
+        let mut settings = slabuf_settings::DEFAULT;
+        settings.budget = handle;
+        assert_eq!(
+            format!("{:?}", builder(&settings)),
+            format!("{:?}", Pool::builder().budget(&budget))
+        );
+        assert!(handle_table::remove(handle).is_ok());
+        // SAFETY: no thread destroys the budget, which is gone.
+        let gone = unsafe { settings.builder() };
+        assert_eq!(gone.err(), Some(slabuf_status::NotABudget));
     }
 }

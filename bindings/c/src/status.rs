@@ -34,7 +34,7 @@ pub enum slabuf_status {
     BadSlabSize = 11,
     /// The limit is below four slabs.
     BadLimit = 12,
-    /// The cache limit is above the limit.
+    /// The cache limit is above the limit, or above the budget of a pool without a limit.
     BadCacheLimit = 13,
     /// A flag is set that this version does not know.
     BadFlags = 14,
@@ -42,11 +42,19 @@ pub enum slabuf_status {
     TooManyPools = 15,
     /// A defect of this library. Please report it.
     Internal = 16,
-    /// The time ended before the pool had room, or before it had drained.
+    /// The time ended before the pool or its budget had room, or before it had drained.
     TimedOut = 17,
-    /// The high-water mark is above the limit, or the low-water mark is not below the high-water
-    /// mark.
+    /// The high-water mark is above the limit, or above the budget of a pool without a limit; or
+    /// the low-water mark is not below the high-water mark.
     BadWatermark = 18,
+    /// The pools of the pool's budget would map more than it.
+    BudgetExceeded = 19,
+    /// The budget is below four slabs, or below the limit.
+    BadBudget = 20,
+    /// The budget was destroyed before or never created.
+    NotABudget = 21,
+    /// 65,536 budgets exist at once.
+    TooManyBudgets = 22,
 }
 
 impl slabuf_status {
@@ -59,6 +67,7 @@ impl From<AllocError> for slabuf_status {
     fn from(error: AllocError) -> Self {
         match error {
             AllocError::LimitExceeded { .. } => Self::LimitExceeded,
+            AllocError::BudgetExceeded { .. } => Self::BudgetExceeded,
             AllocError::TooLarge { .. } => Self::TooLarge,
             AllocError::OutOfMemory { .. } => Self::OutOfMemory,
             AllocError::TimedOut { .. } => Self::TimedOut,
@@ -72,6 +81,7 @@ impl From<ConfigError> for slabuf_status {
         match error {
             ConfigError::SlabSize { .. } => Self::BadSlabSize,
             ConfigError::Limit { .. } => Self::BadLimit,
+            ConfigError::Budget { .. } | ConfigError::LimitAboveBudget { .. } => Self::BadBudget,
             ConfigError::CacheLimit { .. } => Self::BadCacheLimit,
             ConfigError::HighWaterMark { .. } | ConfigError::LowWaterMark { .. } => {
                 Self::BadWatermark
@@ -83,7 +93,7 @@ impl From<ConfigError> for slabuf_status {
     }
 }
 
-const MESSAGES: [&CStr; 19] = [
+const MESSAGES: [&CStr; 23] = [
     c"success",
     c"an argument is null, or not aligned for its type",
     c"the given size of a struct is the size of none of its versions",
@@ -97,15 +107,19 @@ const MESSAGES: [&CStr; 19] = [
     c"the length is above the buffer's capacity",
     c"the slab size is not a power of two from 4096 to 1048576 bytes",
     c"the limit is below four slabs",
-    c"the cache limit is above the limit",
+    c"the cache limit is above the limit or the budget",
     c"a flag is set that this version does not know",
     c"too many pools",
     c"internal error: a defect of slabuf, please report it",
     c"timed out",
-    c"the high-water mark is above the limit, or the low-water mark not below it",
+    c"the high-water mark is above the limit or the budget, or the low-water mark not below it",
+    c"the budget of the pool has no room for the request",
+    c"the budget is below four slabs, or below the limit",
+    c"not a budget: destroyed before, or never created",
+    c"too many budgets",
 ];
 
-const _: () = assert!(MESSAGES.len() == slabuf_status::BadWatermark as usize + 1);
+const _: () = assert!(MESSAGES.len() == slabuf_status::TooManyBudgets as usize + 1);
 
 /// Describes a status in English, in one line without an end of line.
 ///

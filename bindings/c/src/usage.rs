@@ -26,13 +26,21 @@ pub struct slabuf_pool_usage {
     large_live: u64,
     /// Bytes of freed mappings kept for reuse.
     large_cached: u64,
+    /// The most bytes that were mapped at a time.
+    external_peak: u64,
+    /// Requests that wait for memory now.
+    waiters: u64,
+    /// Requests that the limit, the budget or the system refused.
+    refused: u64,
+    /// Requests that waited until their time ended.
+    timed_out: u64,
 }
 
-// SAFETY: nine integers of eight bytes.
+// SAFETY: thirteen integers of eight bytes.
 unsafe impl Plain for slabuf_pool_usage {
     const FIRST: usize = 72;
 }
-const _: () = assert!(size_of::<slabuf_pool_usage>() == 72);
+const _: () = assert!(size_of::<slabuf_pool_usage>() == 104);
 
 /// Counters of the process, over all pools, like Node's process.memoryUsage().
 #[repr(C)]
@@ -80,6 +88,10 @@ pub unsafe extern "C" fn slabuf_pool_usage_get(
             slabs_full: usage.slabs_full,
             large_live: usage.large_live,
             large_cached: usage.large_cached,
+            external_peak: usage.external_peak,
+            waiters: usage.waiters,
+            refused: usage.refused,
+            timed_out: usage.timed_out,
         })
     };
     slabuf_status::of(guard(|| {

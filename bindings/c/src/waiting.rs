@@ -1,16 +1,16 @@
-//! Allocations that wait for a pool at its limit.
+//! Allocations that wait for room in a pool and its budget.
 
 use crate::buffer::{fill_in, slabuf_buffer};
 use crate::handle_table::{self, slabuf_pool};
 use crate::status::slabuf_status;
 use std::time::Duration;
 
-/// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit leaves
-/// no room.
+/// Allocates len zeros from a pool, and waits up to timeout_ms milliseconds while its limit or its
+/// budget leaves no room.
 ///
 /// Blocks the calling thread. Waiters are served first in, first out. Returns
-/// SLABUF_STATUS_LIMIT_EXCEEDED at once if the length can never fit. Without a limit, the function
-/// never waits.
+/// SLABUF_STATUS_LIMIT_EXCEEDED or SLABUF_STATUS_BUDGET_EXCEEDED at once if the length can never
+/// fit. Without a limit and a budget, the function never waits.
 ///
 /// # Safety
 ///

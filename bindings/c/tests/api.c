@@ -127,7 +127,11 @@ static void limits(void) {
     size_t given_back;
     EXPECT(OK, slabuf_pool_trim(pool, &given_back));
     slabuf_pool_usage usage = usage_of(pool);
-    CHECK(is_zero(&usage, sizeof usage));
+    CHECK(usage.external_peak > 10000 * 16 && usage.external_peak <= 256 << 10);
+    CHECK(usage.refused == 2);
+    /* All counters of the present are zero. */
+    CHECK(is_zero(&usage, offsetof(slabuf_pool_usage, external_peak)));
+    CHECK(usage.waiters == 0 && usage.timed_out == 0);
     EXPECT(OK, slabuf_pool_destroy(&pool));
     CHECK(pool == NULL);
 }
@@ -225,7 +229,7 @@ static void many_pools(void) {
 }
 
 static void messages(void) {
-    for (int status = 0; status <= SLABUF_STATUS_BAD_WATERMARK; status++) {
+    for (int status = 0; status <= SLABUF_STATUS_TOO_MANY_BUDGETS; status++) {
         const char *message = slabuf_status_message(status);
         CHECK(message != NULL && strlen(message) > 3 && strchr(message, '\n') == NULL);
         for (int other = -1; other < status; other++) {
@@ -233,7 +237,7 @@ static void messages(void) {
         }
     }
     const char *unknown = slabuf_status_message(-1);
-    CHECK(strcmp(unknown, slabuf_status_message(SLABUF_STATUS_BAD_WATERMARK + 1)) == 0);
+    CHECK(strcmp(unknown, slabuf_status_message(SLABUF_STATUS_TOO_MANY_BUDGETS + 1)) == 0);
     CHECK(strcmp(unknown, slabuf_status_message(2147483647)) == 0);
 }
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 static_assert(std::is_trivially_copyable<slabuf_buffer>::value, "a buffer is given by value");
-static_assert(sizeof(slabuf_buffer) == 40 && sizeof(slabuf_settings) == 64, "layout");
-static_assert(sizeof(slabuf_pool_usage) == 72 && sizeof(slabuf_memory_usage) == 40, "layout");
+static_assert(sizeof(slabuf_buffer) == 40 && sizeof(slabuf_settings) == 72, "layout");
+static_assert(sizeof(slabuf_pool_usage) == 104 && sizeof(slabuf_memory_usage) == 40, "layout");
 
 namespace {
 

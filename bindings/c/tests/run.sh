@@ -52,6 +52,7 @@ build api "${CC:-cc}" -std=c11 tests/api.c
 build misuse "${CC:-cc}" -std=c11 tests/misuse.c
 build inspect "${CC:-cc}" -std=c11 tests/inspect.c
 build waiting "${CC:-cc}" -std=c11 tests/waiting.c
+build budget "${CC:-cc}" -std=c11 tests/budget.c
 if have "${CXX:-c++}"; then
   build cc "${CXX:-c++}" -std=c++17 tests/api.cc
 else
@@ -106,7 +107,7 @@ with_asan() {
   fi
   RUSTFLAGS="-Zsanitizer=address -Zexternal-clangrt" CARGO_TARGET_DIR="$target_dir/asan" \
     cargo +nightly build --quiet -p slabuf-c --target "$host"
-  for source in api misuse inspect waiting; do
+  for source in api misuse inspect waiting budget; do
     name=$source-asan
     if ! "${CC:-cc}" -std=c11 -fsanitize=address "${warnings[@]}" -g -O1 -Iinclude -o "$out/$name" "tests/$source.c" \
       "$target_dir/asan/$host/debug/libslabuf.a" "${system_libraries[@]}"; then
