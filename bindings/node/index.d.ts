@@ -16,10 +16,15 @@ export interface PoolOptions {
   /** Whether `allocUnsafe` and `allocUnsafeSlow` zero too. Default: false. */
   zeroFill?: boolean;
   /**
-   * Bytes of freed memory that are kept for reuse, at most `limit`. Default: 64 MiB, or the limit
+   * Bytes of freed memory that are kept for reuse, at most `limit` or `budget`. Default: 64 MiB, or the limit
    * if it is less.
    */
   cacheLimit?: number;
+  /**
+   * The budget that the pool shares with others: at least four slabs, and at least `limit`.
+   * Default: no budget.
+   */
+  budget?: Budget;
 }
 
 /** Settings of a request that waits for memory. */
@@ -52,6 +57,32 @@ export interface PoolUsage {
   largeLive: number;
   /** Bytes of freed mappings kept for reuse. */
   largeCached: number;
+  /** The most bytes that were mapped at a time. */
+  externalPeak: number;
+  /** Requests that wait for memory now. */
+  waiters: number;
+  /** Requests that the limit, the budget or the system refused. */
+  refused: number;
+  /** Requests that waited until their time ended. */
+  timedOut: number;
+}
+
+/** Counters of one budget: bytes, and numbers of pools and requests. */
+export interface BudgetUsage {
+  /** The budget in bytes. */
+  limit: number;
+  /** Bytes that its pools have mapped: the sum of their `external`. */
+  mapped: number;
+  /** The most bytes that its pools had mapped at a time. */
+  peak: number;
+  /** Its pools, including closed ones that still have buffers. */
+  pools: number;
+  /** Requests that wait for memory of its pools now. */
+  waiters: number;
+  /** Requests that it refused. */
+  refused: number;
+  /** Requests of its pools that waited until their time ended. */
+  timedOut: number;
 }
 
 /** Counters of the process, over all pools and all workers, in bytes. */
@@ -79,7 +110,7 @@ export interface Allocator {
    * Allocates a Buffer of zeros, or filled with `fill`, with an ArrayBuffer of its own.
    *
    * Errors have a `code`: `ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`, `ERR_SLABUF_LIMIT`,
-   * `ERR_SLABUF_OUT_OF_MEMORY`.
+   * `ERR_SLABUF_BUDGET`, `ERR_SLABUF_OUT_OF_MEMORY`.
    */
   alloc(length: number, fill?: string | Uint8Array | number, encoding?: BufferEncoding): Buffer;
   /**
@@ -111,11 +142,18 @@ export interface Allocator {
 
 /** An allocator with memory, counters and a limit of its own. */
 export interface Pool extends Allocator {
+  /** The limit in bytes; Infinity without a limit. */
+  readonly limit: number;
   /**
-   * Allocates a Buffer of zeros, and waits while the limit leaves no room. Requests are served in
-   * their order.
+   * Bytes that could still be allocated if all caches were released: the smaller of what the limit
+   * and what the budget leaves, Infinity without both. A request for all of them may fail.
+   */
+  readonly available: number;
+  /**
+   * Allocates a Buffer of zeros, and waits while the limit or the budget leaves no room. Requests
+   * are served in their order, those of all pools of a budget too.
    *
-   * Rejects at once with `ERR_SLABUF_LIMIT` if the length can never fit.
+   * Rejects at once with `ERR_SLABUF_LIMIT` or `ERR_SLABUF_BUDGET` if the length can never fit.
    */
   allocAsync(length: number, options?: WaitOptions): Promise<Buffer>;
   /** Allocates like `allocUnsafeSlow`, and waits like `allocAsync`. */
@@ -130,6 +168,28 @@ export interface Pool extends Allocator {
    * Its buffers stay valid. Also `Symbol.dispose`, where Node has it.
    */
   close(): void;
+}
+
+/**
+ * A limit that several pools share, in addition to the `limit` that each may have. It belongs to
+ * the thread that created it.
+ *
+ * Before the budget refuses, it releases the caches of all its pools. The error has the code
+ * `ERR_SLABUF_BUDGET`.
+ */
+export class Budget implements Disposable {
+  /** Creates a budget. Its least size depends on the slabs of each pool, so `pool` checks it. */
+  constructor(bytes: number);
+  /** Returns the budget's counters. */
+  usage(): BudgetUsage;
+  /** Returns unused memory of all its pools to the system, and the number of bytes that this was. */
+  trim(): number;
+  /**
+   * Closes the budget: later calls, and `pool`, throw `ERR_SLABUF_CLOSED`. It still holds for its
+   * pools. Also `Symbol.dispose`, where Node has it.
+   */
+  close(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Creates a pool. A bad setting is a RangeError with the code `ERR_SLABUF_CONFIG`. */
@@ -149,5 +209,7 @@ export const concat: Allocator['concat'];
 export const usage: Allocator['usage'];
 /** `Allocator.trim` of the global pool. */
 export const trim: Allocator['trim'];
+/** Returns unused memory of all pools to the system, and the number of bytes that this was. */
+export function trimAll(): number;
 /** Returns the counters of the process. */
 export function memoryUsage(): MemoryUsage;

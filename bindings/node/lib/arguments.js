@@ -23,12 +23,22 @@ function checkLength(length) {
   return refuseLength(length);
 }
 
-// A budget that pools share would be an option too.
 const OPTIONS = {
   limit: 'number', slabSize: 'number', zeroOnFree: 'boolean', zeroFill: 'boolean', cacheLimit: 'number',
+  budget: 'Budget',
 };
 
-/** Returns the given options of a pool. */
+/** Checks a number of bytes. */
+function checkBytes(name, value) {
+  if (typeof value !== 'number') {
+    throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a number, not of type ${typeof value}`);
+  }
+  if (!(Number.isSafeInteger(value) && value >= 0)) {
+    throw failure(RangeError, 'ERR_OUT_OF_RANGE', `${name} must be a whole number of bytes, not ${value}`);
+  }
+}
+
+/** Returns the given options of a pool. A budget is checked where it is used. */
 function checkOptions(options) {
   if (typeof options !== 'object' || options === null) {
     throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', 'the options of a pool must be an object');
@@ -40,11 +50,9 @@ function checkOptions(options) {
       throw failure(TypeError, 'ERR_INVALID_ARG_VALUE', `a pool has no option '${name}'; the options are: ${names}`);
     }
     if (value === undefined) continue;
-    if (typeof value !== OPTIONS[name]) {
-      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a ${OPTIONS[name]}, not of type ${typeof value}`);
-    }
-    if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
-      throw failure(RangeError, 'ERR_OUT_OF_RANGE', `${name} must be a whole number of bytes, not ${value}`);
+    if (OPTIONS[name] === 'number') checkBytes(name, value);
+    if (OPTIONS[name] === 'boolean' && typeof value !== 'boolean') {
+      throw failure(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a boolean, not of type ${typeof value}`);
     }
     given[name] = value;
   }
@@ -72,4 +80,4 @@ function checkWaiting(options = {}) {
   return { timeout, signal };
 }
 
-module.exports = { failure, checkLength, checkOptions, checkWaiting };
+module.exports = { failure, checkBytes, checkLength, checkOptions, checkWaiting };

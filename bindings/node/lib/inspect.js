@@ -20,11 +20,11 @@ function bytes(count) {
 /** A text that inspect shows without quotes. */
 const plain = (text) => ({ [inspect.custom]: () => text });
 
-const isCount = (name) => name.startsWith('slabs');
+const COUNTS = new Set(['slabsEmpty', 'slabsPartial', 'slabsFull', 'pools', 'waiters', 'refused', 'timedOut']);
 
 function readable(counters) {
   return Object.fromEntries(
-    Object.entries(counters).map(([name, value]) => [name, isCount(name) ? value : plain(bytes(value))]),
+    Object.entries(counters).map(([name, value]) => [name, COUNTS.has(name) ? value : plain(bytes(value))]),
   );
 }
 
@@ -35,10 +35,13 @@ function show(name, fields, options, inspectFunction) {
 /** Counters of a pool. They are plain numbers; only inspect adds units. */
 class PoolUsage {}
 
+/** Counters of a budget. */
+class BudgetUsage {}
+
 /** Counters of the process. */
 class MemoryUsage {}
 
-for (const Usage of [PoolUsage, MemoryUsage]) {
+for (const Usage of [PoolUsage, BudgetUsage, MemoryUsage]) {
   Object.defineProperty(Usage.prototype, inspect.custom, {
     value(depth, options, inspectFunction = inspect) {
       return depth < 0 ? `[${Usage.name}]` : show(Usage.name, readable(this), options, inspectFunction);
@@ -48,10 +51,11 @@ for (const Usage of [PoolUsage, MemoryUsage]) {
 
 /** Formats a pool: its settings, and the counters that show how full it is. */
 function inspectPool(settings, slabSize, usage, waiting, options, inspectFunction) {
-  const { limit, ...others } = settings;
+  const { limit, budget, ...others } = settings;
   const { inUse, cached, external } = usage;
   const fields = {
     limit: limit === undefined ? plain('none') : plain(bytes(limit)),
+    ...(budget === undefined ? {} : { budget: plain(bytes(budget)) }),
     ...others,
     slabSize: plain(bytes(slabSize)),
     ...readable({ inUse, cached, external }),
@@ -60,4 +64,9 @@ function inspectPool(settings, slabSize, usage, waiting, options, inspectFunctio
   return show('Pool', fields, options, inspectFunction);
 }
 
-module.exports = { inspectPool, PoolUsage, MemoryUsage };
+/** Formats a budget: its counters. */
+function inspectBudget(usage, options, inspectFunction) {
+  return show('Budget', readable(usage), options, inspectFunction);
+}
+
+module.exports = { inspectBudget, inspectPool, BudgetUsage, PoolUsage, MemoryUsage };

@@ -136,6 +136,14 @@ class Pool {
     return this.#wait(length, false, { timeout });
   }
 
+  get limit() {
+    return this.#options.limit ?? Infinity;
+  }
+
+  get available() {
+    return this.#open().available();
+  }
+
   usage() {
     return Object.assign(new PoolUsage(), this.#open().usage());
   }

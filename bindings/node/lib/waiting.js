@@ -1,6 +1,6 @@
 'use strict';
 
-// Requests that wait until a full pool has room, without blocking the event loop.
+// Requests that wait until a full pool or its budget has room, without blocking the event loop.
 
 const { failure } = require('./arguments.js');
 const { setInterval, clearInterval, setTimeout, clearTimeout } = require('node:timers');
@@ -44,16 +44,18 @@ class Waiting {
         if (error) reject(error);
         else resolve(arrayBuffer);
       };
-      const giveUp = (error) => {
+      const abort = () => {
         this.#native.cancel(number);
-        settle(error);
+        settle(signal.reason);
       };
-      const abort = () => giveUp(signal.reason);
       this.#requests.set(number, settle);
       signal?.addEventListener('abort', abort);
       if (timeout <= MAX_TIMEOUT_MS) {
-        timer = setTimeout(() => giveUp(failure(Error, 'ERR_SLABUF_TIMEOUT',
-          `cannot allocate a buffer of ${length} bytes: the pool's limit left no room within ${timeout} ms`)), timeout);
+        timer = setTimeout(() => {
+          this.#native.expire(number);
+          settle(failure(Error, 'ERR_SLABUF_TIMEOUT',
+            `cannot allocate a buffer of ${length} bytes: the pool's limit or budget left no room within ${timeout} ms`));
+        }, timeout);
       }
       this.#tick();
     });
@@ -85,7 +87,7 @@ class Waiting {
       clearInterval(this.#ticker);
       this.#ticker = null;
     } else if (this.#ticker === null) {
-      // Dead buffers may fill the pool, of whose limit V8 does not know.
+      // Dead buffers may fill the pool or its budget, of whose limits V8 does not know.
       this.#native.collect();
       this.#ticker = setInterval(() => {
         this.#native.collect();

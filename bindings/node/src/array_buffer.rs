@@ -70,10 +70,10 @@ impl Parts {
     }
 }
 
-/// An `ArrayBuffer` on its way to JavaScript, within the call that made it.
-pub(crate) struct JsArrayBuffer(pub(crate) sys::napi_value);
+/// A JavaScript value on its way to JavaScript, within the call that made it.
+pub(crate) struct RawValue(pub(crate) sys::napi_value);
 
-impl ToNapiValue for JsArrayBuffer {
+impl ToNapiValue for RawValue {
     unsafe fn to_napi_value(_env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
         Ok(value.0)
     }

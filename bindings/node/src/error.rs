@@ -27,6 +27,7 @@ fn throw(env: &Env, class: Class, code: &str, message: &str) -> Error {
 pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
     let (class, code) = match error {
         AllocError::LimitExceeded { .. } => (Class::Error, "ERR_SLABUF_LIMIT"),
+        AllocError::BudgetExceeded { .. } => (Class::Error, "ERR_SLABUF_BUDGET"),
         AllocError::TooLarge { .. } => (Class::RangeError, "ERR_SLABUF_TOO_LARGE"),
         AllocError::OutOfMemory { .. } => (Class::Error, "ERR_SLABUF_OUT_OF_MEMORY"),
         _ => (Class::Error, "ERR_SLABUF"),
@@ -34,9 +35,12 @@ pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
     throw(env, class, code, &error.to_string())
 }
 
-/// Returns whether a pool refused because of its limit, so that memory freed later may help.
+/// Returns whether a pool refused because of its limit or its budget, so that memory freed later may help.
 pub(crate) fn is_limit(error: &AllocError) -> bool {
-    matches!(error, AllocError::LimitExceeded { .. })
+    matches!(
+        error,
+        AllocError::LimitExceeded { .. } | AllocError::BudgetExceeded { .. }
+    )
 }
 
 /// Throws a refused setting.

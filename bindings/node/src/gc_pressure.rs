@@ -15,25 +15,34 @@ const STEP: i64 = (64 << 20) + 1;
 /// Shortest time between two requests while a pool stays full of live buffers.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When one pool of one environment last asked V8 to collect.
-#[derive(Default)]
+/// When one pool of one environment, or the pools of one budget, last asked V8 to collect.
 pub(crate) struct GcPressure {
+    limit: usize,
     last: Cell<Option<Instant>>,
     /// Bytes allocated since.
     allocated: Cell<usize>,
 }
 
 impl GcPressure {
+    /// For a limit, or a budget, of `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            last: Cell::new(None),
+            allocated: Cell::new(0),
+        }
+    }
+
     /// Counts an allocation.
     pub(crate) fn allocated(&self, len: usize) {
         self.allocated.set(self.allocated.get().saturating_add(len));
     }
 
-    /// Asks V8 to collect, if since the last request an eighth of `limit` was allocated or
+    /// Asks V8 to collect, if since the last request an eighth of the limit was allocated or
     /// `INTERVAL` has passed.
-    pub(crate) fn request(&self, env: &Env, limit: usize) {
+    pub(crate) fn request(&self, env: &Env) {
         let now = Instant::now();
-        let due = self.allocated.get() >= limit / 8;
+        let due = self.allocated.get() >= self.limit / 8;
         match self.last.get() {
             Some(last) if !due && now - last < INTERVAL => return,
             _ => self.last.set(Some(now)),

@@ -7,6 +7,7 @@
 
 #[allow(unsafe_code)]
 mod array_buffer;
+pub mod budget;
 pub mod error;
 mod gc_pressure;
 pub mod pool;

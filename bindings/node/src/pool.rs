@@ -3,7 +3,8 @@
 //! They are functions that hold their pool, and not methods of a class: napi finds the receiver of
 //! a method in a table that all threads of the process lock, which costs more than an allocation.
 
-use crate::array_buffer::{JsArrayBuffer, into_js};
+use crate::array_buffer::{RawValue, into_js};
+use crate::budget::Shared;
 use crate::error::{is_limit, of_alloc, of_config};
 use crate::gc_pressure::GcPressure;
 use crate::take;
@@ -12,8 +13,8 @@ use crate::waiting::Requests;
 use napi::bindgen_prelude::{Function, FunctionCallContext, Object, ToNapiValue};
 use napi::{Env, Error, Result, sys};
 use napi_derive::napi;
-use slabuf::{AllocError, Buffer, Pool};
-use std::cell::RefCell;
+use slabuf::{AllocError, Budget, Buffer, Pool};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Settings, in bytes where they are numbers. An absent setting has slabuf's default.
@@ -34,6 +35,14 @@ pub struct PoolOptions {
 /// Creates a pool.
 #[napi]
 pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> {
+    build(env, &options, None)
+}
+
+pub(crate) fn build<'env>(
+    env: &'env Env,
+    options: &PoolOptions,
+    budget: Option<(&Budget, &Rc<Shared>)>,
+) -> Result<Object<'env>> {
     let limit = options.limit.map(|bytes| bytes as usize);
     let mut builder = Pool::builder();
     if let Some(bytes) = limit {
@@ -51,8 +60,11 @@ pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> 
     if let Some(bytes) = options.cache_limit {
         builder = builder.cache_limit(bytes as usize);
     }
+    if let Some((budget, _)) = budget {
+        builder = builder.budget(budget);
+    }
     match builder.build() {
-        Ok(pool) => functions(env, pool, limit),
+        Ok(pool) => functions(env, NodePool::new(pool, limit, budget.map(|(_, it)| it))),
         Err(error) => Err(of_config(env, &error)),
     }
 }
@@ -60,19 +72,37 @@ pub fn pool<'env>(env: &'env Env, options: PoolOptions) -> Result<Object<'env>> 
 /// Returns the global pool.
 #[napi]
 pub fn global_pool(env: &Env) -> Result<Object<'_>> {
-    functions(env, Pool::global().clone(), None)
+    functions(env, NodePool::new(Pool::global().clone(), None, None))
+}
+
+/// Returns unused memory of all pools to the system, and the number of bytes.
+#[napi]
+pub fn trim_all() -> f64 {
+    slabuf::trim_all() as f64
 }
 
 /// One environment's handle to a pool.
 pub(crate) struct NodePool {
     /// `None` after `close`.
     pool: RefCell<Option<Pool>>,
-    limit: Option<usize>,
-    pressure: GcPressure,
+    pressure: Option<GcPressure>,
+    budget: Option<Rc<Shared>>,
     requests: Requests,
+    /// Number of requests whose time was over.
+    timed_out: Cell<u64>,
 }
 
 impl NodePool {
+    fn new(pool: Pool, limit: Option<usize>, budget: Option<&Rc<Shared>>) -> Self {
+        Self {
+            pool: RefCell::new(Some(pool)),
+            pressure: limit.map(GcPressure::new),
+            budget: budget.map(Rc::clone),
+            requests: Requests::default(),
+            timed_out: Cell::new(0),
+        }
+    }
+
     fn with<T>(&self, call: impl FnOnce(&Pool) -> Result<T>) -> Result<T> {
         match &*self.pool.borrow() {
             Some(pool) => call(pool),
@@ -98,7 +128,9 @@ impl NodePool {
     ) -> Result<sys::napi_value> {
         match allocated {
             Ok(buffer) => {
-                self.pressure.allocated(buffer.len());
+                for pressure in self.pressures() {
+                    pressure.allocated(buffer.len());
+                }
                 into_js(env, buffer)
             }
             Err(error) => {
@@ -110,9 +142,25 @@ impl NodePool {
         }
     }
 
+    /// Returns those of the limit and of the budget.
+    fn pressures(&self) -> impl Iterator<Item = &GcPressure> {
+        let shared = self.budget.as_ref().map(|shared| &shared.pressure);
+        self.pressure.iter().chain(shared)
+    }
+
     fn collect(&self, env: &Env) {
-        if let Some(limit) = self.limit {
-            self.pressure.request(env, limit);
+        for pressure in self.pressures() {
+            pressure.request(env);
+        }
+    }
+
+    /// Gives up a request whose time is over.
+    fn expire(&self, number: u32) {
+        if self.requests.cancel(number) {
+            self.timed_out.set(self.timed_out.get() + 1);
+            if let Some(shared) = &self.budget {
+                shared.timed_out.set(shared.timed_out.get() + 1);
+            }
         }
     }
 }
@@ -120,30 +168,28 @@ impl NodePool {
 /// Makes the functions of a pool:
 ///
 /// - `takeZeroed(length)` and `takeStale(length)` allocate an `ArrayBuffer`;
-/// - `usage()` and `trim()` are the crate's;
+/// - `usage()`, `trim()` and `available()` are the crate's;
 /// - `close()` drops the pool's handle, and all waiting requests;
 /// - `wait(length, zeroed, woken)` adds a waiting request and returns its number, `poll(number)`
-///   returns its `ArrayBuffer` or null, `cancel(number)` gives it up, `collect()` makes V8 collect
-///   garbage.
-fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> {
-    let pool = Rc::new(NodePool {
-        pool: RefCell::new(Some(pool)),
-        limit,
-        pressure: GcPressure::default(),
-        requests: Requests::default(),
-    });
+///   returns its `ArrayBuffer` or null, `cancel(number)` gives it up, `expire(number)` does
+///   the same when its time is over, `collect()` makes V8 collect garbage.
+fn functions(env: &Env, pool: NodePool) -> Result<Object<'_>> {
+    let pool = Rc::new(pool);
     let mut object = Object::new(env)?;
     let (zeroed, stale) = (
         take::function::<true>(env, &pool)?,
         take::function::<false>(env, &pool)?,
     );
-    object.set("takeZeroed", JsArrayBuffer(zeroed))?;
-    object.set("takeStale", JsArrayBuffer(stale))?;
+    object.set("takeZeroed", RawValue(zeroed))?;
+    object.set("takeStale", RawValue(stale))?;
     function(env, &mut object, "usage", &pool, |_, pool| {
-        pool.with(|pool| Ok(usage::of(pool)))
+        pool.with(|handle| Ok(usage::of(handle, pool.timed_out.get())))
     })?;
     function(env, &mut object, "trim", &pool, |_, pool| {
         pool.with(|pool| Ok(pool.trim() as f64))
+    })?;
+    function(env, &mut object, "available", &pool, |_, pool| {
+        pool.with(|pool| Ok(pool.available().map_or(f64::INFINITY, |bytes| bytes as f64)))
     })?;
     function(env, &mut object, "close", &pool, |_, pool| {
         pool.requests.cancel_all();
@@ -164,10 +210,14 @@ fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> 
             return Ok(None);
         };
         let value = pool.finish(context.env, result)?;
-        Ok(Some(JsArrayBuffer(value)))
+        Ok(Some(RawValue(value)))
     })?;
     function(env, &mut object, "cancel", &pool, |context, pool| {
         pool.requests.cancel(context.get(0)?);
+        Ok(())
+    })?;
+    function(env, &mut object, "expire", &pool, |context, pool| {
+        pool.expire(context.get(0)?);
         Ok(())
     })?;
     function(env, &mut object, "collect", &pool, |context, pool| {
@@ -177,17 +227,17 @@ fn functions(env: &Env, pool: Pool, limit: Option<usize>) -> Result<Object<'_>> 
     Ok(object)
 }
 
-/// Sets a property to a function, which holds a reference to its pool.
-fn function<Return: ToNapiValue + 'static>(
+/// Sets a property to a function, which holds a reference to its pool or budget.
+pub(crate) fn function<Owner: 'static, Return: ToNapiValue + 'static>(
     env: &Env,
     object: &mut Object<'_>,
     name: &str,
-    pool: &Rc<NodePool>,
-    body: fn(&FunctionCallContext<'_>, &NodePool) -> Result<Return>,
+    owner: &Rc<Owner>,
+    body: fn(&FunctionCallContext<'_>, &Owner) -> Result<Return>,
 ) -> Result<()> {
-    let pool = Rc::clone(pool);
+    let owner = Rc::clone(owner);
     let function = env.create_function_from_closure::<(), Return, _>(name, move |context| {
-        body(&context, &pool)
+        body(&context, &owner)
     })?;
     object.set(name, function)
 }

@@ -2,7 +2,7 @@
 
 use crate::array_buffer;
 use napi_derive::napi;
-use slabuf::Pool;
+use slabuf::{Budget, Pool};
 
 /// Counters of one pool: bytes, and numbers of slabs.
 #[napi(object, object_from_js = false)]
@@ -25,9 +25,19 @@ pub struct PoolUsage {
     pub large_live: f64,
     /// Bytes of freed mappings kept for reuse.
     pub large_cached: f64,
+    /// The most bytes that were mapped at a time.
+    pub external_peak: f64,
+    /// Requests that wait for memory now.
+    pub waiters: f64,
+    /// Requests that the limit, the budget or the system refused.
+    pub refused: f64,
+    /// Requests that waited until their time ended.
+    pub timed_out: f64,
 }
 
-pub(crate) fn of(pool: &Pool) -> PoolUsage {
+/// Reads a pool's counters. `timed_out` is the number of requests whose time JavaScript measured,
+/// which the crate does not count.
+pub(crate) fn of(pool: &Pool, timed_out: u64) -> PoolUsage {
     let usage = pool.usage();
     PoolUsage {
         external: usage.external as f64,
@@ -39,6 +49,43 @@ pub(crate) fn of(pool: &Pool) -> PoolUsage {
         slabs_full: usage.slabs_full as f64,
         large_live: usage.large_live as f64,
         large_cached: usage.large_cached as f64,
+        external_peak: usage.external_peak as f64,
+        waiters: usage.waiters as f64,
+        refused: usage.refused as f64,
+        timed_out: (usage.timed_out + timed_out) as f64,
+    }
+}
+
+/// Counters of one budget.
+#[napi(object, object_from_js = false)]
+pub struct BudgetUsage {
+    /// The budget, in bytes.
+    pub limit: f64,
+    /// Bytes that its pools have mapped.
+    pub mapped: f64,
+    /// The most bytes that its pools had mapped at a time.
+    pub peak: f64,
+    /// Its pools, including closed ones that still have buffers.
+    pub pools: f64,
+    /// Requests that wait for memory of its pools now.
+    pub waiters: f64,
+    /// Requests that it refused.
+    pub refused: f64,
+    /// Requests of its pools that waited until their time ended.
+    pub timed_out: f64,
+}
+
+/// Reads a budget's counters. `timed_out` is as for [`of`].
+pub(crate) fn of_budget(budget: &Budget, timed_out: u64) -> BudgetUsage {
+    let usage = budget.usage();
+    BudgetUsage {
+        limit: usage.limit as f64,
+        mapped: usage.mapped as f64,
+        peak: usage.peak as f64,
+        pools: usage.pools as f64,
+        waiters: usage.waiters as f64,
+        refused: usage.refused as f64,
+        timed_out: (usage.timed_out + timed_out) as f64,
     }
 }
 

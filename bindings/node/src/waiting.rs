@@ -99,10 +99,10 @@ impl Requests {
         Some(result)
     }
 
-    /// Gives a request up.
-    pub(crate) fn cancel(&self, number: u32) {
+    /// Gives a request up, and returns whether it waited.
+    pub(crate) fn cancel(&self, number: u32) -> bool {
         let cancelled = self.waiting.borrow_mut().remove(&number);
-        drop(cancelled);
+        cancelled.is_some()
     }
 
     /// Gives all requests up.

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { slabuf } from './support.mjs';
+import { MiB, slabuf } from './support.mjs';
 
 const HERE = fileURLToPath(new URL('..', import.meta.url));
 const has = (program) => spawnSync(program, ['--version']).status === 0;
@@ -66,12 +66,14 @@ test('without cargo, the build says so', () => {
 
 test('the types name what the module exports, and nothing else', async () => {
   const types = await readFile(join(HERE, 'index.d.ts'), 'utf8');
-  const exported = [...types.matchAll(/^export (?:function|const) (\w+)/gm)].map(([, name]) => name);
+  const exported = [...types.matchAll(/^export (?:function|const|class) (\w+)/gm)].map(([, name]) => name);
   assert.deepEqual(exported.sort(), Object.keys(slabuf).sort());
-  const members = (name) => [...types.match(new RegExp(`interface ${name} [^]*?^}`, 'm'))[0].matchAll(/^ {2}(\w+)[?(:]/gm)].map((match) => match[1]);
-  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(slabuf.pool())).filter((name) => name !== 'constructor');
-  assert.deepEqual([...new Set([...members('Allocator'), ...members('Pool')])].sort(), methods.sort());
+  const members = (name) => [...types.match(new RegExp(`(?:interface|class) ${name} [^]*?^}`, 'm'))[0].matchAll(/^ {2}(?:readonly )?(\w+)[?(:]/gm)].map((match) => match[1]);
+  const methods = (prototype) => Object.getOwnPropertyNames(prototype).sort();
+  assert.deepEqual(['constructor', ...new Set([...members('Allocator'), ...members('Pool')])].sort(), methods(Object.getPrototypeOf(slabuf.pool())));
+  assert.deepEqual(members('Budget').sort(), methods(slabuf.Budget.prototype));
   assert.deepEqual(members('PoolUsage').sort(), Object.keys(slabuf.usage()).sort());
+  assert.deepEqual(members('BudgetUsage').sort(), Object.keys(new slabuf.Budget(MiB).usage()).sort());
   assert.deepEqual(members('MemoryUsage').sort(), Object.keys(slabuf.memoryUsage()).sort());
 });
 

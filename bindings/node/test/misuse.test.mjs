@@ -107,7 +107,7 @@ test('the native half by itself: errors, no crash', () => {
   assert.throws(() => native.pool({ limit: 'x' }));
   assert.throws(() => native.pool({ limit: NaN }), { code: 'ERR_SLABUF_CONFIG' });
   const pool = native.pool({});
-  const { takeZeroed, takeStale, wait, poll, cancel } = pool;
+  const { takeZeroed, takeStale, wait, poll, cancel, expire } = pool;
   for (const take of [takeZeroed, takeStale]) {
     assert.throws(() => take(), TypeError);
     assert.throws(() => take('5'), TypeError);
@@ -121,6 +121,17 @@ test('the native half by itself: errors, no crash', () => {
   assert.throws(() => wait(5, true, 7));
   assert.equal(poll(99), null);
   cancel(99);
+  expire(99);
+  assert.equal(pool.usage().timedOut, 0);
+  assert.throws(() => native.budget('5'));
+  const budget = native.budget(2 ** 20);
+  assert.throws(() => budget.pool());
+  assert.throws(() => budget.pool({ limit: 2 ** 21 }), { code: 'ERR_SLABUF_CONFIG' });
+  assert.equal(budget.pool({}).takeZeroed(5).byteLength, 5);
+  budget.close();
+  budget.close();
+  assert.throws(() => budget.usage(), /closed/);
+  assert.throws(() => budget.pool({}), /closed/);
   const number = wait(5, true, () => {});
   assert.equal(poll(number).byteLength, 5);
   assert.equal(poll(number), null);

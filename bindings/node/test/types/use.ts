@@ -16,6 +16,10 @@ const buffers: Buffer[] = [
   pool.alloc(5, 'ab', 'latin1'), pool.allocUnsafe(5), pool.allocUnsafeSlow(5), pool.from('text'), pool.concat([]),
 ];
 
+const budget: slabuf.Budget = new slabuf.Budget(64 << 20);
+const tenant: slabuf.Pool = slabuf.pool({ ...options, budget });
+const shared: slabuf.BudgetUsage = budget.usage();
+
 async function waits(): Promise<Buffer> {
   const controller = new AbortController();
   await pool.allocAsync(5);
@@ -26,22 +30,31 @@ async function waits(): Promise<Buffer> {
 }
 
 const { external, arrayBuffers, inUse, cached, slabsEmpty, slabsPartial, slabsFull, largeLive, largeCached } = pool.usage();
+const { externalPeak, waiters, refused, timedOut } = tenant.usage();
 const { rss, heapTotal, heapUsed, leaked } = slabuf.memoryUsage();
 const counters: number[] = [
   external, arrayBuffers, inUse, cached, slabsEmpty, slabsPartial, slabsFull, largeLive, largeCached,
   rss, heapTotal, heapUsed, leaked, slabuf.trim(), pool.trim(), slabuf.usage().inUse,
+  externalPeak, waiters, refused, timedOut, pool.limit, tenant.available, budget.trim(), slabuf.trimAll(),
+  shared.limit, shared.mapped, shared.peak, shared.pools, shared.waiters, shared.refused, shared.timedOut,
 ];
 
 function scoped(): number {
-  using scratch = slabuf.pool();
+  using limit = new slabuf.Budget(1 << 20);
+  using scratch = slabuf.pool({ budget: limit });
   return scratch.alloc(5).length;
 }
 pool.close();
+budget.close();
 
 // @ts-expect-error a length is a number
 slabuf.alloc('5');
 // @ts-expect-error an option that does not exist
 slabuf.pool({ limt: 5 });
+// @ts-expect-error a budget is an object that pools share
+slabuf.pool({ budget: 1 << 20 });
+// @ts-expect-error what is left changes with allocations only
+pool.available = 5;
 // @ts-expect-error the parts are bytes
 slabuf.concat(['text']);
 // @ts-expect-error the global pool has no limit to wait for
