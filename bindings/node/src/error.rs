@@ -35,7 +35,8 @@ pub(crate) fn of_alloc(env: &Env, error: &AllocError) -> Error {
     throw(env, class, code, &error.to_string())
 }
 
-/// Returns whether a pool refused because of its limit or its budget, so that memory freed later may help.
+/// Returns whether a pool refused because of its limit or its budget, so that memory freed later
+/// may help.
 pub(crate) fn is_limit(error: &AllocError) -> bool {
     matches!(
         error,
