@@ -19,7 +19,7 @@ fn agrees(pool: &Pool) -> Snapshot {
     assert_eq!(live().sum::<usize>() as u64, usage.large_live);
     let cached = snapshot.mappings.iter().filter(|m| m.live.is_none());
     assert_eq!(
-        cached.map(|m| m.bytes).sum::<usize>() as u64,
+        cached.map(|m| m.resident).sum::<usize>() as u64,
         usage.large_cached
     );
     for class in &snapshot.classes {

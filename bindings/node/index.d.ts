@@ -45,7 +45,7 @@ export interface PoolUsage {
   arrayBuffers: number;
   /** Bytes of slots in live buffers and shared slabs, plus the lengths of live large buffers. */
   inUse: number;
-  /** Bytes kept for reuse. */
+  /** Resident bytes kept for reuse. */
   cached: number;
   /** Slabs with no slot in use. */
   slabsEmpty: number;
@@ -55,7 +55,7 @@ export interface PoolUsage {
   slabsFull: number;
   /** Lengths of live large buffers. */
   largeLive: number;
-  /** Bytes of freed mappings kept for reuse. */
+  /** Resident bytes of freed mappings kept for reuse. */
   largeCached: number;
   /** The most bytes that were mapped at a time. */
   externalPeak: number;

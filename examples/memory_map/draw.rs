@@ -32,7 +32,7 @@ const BYTES_PER_PIXEL: usize = 8192;
 /// Empty slabs: resident, and released to the system.
 const RESIDENT: &str = "#9aa0a8";
 const RELEASED: &str = "#e8e6df";
-/// Large mappings: of live buffers, and in the cache.
+/// Large mappings: of live buffers, and free ones, resident and released.
 const LIVE: &str = "#2d3138";
 const CACHED: &str = "#c79fc1";
 
@@ -137,7 +137,11 @@ fn draw_bars(out: &mut String, snapshot: &Snapshot, top: usize) -> usize {
         if x + whole > WIDTH - MARGIN {
             (x, y) = (MARGIN, y + BAR_ROW);
         }
-        let fill = if mapping.live.is_some() { LIVE } else { CACHED };
+        let fill = match mapping.live {
+            Some(_) => LIVE,
+            None if mapping.resident > 0 => CACHED,
+            None => RELEASED,
+        };
         let _ = writeln!(
             out,
             r#"<rect x="{x}" y="{y}" width="{whole}" height="{BAR}" fill="{fill}"/>"#
@@ -177,10 +181,10 @@ fn draw_legend(out: &mut String, top: usize) -> usize {
     }
     let x = first + HUES.len() * step + 36;
     for (place, (fill, words)) in [
-        (RESIDENT, "empty slab, resident"),
-        (RELEASED, "empty slab, released to the system"),
+        (RESIDENT, "empty slab, cached (resident)"),
+        (RELEASED, "empty slab or mapping without memory: not cached"),
         (LIVE, "large buffer, live"),
-        (CACHED, "large mapping, cached for reuse"),
+        (CACHED, "large mapping, cached (resident)"),
     ]
     .iter()
     .enumerate()

@@ -7,7 +7,7 @@
 use super::PoolInner;
 use super::release::Unmap;
 use crate::error::AllocFailure;
-use crate::large::{LargeAlloc, MapOptions};
+use crate::large::{LargeAlloc, LargeView, MapOptions};
 use crate::slab::region::Regions;
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
@@ -19,6 +19,13 @@ impl PoolInner {
             huge_pages: self.config.huge_pages,
             guard_pages: self.config.guard_pages,
         }
+    }
+
+    /// Returns the bytes of a mapping that may take physical memory: whole pages of the size that
+    /// the mapping has.
+    pub(crate) fn resident_bytes(&self, view: &LargeView) -> usize {
+        let page = self.map_options().page_size(view.capacity, &self.mapper);
+        view.touched.next_multiple_of(page).min(view.capacity)
     }
 
     /// Returns whether an empty pool has room for a buffer of `len` bytes within its limit and its

@@ -111,16 +111,31 @@ impl LargeList {
     pub(crate) fn look(&self, place: usize, looks: &mut Vec<LargeView>) -> bool {
         // Reserved before the lock is acquired, so that the heap is not called under it.
         looks.reserve(STEP);
+        self.each(place, |view| looks.push(view))
+    }
+
+    /// Passes the state of the mappings in `STEP` places from `place` on to `each`, under the lock.
+    /// Returns `false` if there are no more places.
+    fn each(&self, place: usize, each: impl FnMut(LargeView)) -> bool {
         let state = lock(&self.0);
         let Some(places) = state.places.get(place..) else {
             return false;
         };
-        for place in places.iter().take(STEP) {
-            if let Place::Taken(large) = place {
-                looks.push(LargeAlloc::of(*large).look());
-            }
-        }
+        let taken = places.iter().take(STEP).filter_map(|place| match place {
+            Place::Taken(large) => Some(LargeAlloc::of(*large).look()),
+            Place::Free(_) => None,
+        });
+        taken.for_each(each);
         !places.is_empty()
+    }
+
+    /// Returns the sum of `bytes` over all mappings. Calls `bytes` under the lock.
+    pub(crate) fn sum(&self, bytes: impl Fn(LargeView) -> usize) -> usize {
+        let (mut sum, mut place) = (0, 0);
+        while self.each(place, |view| sum += bytes(view)) {
+            place += STEP;
+        }
+        sum
     }
 }
 

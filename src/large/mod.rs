@@ -30,7 +30,10 @@ pub(crate) struct LargeAlloc {
     capacity: AtomicUsize,
     footprint: AtomicUsize,
     /// Offset from which on all bytes are known to be zero.
-    dirty: Cell<usize>,
+    dirty: AtomicUsize,
+    /// Offset below which bytes that are not dirty may have memory, because the crate wrote zeros
+    /// over them.
+    zeroed: AtomicUsize,
     /// Whether the mapping is in the mapping cache without memory.
     pub(crate) purged: Cell<bool>,
     /// The requested length, as counted in `array_buffers`; `FREE` for a free mapping.
@@ -63,6 +66,8 @@ pub(crate) struct LargeView {
     pub(crate) address: usize,
     pub(crate) capacity: usize,
     pub(crate) footprint: usize,
+    /// Number of bytes from the start that may have memory.
+    pub(crate) touched: usize,
     /// The requested length; `None` for a free mapping.
     pub(crate) requested_len: Option<usize>,
 }
@@ -77,11 +82,10 @@ impl LargeAlloc {
     ) -> Result<NonNull<LargeAlloc>, AllocFailure> {
         let len = Self::rounded_capacity(len, mapper.page_size()).ok_or(AllocFailure::System)?;
         let large = Self::empty(owner)?;
-        let huge = options.is_huge(len);
-        let align = if huge { HUGE_PAGE } else { mapper.page_size() };
+        let align = options.page_size(len, mapper);
         match mapper.map(len, align, options.guard_pages) {
             Ok(mapping) => {
-                if huge {
+                if options.is_huge(len) {
                     mapper.advise_huge(&mapping);
                 }
                 Self::of(large).set_mapping(mapping);
@@ -118,7 +122,8 @@ impl LargeAlloc {
             base: AtomicPtr::new(ptr::null_mut()),
             capacity: AtomicUsize::new(0),
             footprint: AtomicUsize::new(0),
-            dirty: Cell::new(0),
+            dirty: AtomicUsize::new(0),
+            zeroed: AtomicUsize::new(0),
             purged: Cell::new(false),
             requested_len: AtomicUsize::new(FREE),
             sampled: Cell::new(false),
@@ -183,6 +188,7 @@ impl LargeAlloc {
             address: self.base().addr().get(),
             capacity: self.capacity(),
             footprint: self.footprint(),
+            touched: self.dirty().max(self.zeroed.load(Relaxed)),
             requested_len: Some(self.requested_len())
                 .filter(|requested_len| *requested_len != FREE),
         }
@@ -198,18 +204,22 @@ impl LargeAlloc {
 
     /// Returns the number of bytes from the start that may differ from zero.
     pub(crate) fn dirty(&self) -> usize {
-        self.dirty.get()
+        self.dirty.load(Relaxed)
     }
 
-    pub(crate) fn set_dirty(&self, dirty: usize) {
-        self.dirty.set(dirty.min(self.capacity.load(Relaxed)));
+    /// Records that all dirty bytes were overwritten with zeros. They keep their memory.
+    pub(crate) fn set_zeroed(&self) {
+        if self.dirty() > self.zeroed.load(Relaxed) {
+            self.zeroed.store(self.dirty(), Relaxed);
+        }
+        self.dirty.store(0, Relaxed);
     }
 
     /// Records that bytes below `len` may be written from now on.
     #[inline]
     pub(crate) fn expose(&self, len: usize) {
-        if len > self.dirty.get() {
-            self.dirty.set(len);
+        if len > self.dirty() {
+            self.dirty.store(len, Relaxed);
         }
     }
 
@@ -271,7 +281,8 @@ impl LargeAlloc {
         let purged = mapper.purge(&mapping, 0, mapping.len());
         self.mapping.set(Some(mapping));
         if purged {
-            self.dirty.set(0);
+            self.dirty.store(0, Relaxed);
+            self.zeroed.store(0, Relaxed);
         }
         purged
     }
@@ -311,6 +322,15 @@ impl MapOptions {
     /// Returns whether a mapping of `len` bytes is to have huge pages.
     fn is_huge(self, len: usize) -> bool {
         self.huge_pages && len >= HUGE_PAGE
+    }
+
+    /// Returns the size of the pages that a mapping of `len` bytes is to have.
+    pub(crate) fn page_size(self, len: usize, mapper: &Mapper) -> usize {
+        if self.is_huge(len) {
+            HUGE_PAGE
+        } else {
+            mapper.page_size()
+        }
     }
 }
 

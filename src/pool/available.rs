@@ -14,8 +14,7 @@ struct Free {
 
 impl Free {
     fn of_pool(inner: &PoolInner) -> Self {
-        let usage = usage::of_pool(inner);
-        let large = usage.large_cached as usize;
+        let large = usage::kept_mappings(inner);
         let mut free = Self {
             reusable: large,
             releasable: large,

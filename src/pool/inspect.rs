@@ -19,8 +19,8 @@ impl Pool {
     ///
     /// # Complexity
     ///
-    /// Linear in the number of threads that use the pool. Locks the pool's structures one after the
-    /// other; makes no system call.
+    /// Linear in the number of threads that use the pool and of its large mappings. Locks the
+    /// pool's structures one after the other, 64 mappings at a time; makes no system call.
     pub fn usage(&self) -> PoolUsage {
         usage::of_pool(PoolInner::of(self.inner))
     }

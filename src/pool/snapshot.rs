@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub classes: Vec<ClassSnapshot>,
     /// The regions: first those of single slabs, then those of spans, each by address.
     pub regions: Vec<RegionSnapshot>,
-    /// The mappings of large buffers, live and cached, by address.
+    /// The mappings of large buffers, live or kept for reuse, by address.
     pub mappings: Vec<MappingSnapshot>,
 }
 
@@ -92,6 +92,10 @@ pub struct MappingSnapshot {
     /// The requested length in bytes of the live buffer in it; `None` if the mapping is kept for
     /// reuse.
     pub live: Option<usize>,
+    /// Bytes that may take physical memory: the pages that a buffer could write to since the
+    /// mapping was made or last purged. The counters of [`Pool::usage`](crate::Pool::usage) call
+    /// these bytes of a mapping that is kept for reuse cached.
+    pub resident: usize,
 }
 
 impl SlabSnapshot {
@@ -172,6 +176,7 @@ pub(crate) fn of_pool(inner: &PoolInner) -> Snapshot {
             address: view.address,
             bytes: view.footprint,
             live: view.requested_len,
+            resident: inner.resident_bytes(&view),
         });
     let mut mappings: Vec<_> = mappings.collect();
     mappings.sort_unstable_by_key(|mapping| mapping.address);

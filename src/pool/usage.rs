@@ -1,6 +1,5 @@
 //! Counters of the memory of a pool, and of the process.
 
-use crate::depot::cache::ThreadCache;
 use crate::inner::PoolInner;
 use crate::inner::registry;
 use crate::slab::size_class::SPAN;
@@ -30,8 +29,9 @@ pub struct PoolUsage {
     pub array_buffers: u64,
     /// Bytes of the slots of live buffers, plus the requested lengths of live large buffers.
     pub in_use: u64,
-    /// Bytes kept for reuse: the slabs that were used, without the slots of live buffers, plus
-    /// freed mappings.
+    /// Resident bytes kept for reuse: slabs without the slots of live buffers, plus
+    /// `large_cached`. An empty slab that was never used, or purged since its last use, takes no
+    /// memory and does not count. Any other slab counts whole, as if all of it had been written.
     pub cached: u64,
     /// Slabs whose slots are all free: none is in a buffer or in a magazine.
     pub slabs_empty: u64,
@@ -41,7 +41,9 @@ pub struct PoolUsage {
     pub slabs_full: u64,
     /// Requested lengths of live large buffers, in bytes.
     pub large_live: u64,
-    /// Mapped bytes of freed mappings that are kept for reuse.
+    /// Resident bytes of freed mappings that are kept for reuse: the pages that a buffer could
+    /// write to since the mapping was made or last purged, as if all of them had been written.
+    /// Guard pages do not count.
     pub large_cached: u64,
     /// The most bytes that were mapped at a time: the peak of `external`.
     pub external_peak: u64,
@@ -90,6 +92,27 @@ pub(super) fn live_slots(inner: &PoolInner, class: usize) -> u64 {
 }
 
 pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
+    let mut usage = without_mappings(inner);
+    let resident = inner.large_list.sum(|view| match view.requested_len {
+        Some(_) => 0,
+        None => inner.resident_bytes(&view),
+    });
+    usage.large_cached = resident as u64;
+    usage.cached += usage.large_cached;
+    usage
+}
+
+/// Returns the mapped bytes of freed mappings that are kept for reuse.
+pub(super) fn kept_mappings(inner: &PoolInner) -> usize {
+    let caches = inner.caches();
+    let kept = caches.iter().map(|cache| cache.large_kept.get());
+    let kept = kept.fold(0, usize::wrapping_add);
+    drop(caches);
+    usize::try_from(kept as isize).unwrap_or(0) + inner.mappings.footprint()
+}
+
+/// Returns the counters without those of freed mappings.
+fn without_mappings(inner: &PoolInner) -> PoolUsage {
     // Threads that attach or detach a cache wait for this lock until the sums are done, so that
     // each cache is counted once.
     let caches = inner.caches();
@@ -110,26 +133,21 @@ pub(crate) fn of_pool(inner: &PoolInner) -> PoolUsage {
         usage.slabs_full += counts.states.full;
         slabs += counts.slabs;
     }
-    let sum = |counter: fn(&ThreadCache) -> usize| {
-        caches.iter().map(counter).fold(0, usize::wrapping_add)
-    };
-    let live = sum(|cache| cache.large_live.get()).wrapping_add(inner.large_live());
+    let live = caches.iter().map(|cache| cache.large_live.get());
+    let live = live.fold(inner.large_live(), usize::wrapping_add);
     // A drop may be counted before its allocation, on another thread; clamps negative sums to 0.
     usage.large_live = u64::try_from(live as isize).unwrap_or(0);
-    let kept = sum(|cache| cache.large_kept.get());
-    let kept = u64::try_from(kept as isize).unwrap_or(0);
     drop(caches);
 
     usage.slabs_empty = slabs - usage.slabs_partial - usage.slabs_full;
     for (regions, slabs_in_one) in inner.regions.iter().zip([1, SPAN as u64]) {
         let counts = regions.slabs();
         usage.slabs_empty += counts.empty * slabs_in_one;
-        slabs += (counts.empty - counts.fresh) * slabs_in_one;
+        slabs += (counts.empty - counts.clean) * slabs_in_one;
     }
-    usage.large_cached = kept + inner.mappings.footprint() as u64;
     usage.in_use = slots_bytes + usage.large_live;
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
-    usage.cached = (slabs * slab_size).saturating_sub(slots_bytes) + usage.large_cached;
+    usage.cached = (slabs * slab_size).saturating_sub(slots_bytes);
     usage.external = inner.mapper.mapped() as u64;
     usage.external_peak = inner.mapper.quota().peak() as u64;
     usage.waiters = inner.waiters() as u64;
@@ -187,7 +205,7 @@ impl fmt::Display for MemoryUsage {
 pub fn memory_usage() -> MemoryUsage {
     let mut sum = MemoryUsage::default();
     for pool in registry::pools().iter() {
-        let usage = of_pool(PoolInner::of(pool.cast()));
+        let usage = without_mappings(PoolInner::of(pool.cast()));
         sum.external += usage.external;
         sum.array_buffers += usage.array_buffers;
     }

@@ -116,8 +116,8 @@ impl Keep {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlabCounts {
     pub(crate) empty: u64,
-    /// The empty slabs that were never used.
-    pub(crate) fresh: u64,
+    /// The empty slabs without memory: never used, or purged since their last use.
+    pub(crate) clean: u64,
 }
 
 #[derive(Debug, Default)]
@@ -273,12 +273,13 @@ impl State {
             Some(slab) => {
                 this.freed.set(header(slab).next());
                 header(slab).set_next(None);
+                self.slabs.clean -= u64::from(header(slab).is_clean());
                 slab
             }
             None => {
                 let fresh = this.fresh.get();
                 this.fresh.set(fresh + 1);
-                self.slabs.fresh -= 1;
+                self.slabs.clean -= 1;
                 geometry.header_at(region.cast(), fresh as usize)
             }
         };
@@ -303,6 +304,7 @@ impl State {
         }
         this.empty.set(this.empty.get() + 1);
         self.slabs.empty += 1;
+        self.slabs.clean += u64::from(header(at).is_clean());
         if this.empty.get() as usize == geometry.slabs() {
             this.emptied_ms.set(now_ms);
             self.all_empty += 1;
@@ -313,8 +315,7 @@ impl State {
 
     /// Counts and notes a region whose slabs are all empty; the caller links it.
     fn join(&mut self, region: NonNull<RegionHead>, geometry: &Geometry) {
-        let fresh = head(region).fresh.get() as usize;
-        self.slabs.fresh += (geometry.slabs() - fresh) as u64;
+        self.slabs.clean += clean_slabs(region, geometry);
         self.slabs.empty += geometry.slabs() as u64;
         self.all_empty += 1;
         if self.all.len() < self.all.capacity() {
@@ -344,7 +345,7 @@ impl State {
             if too_many || age_ms >= keep.decay_ms {
                 self.unlink(region);
                 self.all_empty -= 1;
-                self.slabs.fresh -= (geometry.slabs() - this.fresh.get() as usize) as u64;
+                self.slabs.clean -= clean_slabs(region, geometry);
                 self.slabs.empty -= geometry.slabs() as u64;
                 self.forget(region);
                 released.push(region);
@@ -392,6 +393,19 @@ impl State {
             None => self.last = previous,
         }
     }
+}
+
+/// Returns the number of a region's empty slabs that have no memory.
+fn clean_slabs(region: NonNull<RegionHead>, geometry: &Geometry) -> u64 {
+    let this = head(region);
+    let fresh = geometry.slabs() - this.fresh.get() as usize;
+    let purged = chain(this.freed.get()).filter(|slab| header(*slab).is_clean());
+    (fresh + purged.count()) as u64
+}
+
+/// Returns the slabs of a list, from its first.
+fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
+    std::iter::successors(first, |slab| header(*slab).next())
 }
 
 mod purge;

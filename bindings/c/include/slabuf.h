@@ -215,7 +215,7 @@ typedef struct slabuf_pool_usage {
     uint64_t array_buffers;
     // Bytes of slots in live buffers, plus the requested lengths of live large buffers.
     uint64_t in_use;
-    // Bytes kept for reuse.
+    // Resident bytes kept for reuse.
     uint64_t cached;
     // Slabs with no slot in use.
     uint64_t slabs_empty;
@@ -225,7 +225,7 @@ typedef struct slabuf_pool_usage {
     uint64_t slabs_full;
     // Requested lengths of live large buffers, in bytes.
     uint64_t large_live;
-    // Bytes of freed mappings kept for reuse.
+    // Resident bytes of freed mappings kept for reuse.
     uint64_t large_cached;
     // The most bytes that were mapped at a time.
     uint64_t external_peak;

@@ -14,7 +14,7 @@ pub struct slabuf_pool_usage {
     array_buffers: u64,
     /// Bytes of slots in live buffers, plus the requested lengths of live large buffers.
     in_use: u64,
-    /// Bytes kept for reuse.
+    /// Resident bytes kept for reuse.
     cached: u64,
     /// Slabs with no slot in use.
     slabs_empty: u64,
@@ -24,7 +24,7 @@ pub struct slabuf_pool_usage {
     slabs_full: u64,
     /// Requested lengths of live large buffers, in bytes.
     large_live: u64,
-    /// Bytes of freed mappings kept for reuse.
+    /// Resident bytes of freed mappings kept for reuse.
     large_cached: u64,
     /// The most bytes that were mapped at a time.
     external_peak: u64,

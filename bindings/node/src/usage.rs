@@ -13,7 +13,7 @@ pub struct PoolUsage {
     pub array_buffers: f64,
     /// Bytes of slots in live buffers, plus the lengths of live large buffers.
     pub in_use: f64,
-    /// Bytes kept for reuse.
+    /// Resident bytes kept for reuse.
     pub cached: f64,
     /// Slabs with no slot in use.
     pub slabs_empty: f64,
@@ -23,7 +23,7 @@ pub struct PoolUsage {
     pub slabs_full: f64,
     /// Lengths of live large buffers.
     pub large_live: f64,
-    /// Bytes of freed mappings kept for reuse.
+    /// Resident bytes of freed mappings kept for reuse.
     pub large_cached: f64,
     /// The most bytes that were mapped at a time.
     pub external_peak: f64,

@@ -111,7 +111,7 @@ pub(crate) fn zero_large(inner: &PoolInner, large: &LargeAlloc, len: usize) {
     // SAFETY: `dirty` is within the mapping, which the caller owns.
     unsafe { large.base().write_bytes(0, stale) };
     if large.dirty() <= len {
-        large.set_dirty(0);
+        large.set_zeroed();
     }
 }
 

@@ -10,7 +10,7 @@
 //! Memory that is purged belongs to detached slabs, so it is in no buffer, and its region stays
 //! mapped: it is not all-empty while some of its slabs are detached.
 
-use super::{RegionHead, Regions, State, head};
+use super::{RegionHead, Regions, State, chain, head};
 use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::{EmptySlab, Geometry, SlabHeader, header};
 use crate::sync::lock;
@@ -123,6 +123,8 @@ impl State {
             return None;
         }
         let freed = chain(slabs).count() as u32;
+        let clean = chain(slabs).filter(|slab| header(*slab).is_clean());
+        self.slabs.clean -= clean.count() as u64;
         let unused = geometry.slabs() as u32 - this.fresh.get();
         let fresh = if with_fresh { unused } else { 0 };
         let all_empty = this.empty.get() as usize == geometry.slabs();
@@ -131,7 +133,7 @@ impl State {
         this.fresh.set(this.fresh.get() + fresh);
         this.empty.set(this.empty.get() - freed - fresh);
         self.slabs.empty -= u64::from(freed + fresh);
-        self.slabs.fresh -= u64::from(fresh);
+        self.slabs.clean -= u64::from(fresh);
         if this.empty.get() == 0 {
             self.unlink(region);
         }
@@ -154,7 +156,7 @@ impl State {
             this.fresh.set(this.fresh.get() - fresh);
             this.empty.set(this.empty.get() + fresh);
             self.slabs.empty += u64::from(fresh);
-            self.slabs.fresh += u64::from(fresh);
+            self.slabs.clean += u64::from(fresh);
         }
         let mut next = detached.slabs;
         while let Some(slab) = next {
@@ -166,8 +168,4 @@ impl State {
             this.emptied_ms.set(emptied_ms);
         }
     }
-}
-
-fn chain(first: Option<NonNull<SlabHeader>>) -> impl Iterator<Item = NonNull<SlabHeader>> {
-    std::iter::successors(first, |slab| header(*slab).next())
 }
