@@ -4,7 +4,7 @@ use crate::model_buffer::ModelBuffer;
 use crate::oracle::{PoolOracle, Refusal};
 use crate::settings::{PAGE_SIZES, Settings};
 use slabuf::fake_os::FakeOs;
-use slabuf::{AllocError, Pool, PoolUsage};
+use slabuf::{AllocError, Budget, Pool, PoolUsage};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct PoolUnderTest {
     pub handles: Vec<Pool>,
     /// Its fake system, or `None` for the real one.
     pub fake: Option<&'static FakeOs>,
+    /// Its budget, which other pools of the program may share.
+    pub budget: Option<Budget>,
     /// Whether calls were refused since the last check without refusals.
     pub faulty: bool,
 }
@@ -85,6 +87,9 @@ pub fn check_apart(mut extents: Vec<(usize, usize)>) {
 /// Builds the pools. If `collide`, the second pool has the same index as the first in the threads'
 /// tables.
 pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
+    let budget = settings.iter().find_map(|settings| settings.budget);
+    let budget = budget.map(|bytes| (bytes, Budget::new(bytes)));
+    let settings: Vec<_> = settings.iter().map(|own| own.in_budget(&budget)).collect();
     let mut pools = Vec::new();
     for number in 0..NUMBERS {
         let wanted = match number {
@@ -102,10 +107,16 @@ pub fn build_pools(settings: &[Settings], collide: bool) -> Vec<PoolUnderTest> {
         let fake = fake(number, &settings);
         fake.set_fault(None);
         assert_eq!(fake.mapped(), 0, "left behind by the program before");
+        let budget = budget.as_ref().filter(|_| settings.budget.is_some());
+        let budget = budget.map(|(_, budget)| budget.clone());
+        let pool = settings
+            .build(fake, budget.as_ref())
+            .expect("valid settings");
         pools.push(PoolUnderTest {
             oracle: PoolOracle { number, settings },
-            handles: vec![settings.build(fake).expect("valid settings")],
+            handles: vec![pool],
             fake: (!settings.real).then_some(fake),
+            budget,
             faulty: false,
         });
     }
@@ -120,7 +131,15 @@ impl PoolUnderTest {
 
     /// Checks what holds with any buffers, also while other threads use the pool.
     pub fn check_bounds(&self) {
-        let limit = self.oracle.settings.limit.unwrap_or(usize::MAX);
+        let limit = self.oracle.settings.bound();
+        if let Some(budget) = &self.budget {
+            let usage = budget.usage();
+            assert_eq!(Some(usage.limit as usize), self.oracle.settings.budget);
+            assert!(
+                usage.mapped <= usage.peak && usage.peak <= usage.limit,
+                "{usage:?}"
+            );
+        }
         if let Some(fake) = self.fake {
             assert!(fake.mapped() <= limit, "{} mapped", fake.mapped());
         }
@@ -228,20 +247,36 @@ impl PoolUnderTest {
                 assert_eq!(requested, refusal.requested);
                 assert_eq!(Some(limit), settings.limit);
                 if alone && !self.faulty {
-                    self.check_does_not_fit(requested, limit);
+                    self.check_does_not_fit(requested, limit, None);
+                }
+            }
+            AllocError::BudgetExceeded {
+                requested,
+                in_use,
+                limit,
+                ..
+            } => {
+                assert_eq!(requested, refusal.requested);
+                assert_eq!(Some(limit), settings.budget);
+                assert!(in_use <= limit, "{refusal:?}");
+                if alone && !self.faulty {
+                    self.check_does_not_fit(requested, limit, self.budget.as_ref());
                 }
             }
             // A wait for a request that fits into the empty pool.
             AllocError::TimedOut {
                 requested,
-                limit: Some(limit),
+                limit,
+                budget,
                 ..
-            } => {
+            } if limit.is_some() || budget.is_some() => {
                 assert_eq!(requested, refusal.requested);
-                assert_eq!(Some(limit), settings.limit);
-                assert!(requested <= limit.max(settings.slab_size), "{refusal:?}");
-                if alone && !self.faulty {
-                    self.check_does_not_fit(requested, limit);
+                assert_eq!((limit, budget), (settings.limit, settings.budget));
+                let bound = settings.bound();
+                assert!(requested <= bound.max(settings.slab_size), "{refusal:?}");
+                // With both, either of them may have refused the request.
+                if alone && !self.faulty && (limit.is_none() || budget.is_none()) {
+                    self.check_does_not_fit(requested, bound, self.budget.as_ref());
                 }
             }
             AllocError::OutOfMemory { requested, .. } => {
@@ -252,9 +287,13 @@ impl PoolUnderTest {
         }
     }
 
-    /// Checks that the caches were emptied before the request failed.
-    fn check_does_not_fit(&self, requested: usize, limit: usize) {
+    /// Checks that the caches were emptied before the request failed at the limit or at the budget.
+    fn check_does_not_fit(&self, requested: usize, limit: usize, budget: Option<&Budget>) {
         let Some(pool) = self.handle() else { return };
+        if self.oracle.settings.footprint(requested) > limit {
+            // No release of caches would help.
+            return;
+        }
         let usage = pool.usage();
         assert_eq!(usage.large_cached, 0, "{requested} refused with {usage:?}");
         let settings = &self.oracle.settings;
@@ -264,9 +303,16 @@ impl PoolUnderTest {
             mapping
         } else {
             let least = settings.page_size().max(4 * settings.slab_size);
-            (limit / 16).max(least).max(mapping)
+            let share = settings
+                .budget
+                .map_or(limit, |budget| limit.min(budget / 16));
+            (share / 16).max(least).max(mapping)
         };
-        let sum = (usage.external as usize).saturating_add(needed);
+        let mapped = match budget {
+            Some(budget) => budget.usage().mapped,
+            None => usage.external,
+        };
+        let sum = (mapped as usize).saturating_add(needed);
         assert!(
             sum > limit,
             "{requested} refused with {usage:?}, {settings:?}"
@@ -296,6 +342,11 @@ impl PoolUnderTest {
             assert_eq!(usage, PoolUsage::default());
         }
         self.handles.clear();
+        if let Some(budget) = &self.budget {
+            let usage = budget.usage();
+            // Pools that end later may have kept some bytes, at most all that are mapped.
+            assert!(usage.pools > 0 || usage.mapped == 0, "{usage:?}");
+        }
         if let Some(fake) = self.fake {
             assert_eq!(fake.mapped(), 0, "left behind by {:?}", self.oracle);
         }

@@ -219,13 +219,21 @@ impl ModelBuffer {
         }
     }
 
-    /// Records the address of the memory.
+    /// Records the address of the memory: a whole slot, of which the capacity may be a part.
     fn locate(&mut self) {
         let offset = self.offset;
         let buffer = self.buffer();
         let start = buffer.as_ptr().addr() - offset;
-        let end = buffer.as_ptr().addr() + buffer.capacity();
-        self.pooled = buffer.is_pooled();
+        let mut end = buffer.as_ptr().addr() + buffer.capacity();
+        let pooled = buffer.is_pooled();
+        if pooled {
+            let snapshot = buffer.pool().snapshot();
+            let slab = snapshot.slab_at(start).expect("a slot lies in a slab");
+            assert_eq!((start - slab.address) % slab.slot_size, 0);
+            assert!(end <= start + slab.slot_size, "a capacity passes its slot");
+            end = start + slab.slot_size;
+        }
+        self.pooled = pooled;
         self.extent = (start, end);
     }
 

@@ -5,7 +5,7 @@ use crate::model_buffer::ModelBuffer;
 use crate::oracle::{PoolOracle, Refusal};
 use crate::program::{Change, ConfigProgram, Length, Make, Program, Step};
 use slabuf::fake_os::Fault;
-use slabuf::{AllocError, ConfigError, Pool, PoolUsage, memory_usage};
+use slabuf::{AllocError, Budget, ConfigError, Pool, PoolUsage, memory_usage};
 
 /// Maximum number of live buffers.
 const MAX_BUFFERS: usize = 48;
@@ -43,7 +43,8 @@ pub fn run_config(program: &ConfigProgram) {
         number: 0,
         settings,
     };
-    let built = settings.build(fake);
+    let budget = settings.budget.map(Budget::new);
+    let built = settings.build(fake, budget.as_ref());
     assert_eq!(built.is_err(), settings.expected_error().is_some());
     match built {
         Ok(pool) => {
@@ -53,6 +54,7 @@ pub fn run_config(program: &ConfigProgram) {
                 oracle,
                 handles: vec![pool],
                 fake: (!settings.real).then_some(fake),
+                budget,
                 faulty: false,
             };
             Executor::new(vec![pool]).run_from_first_buffer(&program.steps);
@@ -60,7 +62,12 @@ pub fn run_config(program: &ConfigProgram) {
         Err(error) => {
             let (setting, given) = match error {
                 ConfigError::SlabSize { given, .. } => ("slab_size", Some(given)),
+                ConfigError::Budget { given, .. } => ("budget", Some(given)),
                 ConfigError::Limit { given, .. } => ("limit", Some(given)),
+                ConfigError::LimitAboveBudget { limit, budget, .. } => {
+                    assert_eq!(Some(budget), settings.budget);
+                    ("limit and budget", Some(limit))
+                }
                 ConfigError::CacheLimit { given, .. } => ("cache_limit", Some(given)),
                 ConfigError::HighWaterMark { given, .. } => ("high_water_mark", Some(given)),
                 ConfigError::LowWaterMark { given, .. } => ("low_water_mark", Some(given)),
@@ -69,13 +76,16 @@ pub fn run_config(program: &ConfigProgram) {
             assert_eq!(settings.expected_error(), Some(setting));
             let expected = match setting {
                 "slab_size" => Some(settings.slab_size),
-                "limit" => settings.limit,
+                "budget" => settings.budget,
+                "limit" | "limit and budget" => settings.limit,
                 "high_water_mark" => settings.high_water_mark,
                 "low_water_mark" => settings.low_water_mark,
                 _ => settings.cache_limit,
             };
             assert_eq!(given, expected);
-            assert!(error.to_string().contains(setting), "{error}");
+            let words = setting.split(" and ");
+            let mut unnamed = words.filter(|word| !error.to_string().contains(word));
+            assert_eq!(unnamed.next(), None, "{error}");
         }
     }
 }
@@ -237,8 +247,8 @@ impl Executor {
         let this = &self.pools[pool];
         let Some(handle) = this.handle() else { return };
         let lengths = [usize::MAX, isize::MAX as usize, 1 << 60, MAX_LEN + 1];
-        let requested = match (which / 5, this.oracle.settings.limit) {
-            (0, Some(limit)) if limit < MAX_LEN => limit.max(this.oracle.settings.slab_size) + 1,
+        let requested = match (which / 5, this.oracle.settings.bound()) {
+            (0, bound) if bound < MAX_LEN => bound.max(this.oracle.settings.slab_size) + 1,
             _ => lengths[usize::from(which) % lengths.len()],
         };
         let outcome = match which % 5 {
@@ -250,7 +260,10 @@ impl Executor {
         };
         let error = outcome.expect_err("a buffer larger than can be");
         assert!(error.to_string().contains(&requested.to_string()));
-        let limited = matches!(error, AllocError::LimitExceeded { .. });
+        let limited = matches!(
+            error,
+            AllocError::LimitExceeded { .. } | AllocError::BudgetExceeded { .. }
+        );
         assert!(limited || requested > MAX_LEN || this.faulty);
         this.judge(&Refusal { error, requested }, true);
     }

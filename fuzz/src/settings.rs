@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use slabuf::fake_os::FakeOs;
-use slabuf::{ConfigError, Pool};
+use slabuf::{Budget, ConfigError, Pool};
 use std::time::Duration;
 
 const KIB: usize = 1 << 10;
@@ -19,6 +19,9 @@ pub struct Settings {
     pub slab_size: usize,
     /// The limit in bytes.
     pub limit: Option<usize>,
+    /// The budget in bytes. The pools of a program that have one share the first pool's, if it is
+    /// valid for them.
+    pub budget: Option<usize>,
     /// The limit of its caches in bytes.
     pub cache_limit: Option<usize>,
     /// The high-water mark in bytes.
@@ -59,7 +62,14 @@ impl Settings {
             6 => Some(4 * MIB),
             _ => Some(16 * MIB),
         };
-        let most = limit.unwrap_or(usize::MAX);
+        let budget = match u.int_in_range(0..=7)? {
+            0 => Some(limit.unwrap_or(least)),
+            1 => Some(limit.unwrap_or(least) + u.int_in_range(0..=512 * KIB)?),
+            2 => Some(limit.unwrap_or(MIB.max(least))),
+            3 => Some(limit.unwrap_or(0).max(16 * MIB)),
+            _ => None,
+        };
+        let most = limit.or(budget).unwrap_or(usize::MAX);
         let cache_limit = match u.int_in_range(0..=4)? {
             0 => None,
             1 => Some(0),
@@ -73,13 +83,14 @@ impl Settings {
         settings.slab_size = slab_size;
         settings.pages = pages;
         settings.limit = limit;
+        settings.budget = budget;
         settings.cache_limit = cache_limit;
         settings.decay = Duration::from_millis(decay);
         (settings.high_water_mark, settings.low_water_mark) = match flags >> 4 {
             1 => (Some(20_000.min(most)), None),
             2 => (Some((256 * KIB).min(most)), Some(0)),
             3 => (Some(2), Some(1)),
-            4 => (limit, None),
+            4 => (limit.or(budget), None),
             _ => (None, None),
         };
         Ok(settings)
@@ -89,13 +100,19 @@ impl Settings {
     pub fn any(u: &mut Unstructured<'_>) -> Result<Self> {
         let slab_size = any_size(u)?;
         let limit = optional_size(u, slab_size.saturating_mul(4))?;
-        let cache_limit = optional_size(u, limit.unwrap_or(usize::MAX))?;
+        let budget = match u.int_in_range(0..=3)? {
+            0 => optional_size(u, limit.unwrap_or(slab_size.saturating_mul(4)))?,
+            _ => None,
+        };
+        let most = limit.or(budget).unwrap_or(usize::MAX);
+        let cache_limit = optional_size(u, most)?;
         let decay = Duration::new(u.arbitrary()?, u.int_in_range(0..=999_999_999)?);
-        let high_water_mark = optional_size(u, limit.unwrap_or(usize::MAX))?;
+        let high_water_mark = optional_size(u, most)?;
         let low_water_mark = optional_size(u, high_water_mark.unwrap_or(0))?;
         let mut settings = Self::with_flags(u.arbitrary()?);
         settings.slab_size = slab_size;
         settings.limit = limit;
+        settings.budget = budget;
         settings.cache_limit = cache_limit;
         settings.decay = decay;
         settings.high_water_mark = high_water_mark;
@@ -109,6 +126,7 @@ impl Settings {
         Self {
             slab_size: 8192,
             limit: None,
+            budget: None,
             cache_limit: None,
             high_water_mark: None,
             low_water_mark: None,
@@ -127,16 +145,25 @@ impl Settings {
     pub fn expected_error(&self) -> Option<&'static str> {
         let slab_is_valid =
             (4096..=MIB).contains(&self.slab_size) && self.slab_size.is_power_of_two();
-        let limit = self.limit.unwrap_or(usize::MAX);
+        let bound = self.bound();
+        // Evaluated for valid slab sizes only.
+        let is_small = |bytes: usize| bytes < self.page_size().max(4 * self.slab_size);
         if !slab_is_valid {
             Some("slab_size")
-        } else if limit < self.page_size().max(4 * self.slab_size) {
+        } else if self.budget.is_some_and(is_small) {
+            Some("budget")
+        } else if self.limit.is_some_and(is_small) {
             Some("limit")
-        } else if self.cache_limit.is_some_and(|cache| cache > limit) {
+        } else if self
+            .limit
+            .is_some_and(|limit| limit > self.budget.unwrap_or(limit))
+        {
+            Some("limit and budget")
+        } else if self.cache_limit.is_some_and(|cache| cache > bound) {
             Some("cache_limit")
         } else if self
             .high_water_mark
-            .is_some_and(|high| high == 0 || high > limit)
+            .is_some_and(|high| high == 0 || high > bound)
         {
             Some("high_water_mark")
         } else if self.low_water_mark >= self.high_water_mark.or(Some(0))
@@ -154,8 +181,28 @@ impl Settings {
         self.low_water_mark.unwrap_or(half)
     }
 
+    /// Returns the most bytes that the pool can map.
+    pub fn bound(&self) -> usize {
+        self.limit.or(self.budget).unwrap_or(usize::MAX)
+    }
+
+    /// Returns these settings in the budget that the program's pools share: with its bytes, or
+    /// without a budget if they are too few.
+    pub fn in_budget(mut self, shared: &Option<(usize, Budget)>) -> Self {
+        let bytes = shared.as_ref().map(|(bytes, _)| *bytes);
+        self.budget = self.budget.and(bytes);
+        if self.expected_error().is_some() {
+            self.budget = None;
+        }
+        self
+    }
+
     /// Builds the pool, on a fake system unless the settings require the real one.
-    pub fn build(&self, fake: &'static FakeOs) -> std::result::Result<Pool, ConfigError> {
+    pub fn build(
+        &self,
+        fake: &'static FakeOs,
+        budget: Option<&Budget>,
+    ) -> std::result::Result<Pool, ConfigError> {
         let mut builder = Pool::builder()
             .slab_size(self.slab_size)
             .decay(self.decay)
@@ -165,6 +212,9 @@ impl Settings {
             .guard_pages(self.guard_pages);
         if let Some(limit) = self.limit {
             builder = builder.limit(limit);
+        }
+        if let Some(budget) = budget {
+            builder = builder.budget(budget);
         }
         if let Some(bytes) = self.cache_limit {
             builder = builder.cache_limit(bytes);
@@ -183,7 +233,7 @@ impl Settings {
 
     /// Returns the bytes that the pool may keep for reuse.
     pub fn cache_bound(&self) -> usize {
-        let default = DEFAULT_CACHE_LIMIT.min(self.limit.unwrap_or(usize::MAX));
+        let default = DEFAULT_CACHE_LIMIT.min(self.bound());
         self.cache_limit.unwrap_or(default)
     }
 

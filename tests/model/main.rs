@@ -4,19 +4,24 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod edits;
+mod invariants;
 mod steps;
 
 use bytes::{Buf, Bytes};
-use common::{address, assert_all_home, assert_apart, is_zero};
+use common::{address, assert_all_home, is_zero};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use slabuf::{AllocError, Buffer, Pool};
+use slabuf::{AllocError, Budget, Buffer, Pool};
 use steps::{Make, Settings, Step, settings, steps};
 
 /// The real buffers, each with its expected bytes.
 struct Model {
     settings: Settings,
+    budget: Option<Budget>,
     pool: Pool,
+    /// Buffers of another pool with the same settings, in the same budget.
+    other: Pool,
+    others: Vec<Buffer>,
     live: Vec<(Buffer, Vec<u8>)>,
     views: Vec<(Bytes, Vec<u8>)>,
     turn: u8,
@@ -24,22 +29,31 @@ struct Model {
 
 impl Model {
     fn new(settings: Settings) -> Self {
+        let budget = settings.budget.map(Budget::new);
         Self {
             settings,
-            pool: settings.build(),
+            pool: settings.build(budget.as_ref()),
+            other: settings.build(budget.as_ref()),
+            others: Vec::new(),
+            budget,
             live: Vec::new(),
             views: Vec::new(),
             turn: 0,
         }
     }
 
-    /// Asserts that only a pool with a limit fails. Returns `None` after a failure, which must
-    /// change nothing.
+    /// Asserts that only a pool with a limit or a budget fails. Returns `None` after a failure,
+    /// which must change nothing.
     fn accept<T>(&self, outcome: Result<T, AllocError>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(AllocError::LimitExceeded { limit, .. })
                 if limit.is_some() && self.settings.limit == limit =>
+            {
+                None
+            }
+            Err(AllocError::BudgetExceeded { limit, .. })
+                if self.settings.budget == Some(limit) =>
             {
                 None
             }
@@ -108,6 +122,11 @@ impl Model {
         match step {
             Step::Take(make, n) => self.take(*make, *n),
             Step::Trim => drop(self.pool.trim()),
+            Step::TakeInOther(n) => {
+                let outcome = self.other.try_alloc(*n);
+                self.others.extend(self.accept(outcome));
+            }
+            Step::DropInOther => drop(self.others.pop()),
             Step::DropView(at) if !self.views.is_empty() => {
                 drop(self.views.swap_remove(at.index(self.views.len())));
             }
@@ -321,42 +340,6 @@ impl Model {
         }
         self.live.push((buffer, expected));
     }
-
-    /// Checks the invariants that hold after every step.
-    fn check(&self) {
-        for (buffer, expected) in &self.live {
-            assert_eq!(buffer.len(), expected.len());
-            assert!(buffer[..] == expected[..], "contents of {buffer:?}");
-            assert!(buffer.capacity() >= buffer.len());
-            assert_eq!(buffer.is_empty(), expected.is_empty());
-        }
-        for (view, expected) in &self.views {
-            assert!(
-                view == expected,
-                "contents of a view of {} bytes",
-                expected.len()
-            );
-            for (buffer, _) in &self.live {
-                let (start, end) = (address(buffer), address(buffer) + buffer.capacity());
-                assert!(
-                    address(view) + view.len() <= start || end <= address(view) || view.is_empty()
-                );
-            }
-        }
-        // Parts without capacity may have any address.
-        let buffers = self.live.iter().map(|(buffer, _)| buffer);
-        assert_apart(buffers.filter(|buffer| buffer.capacity() > 0));
-        let usage = self.pool.usage();
-        assert!(usage.external >= usage.array_buffers, "{usage:?}");
-        assert!(
-            usage.external <= self.settings.limit.unwrap_or(usize::MAX) as u64,
-            "{usage:?}"
-        );
-        assert!(
-            usage.large_cached <= self.settings.cache_limit as u64,
-            "{usage:?}"
-        );
-    }
 }
 
 /// Sets a length up to the capacity. The spare capacity that it shows joins the expected bytes.
@@ -390,8 +373,13 @@ proptest! {
             model.apply(step);
             model.check();
         }
-        let Model { pool, live, views, .. } = model;
-        drop((live, views));
+        let Model { budget, pool, other, others, live, views, .. } = model;
+        drop((live, views, others));
         assert_all_home(&pool);
+        assert_all_home(&other);
+        drop((pool, other));
+        if let Some(budget) = budget {
+            assert_eq!((budget.usage().mapped, budget.usage().pools), (0, 0));
+        }
     }
 }

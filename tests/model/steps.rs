@@ -6,7 +6,7 @@ use crate::common::{KIB, MIB, SLAB};
 use crate::edits::{Edit, edits};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use slabuf::Pool;
+use slabuf::{Budget, Pool};
 
 /// A way to create a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub(crate) enum Step {
     DropElsewhere(Index),
     DropView(Index),
     Trim,
+    TakeInOther(usize),
+    DropInOther,
     Edit(Index, Edit),
 }
 
@@ -117,6 +119,8 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::DropElsewhere),
         2 => which().prop_map(Step::DropView),
         1 => Just(Step::Trim),
+        2 => lengths().prop_map(Step::TakeInOther),
+        1 => Just(Step::DropInOther),
         12 => (which(), edits(lengths().boxed())).prop_map(|(at, edit)| Step::Edit(at, edit)),
     ]
 }
@@ -126,6 +130,8 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
 pub(crate) struct Settings {
     pub(crate) slab_size: usize,
     pub(crate) limit: Option<usize>,
+    /// Shared by two pools.
+    pub(crate) budget: Option<usize>,
     pub(crate) zero_on_free: bool,
     pub(crate) zero_fill: bool,
     pub(crate) cache_limit: usize,
@@ -150,14 +156,23 @@ fn page_sizes() -> Vec<Option<usize>> {
 
 pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let slab_sizes = vec![4 * KIB, SLAB, SLAB, SLAB, 64 * KIB, MIB];
-    let limits = vec![None, None, Some(4 * MIB), Some(8 * MIB)];
+    // Limit of each pool, and budget of both.
+    let bounds = vec![
+        (None, None),
+        (None, None),
+        (Some(4 * MIB), None),
+        (Some(8 * MIB), None),
+        (None, Some(4 * MIB)),
+        (Some(4 * MIB), Some(5 * MIB)),
+        (Some(4 * MIB), Some(16 * MIB)),
+    ];
     let caches = vec![0, MIB, 4 * MIB];
     let decays = vec![Duration::ZERO, Duration::from_secs(3600)];
     let mapped = (any::<bool>(), any::<bool>());
     let zeroing = (any::<bool>(), any::<bool>());
     (
         select(slab_sizes),
-        select(limits),
+        select(bounds),
         zeroing,
         select(caches),
         select(decays),
@@ -165,10 +180,19 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
         select(page_sizes()),
     )
         .prop_map(
-            |(slab_size, limit, zeroing, cache_limit, decay, (huge_pages, guard_pages), pages)| {
+            |(
+                slab_size,
+                (limit, budget),
+                zeroing,
+                cache_limit,
+                decay,
+                (huge_pages, guard_pages),
+                pages,
+            )| {
                 Settings {
                     slab_size,
                     limit,
+                    budget,
                     zero_on_free: zeroing.0,
                     zero_fill: zeroing.1,
                     cache_limit,
@@ -182,7 +206,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
 }
 
 impl Settings {
-    pub(crate) fn build(&self) -> Pool {
+    pub(crate) fn build(&self, budget: Option<&Budget>) -> Pool {
         let mut builder = Pool::builder()
             .slab_size(self.slab_size)
             .zero_on_free(self.zero_on_free)
@@ -193,6 +217,9 @@ impl Settings {
             .guard_pages(self.guard_pages);
         if let Some(limit) = self.limit {
             builder = builder.limit(limit);
+        }
+        if let Some(budget) = budget {
+            builder = builder.budget(budget);
         }
         #[cfg(feature = "fake-os")]
         if let Some(page_size) = self.pages {

@@ -88,6 +88,13 @@ impl ModelBuffer {
     /// or to other or longer memory. Only the contents are certain to be kept.
     fn note_growth(&mut self, requested: usize) {
         self.known.truncate(self.len);
+        let end = self.extent.0 + self.offset + requested;
+        if self.pooled && end <= self.extent.1 {
+            // The capacity was a part of the slot, and is the rest of it now.
+            let start = self.extent.0 + self.offset;
+            assert_eq!(self.buffer().as_ptr().addr(), start);
+            return;
+        }
         let fits = self.offset > 0 && requested <= self.size();
         let first = self.extent.0;
         let must_slide = fits && self.offset >= self.len;
