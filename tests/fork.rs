@@ -13,7 +13,7 @@ use std::thread;
 use common::child::isolated;
 use common::{KIB, MIB, SLAB, assert_all_home, holds_stamp, is_all, stamp};
 use crew::Crew;
-use slabuf::{Buffer, Pool};
+use slabuf::{Budget, Buffer, Pool};
 
 const LENGTHS: [usize; 5] = [16, 1_400, SLAB, 12 * KIB, 300 * KIB];
 /// After this many seconds the kernel ends a child that waits for a thread it does not have.
@@ -131,6 +131,49 @@ fn a_child_uses_pools_of_idle_threads() {
             drop(held);
             assert_all_home(&pool);
         }
+        crew.dismiss();
+    });
+}
+
+/// The same for pools that share a budget: a child counts what its own pools map, gets at most the
+/// budget, and releases the caches of the other pool for a request. The parent's counters stay.
+#[test]
+fn a_child_uses_a_budget_of_idle_threads() {
+    isolated("a_child_uses_a_budget_of_idle_threads", || {
+        let crew = Crew::of(4);
+        let budget = Budget::new(32 * MIB);
+        let pools = [0; 2].map(|_| Pool::builder().budget(&budget).build());
+        let pools = pools.map(|pool| pool.expect("valid settings"));
+        for pool in &pools {
+            let inner = pool.clone();
+            crew.each(move |_| drop(mixed(&inner)));
+        }
+        let held = mixed(&pools[0]);
+        let before = budget.usage();
+        assert!(before.mapped > 0 && before.pools == 2);
+        for _ in 0..3 {
+            let status = status_of_child(|| {
+                assert_eq!(budget.usage(), before);
+                drop(pools[1].alloc(20 * MIB));
+                // Fits after the other pool has released its cache.
+                let most = pools[0].alloc(24 * MIB);
+                let refused = pools[1].try_alloc(8 * MIB).unwrap_err();
+                assert!(matches!(refused, slabuf::AllocError::BudgetExceeded { .. }));
+                assert!(budget.usage().peak <= 32 * MIB as u64);
+                drop(most);
+                assert!(budget.trim() >= 24 * MIB);
+                let usage = pools[0].usage();
+                assert_eq!(budget.usage().mapped, usage.external, "only live buffers");
+                assert!(held.iter().all(|buffer| is_all(buffer, 7)));
+            });
+            assert_eq!(status, 0, "a child failed");
+            assert_eq!(budget.usage(), before);
+        }
+        let inner = pools[1].clone();
+        crew.each(move |_| drop(mixed(&inner)));
+        drop(held);
+        pools.iter().for_each(assert_all_home);
+        assert_eq!(budget.usage().mapped, 0);
         crew.dismiss();
     });
 }
