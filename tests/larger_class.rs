@@ -106,6 +106,34 @@ fn aligned_requests_stay_aligned() {
     assert_all_home(&pool);
 }
 
+/// The first slot that serves a request for aligned memory may not be aligned. The slot in its
+/// place is zeroed as well, as far as its capacity, if the pool zeroes what it allocates.
+#[test]
+fn an_aligned_slot_is_zeroed_in_place_of_a_larger_one() {
+    const ALIGNMENT: usize = 2 * KIB;
+    for stale in [true, false] {
+        let builder = Pool::builder().limit(LIMIT).zero_fill(true);
+        let pool = builder.build().expect("a valid limit");
+        let mut live = fill(&pool, || LARGE);
+        live.iter_mut().for_each(|buffer| buffer.fill(0xa5));
+        // Two slabs become empty. Of a third, the slot in the middle becomes free: the first slot
+        // of a slab is aligned, this one is not.
+        live.sort_by_key(|buffer| buffer.as_ptr().addr());
+        drop(live.drain(..6));
+        assert!(!live[1].as_ptr().addr().is_multiple_of(ALIGNMENT));
+        drop(live.remove(1));
+        let mut served = match stale {
+            true => pool.alloc_unsafe_aligned(ALIGNMENT - 100, ALIGNMENT),
+            false => pool.alloc_aligned(ALIGNMENT - 100, ALIGNMENT),
+        };
+        assert!(served.as_ptr().addr().is_multiple_of(ALIGNMENT));
+        assert_eq!(served.capacity(), ALIGNMENT);
+        assert!(is_zero(&served) && is_zero(served.spare_capacity_mut()));
+        drop((served, live));
+        assert_all_home(&pool);
+    }
+}
+
 /// A waiter is served by a larger slot, too.
 #[test]
 fn a_waiter_is_served_by_a_larger_slot() {

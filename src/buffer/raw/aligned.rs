@@ -1,6 +1,6 @@
 //! Memory whose start is a multiple of a requested alignment.
 
-use super::alloc::{Source, take_of};
+use super::alloc::{Source, slot_memory, take_of};
 use super::{Fill, RawBuffer};
 use crate::error::AllocFailure;
 use crate::inner::PoolInner;
@@ -26,7 +26,8 @@ pub(crate) fn alloc(
     if !memory.start.addr().get().is_multiple_of(alignment) {
         // A larger class has served the request.
         memory.free();
-        memory = take_of(pool.inner(), class..=class, len)?;
+        let RawBuffer { start, tag } = take_of(pool.inner(), class..=class, len)?;
+        memory = slot_memory(start, tag, slot_size, Fill::Stale);
     }
     if fill == Fill::Zero {
         zero(memory.start, len);

@@ -119,7 +119,7 @@ impl Source for &Pool {
 
 /// Turns a slot into a buffer's memory, and zeroes it if `fill` or the pool requests it.
 #[inline(always)]
-fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> RawBuffer {
+pub(super) fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: Fill) -> RawBuffer {
     if tag.is_zero_fill() {
         zero_slot(start, tag);
     } else if fill == Fill::Zero {
