@@ -3,7 +3,7 @@
 use super::Buffer;
 use super::capacity::or_fail;
 use crate::buffer::raw::alloc;
-use crate::buffer::raw::{RawBuffer, part};
+use crate::buffer::raw::{Fill, RawBuffer, part};
 use crate::error::AllocError;
 use crate::inner::PoolInner;
 use crate::inner::tag::{AllocTag, End, Place};
@@ -299,7 +299,7 @@ impl Buffer {
 
     /// Moves the first `at` bytes to a buffer of their own, and wipes them here.
     fn move_front(&mut self, at: usize) -> Result<Buffer, AllocError> {
-        let mut head = self.with_room_beside(at, at)?;
+        let mut head = self.with_room_beside(at)?;
         head.set_len(at);
         head.copy_from_slice(&self[..at]);
         self[..at].fill(0);
@@ -311,7 +311,7 @@ impl Buffer {
     /// and wipes them here.
     fn move_back(&mut self, at: usize) -> Result<Buffer, AllocError> {
         let moved = self.len.saturating_sub(at);
-        let mut back = self.with_room_beside(self.capacity() - at, moved)?;
+        let mut back = self.with_room_beside(self.capacity() - at)?;
         back.set_len(moved);
         back.copy_from_slice(&self[self.len - moved..]);
         let front = self.len - moved;
@@ -324,11 +324,11 @@ impl Buffer {
         Ok(back)
     }
 
-    /// Allocates a buffer without bytes from the same pool.
-    fn with_room_beside(&self, capacity: usize, requested: usize) -> Result<Buffer, AllocError> {
+    /// Allocates a buffer without bytes from the same pool, counted with all of its capacity.
+    fn with_room_beside(&self, capacity: usize) -> Result<Buffer, AllocError> {
         let inner = self.memory().inner();
-        let memory = alloc::take_room(inner, capacity, requested)
-            .map_err(|failure| alloc::error_of(inner, failure, requested))?;
+        let memory = alloc::take_from(inner, capacity, Fill::Reserve)
+            .map_err(|failure| alloc::error_of(inner, failure, capacity))?;
         Ok(Buffer::of_memory(memory, 0))
     }
 

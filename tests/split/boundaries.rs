@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use slabuf::{Buffer, Pool};
 
 use crate::common::{
-    KIB, Rng, SLAB, address, assert_all_home, assert_apart, fresh_pool, holds_stamp,
+    KIB, MIB, Rng, SLAB, address, assert_all_home, assert_apart, fresh_pool, holds_stamp,
 };
 use crate::stamped;
 
@@ -208,5 +208,28 @@ fn a_mark_is_left_with_the_last_part() {
         assert!(pool.is_over_high_water());
         drop(back);
         assert!(!pool.is_over_high_water());
+    }
+}
+
+/// The room of a part that has memory of its own is counted like that of `with_capacity`: writes
+/// within the capacity do not count.
+#[test]
+fn room_that_is_split_off_is_counted() {
+    for wipes in [false, true] {
+        let builder = Pool::builder().zero_on_free(wipes).high_water_mark(3 * MIB);
+        let pool = builder.build().unwrap();
+        let mut front = pool.with_capacity(2 * MIB);
+        front.extend_from_slice(b"front");
+        let mut back = front.split_off(4 * KIB);
+        assert_eq!(back.capacity(), 2 * MIB - 4 * KIB);
+        let room = back.capacity() as u64;
+        assert_eq!(pool.usage().large_live, 2 * MIB as u64 + room);
+        assert!(pool.is_over_high_water());
+        drop(front);
+        back.spare_capacity_mut().fill(b'b');
+        back.set_len(back.capacity());
+        assert_eq!(pool.usage().large_live, room);
+        drop(back);
+        assert_all_home(&pool);
     }
 }
