@@ -52,7 +52,9 @@ impl Buf for Buffer {
     ///
     /// # Panics
     ///
-    /// If `len` is above the length, or the heap has no memory for the block that the parts share.
+    /// If `len` is above the length, or memory is refused; see
+    /// [`try_split_to`](Buffer::try_split_to). In a pool with `zero_on_free` the pool's limit can
+    /// refuse it.
     #[track_caller]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         assert!(
