@@ -179,12 +179,15 @@ impl Parts {
             Cut::SplitOff(_) if capacity == 0 => {}
             Cut::SplitOff(to) => {
                 let at = to.of(capacity);
-                let back = buffer.split_off(at);
                 if at > len {
-                    // Behind the length it has memory of its own.
-                    assert!(back.is_empty() && back.capacity() >= capacity - at);
+                    // Behind the length it has memory of its own, which may be refused.
+                    let back = buffer.try_split_off(at);
+                    let fits = |back: Buffer| back.is_empty() && back.capacity() >= capacity - at;
+                    assert!(back.is_err() || back.is_ok_and(fits));
+                    assert_eq!((buffer.len(), buffer.capacity() >= at), (len, true));
                     return vec![Piece::of(buffer, &bytes)];
                 }
+                let back = buffer.split_off(at);
                 assert_eq!(back.capacity(), capacity - at);
                 return vec![
                     Piece::of(buffer, &bytes[..at]),
