@@ -150,3 +150,67 @@ fn a_waiter_is_served_by_a_larger_slot() {
     drop(live);
     assert_all_home(&pool);
 }
+
+/// A pool with few slabs left, in which aligned requests meet slots that are larger and not
+/// aligned, and slabs with stale bytes.
+fn with_few_aligned_slots(pool: &Pool) -> Buffer {
+    let mut stale = fill(pool, || 4 * KIB);
+    stale.iter_mut().for_each(|buffer| buffer.fill(0xa5));
+    drop(stale);
+    // Its slab has free slots of 160 bytes.
+    pool.alloc(144)
+}
+
+/// `zero_fill` holds for each aligned buffer, whichever class serves it.
+#[test]
+fn aligned_buffers_of_a_zero_filled_pool_are_zero() {
+    let builder = Pool::builder().limit(64 * KIB).zero_fill(true);
+    let pool = builder.build().expect("valid");
+    let live = with_few_aligned_slots(&pool);
+    for alignment in [64, 128, 1024, 4096] {
+        let mut aligned = pool.alloc_unsafe_aligned(alignment - 10, alignment);
+        aligned.resize_zeroed(aligned.capacity());
+        assert!(is_zero(&aligned), "alignment {alignment}");
+        assert_eq!(aligned.as_ptr().addr() % alignment, 0);
+    }
+    drop(live);
+    assert_all_home(&pool);
+}
+
+/// Only the slot that serves an aligned request counts for the watermarks and the samples.
+#[test]
+fn aligned_requests_count_one_slot() {
+    let builder = Pool::builder().limit(64 * KIB);
+    let builder = builder.high_water_mark(300).low_water_mark(100);
+    let pool = builder.sample(1).build().expect("valid");
+    let live = with_few_aligned_slots(&pool);
+    assert!(!pool.is_over_high_water());
+    let aligned = pool.alloc_aligned(100, 128);
+    assert!(!pool.is_over_high_water(), "288 bytes are below the mark");
+    assert_eq!(pool.usage().in_use, 160 + 128);
+    let lens: Vec<_> = pool
+        .live_samples()
+        .iter()
+        .map(|sample| sample.len)
+        .collect();
+    assert_eq!(lens.iter().sum::<usize>(), 144 + 100, "{lens:?}");
+    drop((live, aligned));
+    assert_all_home(&pool);
+}
+
+/// A larger class serves an aligned request if its slots are aligned.
+#[test]
+fn a_larger_aligned_slot_serves() {
+    let pool = limited();
+    let mut live = fill(&pool, || 1_024);
+    live.extend(fill(&pool, || 16));
+    assert!(pool.try_alloc_aligned(100, 512).is_err());
+    live.remove(0);
+    let aligned = pool.try_alloc_aligned(100, 512).expect("a slot is free");
+    assert_eq!(
+        (aligned.as_ptr().addr() % 512, aligned.capacity()),
+        (0, 1_024)
+    );
+    drop((live, aligned));
+    assert_all_home(&pool);
+}

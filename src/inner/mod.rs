@@ -50,7 +50,7 @@ pub(crate) mod reclaim;
 pub(crate) mod registry;
 mod release;
 pub(crate) mod sampler;
-mod slots;
+pub(crate) mod slots;
 pub(crate) mod tag;
 
 use sampler::Sampler;

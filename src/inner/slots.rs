@@ -4,14 +4,51 @@ use super::PoolInner;
 use crate::depot::block::{Block, SpareBlocks};
 use crate::error::AllocFailure;
 use crate::slab::region::Regions;
+use crate::slab::size_class::{ClassTable, SPAN};
 use crate::slab::{EmptySlab, EmptySlabs};
 use crate::sync::Ordering::Relaxed;
 use crate::util::events::Event;
-use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 
 /// Number of unmapped slabs below which a request prefers a larger slot to a new slab.
 const FEW_SLABS: usize = 16;
+
+/// The classes whose slots serve a request: the request's own class, and each larger one whose
+/// slots start at multiples of the alignment.
+#[derive(Clone, Copy)]
+pub(crate) struct Classes {
+    pub(crate) first: usize,
+    /// A power of two.
+    pub(crate) alignment: usize,
+}
+
+impl Classes {
+    /// Returns the classes for a request of any alignment.
+    pub(crate) fn from(first: usize) -> Self {
+        Self {
+            first,
+            alignment: 1,
+        }
+    }
+
+    /// Returns those of the classes whose slots start at multiples of `alignment`; `None` if there
+    /// is none.
+    pub(crate) fn aligned_to(self, alignment: usize, table: &ClassTable) -> Option<Self> {
+        let aligned = Self { alignment, ..self };
+        let first = aligned.of(table).next()?;
+        Some(Self { first, ..aligned })
+    }
+
+    /// Returns the numbers of the classes. Slots lie side by side from the start of their slab or
+    /// span, which is aligned to its size.
+    pub(crate) fn of(self, table: &ClassTable) -> impl Iterator<Item = usize> {
+        (self.first..table.count()).filter(move |class| {
+            let class = table.get(*class);
+            let range = table.slab_size * if class.spans { SPAN } else { 1 };
+            (class.slot_size as usize | range) & (self.alignment - 1) == 0
+        })
+    }
+}
 
 impl PoolInner {
     /// Exchanges an empty block for one with slots of the class. Returns the same block, still
@@ -51,11 +88,11 @@ impl PoolInner {
     /// first, or hardly any. Reclaims before it fails. May make system calls and run wakers.
     pub(crate) fn alloc_slot_of(
         &self,
-        classes: &RangeInclusive<usize>,
+        classes: Classes,
     ) -> Result<(NonNull<u8>, usize), AllocFailure> {
         let (slot, class) = self.with_reclaim(|is_last| {
             self.alloc_slot_once(classes).or_else(|failure| {
-                let larger = is_last.then(|| self.alloc_listed(classes.clone()));
+                let larger = is_last.then(|| self.alloc_listed(classes.of(self.table)));
                 larger.flatten().ok_or(failure)
             })
         })?;
@@ -64,11 +101,8 @@ impl PoolInner {
         Ok((slot, class))
     }
 
-    fn alloc_slot_once(
-        &self,
-        classes: &RangeInclusive<usize>,
-    ) -> Result<(NonNull<u8>, usize), AllocFailure> {
-        let class = *classes.start();
+    fn alloc_slot_once(&self, classes: Classes) -> Result<(NonNull<u8>, usize), AllocFailure> {
+        let class = classes.first;
         let size = self.table.get(class).slot_size;
         let most = if self.has_few_slabs_left() {
             2 * size
@@ -76,7 +110,7 @@ impl PoolInner {
             size
         };
         let near = |class: &usize| self.table.get(*class).slot_size <= most;
-        if let Some(found) = self.alloc_listed(classes.clone().take_while(near)) {
+        if let Some(found) = self.alloc_listed(classes.of(self.table).take_while(near)) {
             return Ok(found);
         }
         let carry = self.carry();

@@ -14,13 +14,12 @@ use crate::depot::block::{Block, FIRST_CAPACITY, SpareBlocks};
 use crate::depot::cache::{Entry, ThreadCache, absent};
 use crate::error::AllocFailure;
 use crate::inner::registry;
-use crate::inner::{PoolInner, tag::AllocTag};
+use crate::inner::{PoolInner, slots::Classes, tag::AllocTag};
 use crate::large::LargeAlloc;
 use crate::slab::EmptySlabs;
 use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::thread;
 use crate::util::heap::try_box;
-use std::ops::RangeInclusive;
 use std::ptr::{self, NonNull};
 
 /// Creates a cache for the calling thread and links it into the pool's list. Returns `None` if the
@@ -301,12 +300,12 @@ pub(crate) fn free_slot(
 pub(crate) fn alloc_slot(
     inner: &PoolInner,
     cache: Option<&ThreadCache>,
-    classes: RangeInclusive<usize>,
+    classes: Classes,
 ) -> Result<(NonNull<u8>, usize), AllocFailure> {
-    let class = *classes.start();
+    let class = classes.first;
     match cache.and_then(|cache| pop_or_refill(inner, cache, class)) {
         Some(slot) => Ok((slot, class)),
-        None => inner.alloc_slot_of(&classes),
+        None => inner.alloc_slot_of(classes),
     }
 }
 

@@ -10,13 +10,13 @@ use crate::buffer::raw::{Fill, RawBuffer, ask, count_live, zero_large};
 use crate::error::{AllocError, AllocFailure, MAX_LEN, PoolState};
 use crate::inner::PoolInner;
 use crate::inner::registry::GLOBAL;
+use crate::inner::slots::Classes;
 use crate::inner::tag::{AllocTag, Place};
 use crate::large::LargeAlloc;
 use crate::pool::{Pool, usage};
 use crate::slab::size_class::{DefaultClasses, GRANULE};
 use crate::thread::{self, cache};
 use crate::util::events;
-use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -127,6 +127,25 @@ pub(super) fn slot_memory(start: NonNull<u8>, tag: AllocTag, len: usize, fill: F
     }
     let tag = limited(tag, len, fill);
     RawBuffer { start, tag }
+}
+
+/// Allocates a slot of one of `classes`, preferably the first, which is also the first choice of a
+/// thread's magazine.
+pub(super) fn take_aligned(
+    pool: &Pool,
+    classes: Classes,
+    len: usize,
+    fill: Fill,
+) -> Result<RawBuffer, AllocFailure> {
+    let cache = thread::current().find_any(pool.prefix.index());
+    let (start, tag) = match cache.pop(classes.first) {
+        Some((start, word)) => (start, AllocTag::slot_of_word(word)),
+        None => {
+            let memory = take_of(pool.inner(), classes, len)?;
+            (memory.start, memory.tag)
+        }
+    };
+    Ok(slot_memory(start, tag, len, fill))
 }
 
 /// Limits a slot's capacity to the `len` bytes that were requested as capacity.
@@ -257,17 +276,13 @@ fn take_slow(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
 #[cold]
 #[inline(never)]
 fn take_slower(at: NonNull<PoolInner>, class: usize, len: usize) -> Taken {
-    pack(take_of(
-        at,
-        class..=PoolInner::of(at).table.count() - 1,
-        len,
-    ))
+    pack(take_of(at, Classes::from(class), len))
 }
 
 /// Allocates a slot of one of `classes`, preferably the first, for a request of `len` bytes.
-pub(super) fn take_of(
+fn take_of(
     at: NonNull<PoolInner>,
-    classes: RangeInclusive<usize>,
+    classes: Classes,
     len: usize,
 ) -> Result<RawBuffer, AllocFailure> {
     let inner = PoolInner::of(at);

@@ -2,6 +2,7 @@
 
 use super::{CLASS, Rig, Sent, model};
 use crate::inner::PoolInner;
+use crate::inner::slots::Classes;
 use crate::thread::{Thread, cache};
 use std::ptr::NonNull;
 
@@ -14,7 +15,9 @@ fn use_pool(thread: &Thread, at: NonNull<PoolInner>) {
         "an entry leads to another pool"
     );
     let cache = thread.find_or_attach(at);
-    let slot = cache::alloc_slot(inner, cache, CLASS..=CLASS).unwrap().0;
+    let slot = cache::alloc_slot(inner, cache, Classes::from(CLASS))
+        .unwrap()
+        .0;
     inner.retain();
     cache::free_slot(inner, cache, CLASS, slot);
     PoolInner::release(at);
