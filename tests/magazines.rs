@@ -111,10 +111,29 @@ fn blocks_are_bounded_for_each_thread() {
     assert!(trimmed < one_class + lists, "every block is freed");
 }
 
+/// Each thread frees buffers of another one, grows its blocks meanwhile, and ends.
+fn short_lived_threads_leave_no_blocks() {
+    const LEN: usize = 64;
+    let pool = Pool::builder().build().expect("valid");
+    let round = || {
+        let buffers: Vec<_> = (0..5_000).map(|_| pool.alloc_unsafe(LEN)).collect();
+        std::thread::scope(|scope| {
+            let freeing = scope.spawn(|| drop(buffers));
+            freeing.join().expect("frees");
+        });
+    };
+    (0..100).for_each(|_| round());
+    let before = heap();
+    (0..400).for_each(|_| round());
+    let more = heap().saturating_sub(before);
+    assert!(more <= 64 * KIB, "{more} bytes more");
+}
+
 #[test]
 fn heap_bytes_of_magazines() {
     let start = heap();
     grows_with_use_and_shrinks_with_a_trim();
+    short_lived_threads_leave_no_blocks();
     let pools = heap();
     // The chunk of the thread's table stays.
     assert!(pools <= start + 4 * KIB);

@@ -195,7 +195,15 @@ impl Depot {
             spare.push(block);
             return Ok(larger);
         }
-        let empty = spare.pop().or_else(|| state.empty.pop()).ok_or(block)?;
+        let unused = state.empty.pop();
+        let empty = match (spare.pop(), unused) {
+            (Some(larger), Some(unused)) => {
+                // Otherwise the depot would keep one block more after each growth.
+                spare.push(unused);
+                larger
+            }
+            (larger, unused) => larger.or(unused).ok_or(block)?,
+        };
         state.slots_in_depot += height;
         state.full.push(block);
         Ok(empty)
