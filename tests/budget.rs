@@ -660,3 +660,32 @@ fn debug_shows_settings_and_usage() {
         "Budget { limit: 2097152, mapped: 0, .. }"
     );
 }
+
+/// Other threads map and unmap while the sum is computed: it neither overflows nor exceeds the
+/// limit.
+#[test]
+fn available_stays_within_the_limit() {
+    let limit = |bytes: usize| Pool::builder().limit(bytes).build().expect("valid");
+    let budget = Budget::new(usize::MAX);
+    let in_budget = || Pool::builder().budget(&budget).build().expect("valid");
+    let huge = [limit(usize::MAX), in_budget(), in_budget()];
+    let small = limit(MIB);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    for pool in huge.iter().chain([&small]) {
+                        drop([0; 3].map(|_| pool.try_alloc_unsafe(100_000)));
+                        pool.trim();
+                    }
+                }
+            });
+        }
+        let wrong = (0..10_000).find_map(|_| {
+            let of = |pool: &Pool| pool.available().expect("a bound");
+            let too_few = huge.iter().map(of).find(|left| *left < usize::MAX / 2);
+            too_few.or_else(|| Some(of(&small)).filter(|left| *left > MIB))
+        });
+        assert_eq!(wrong, None);
+    });
+}

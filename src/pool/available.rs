@@ -56,10 +56,11 @@ fn left_in_budget(inner: &PoolInner) -> Option<usize> {
     let pools = registry::pools();
     for other in pools.iter().map(|at| PoolInner::of(at.cast())) {
         if other.draws_on(budget) && other.index != inner.index {
-            left += Free::of_pool(other).releasable;
+            // The pools change meanwhile: the sum of what is free in each may exceed the budget.
+            left = left.saturating_add(Free::of_pool(other).releasable);
         }
     }
-    Some(left)
+    Some(left.min(quota.limit()))
 }
 
 impl Pool {
@@ -111,6 +112,8 @@ impl Pool {
             .into_iter()
             .flatten()
             .min()?;
-        Some(unmapped + Free::of_pool(inner).reusable)
+        // Other threads may have unmapped some of the free bytes meanwhile.
+        let sum = unmapped.saturating_add(Free::of_pool(inner).reusable);
+        Some(sum.min(inner.config.bound()))
     }
 }
