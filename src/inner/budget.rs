@@ -25,10 +25,10 @@ impl Retained {
         pick: impl Fn(&PoolInner) -> bool,
     ) -> Option<(Retained, usize)> {
         let pools = registry::pools();
-        let mut live = pools.iter().map(NonNull::cast::<PoolInner>);
+        let mut live = pools.iter_from(index).map(NonNull::cast::<PoolInner>);
         let found = live.find(|at| {
             let pool = PoolInner::of(*at);
-            pool.index >= index && pick(pool) && pool.try_retain()
+            pick(pool) && pool.try_retain()
         })?;
         Some((Self(found), PoolInner::of(found).index))
     }

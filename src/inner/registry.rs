@@ -48,7 +48,14 @@ pub(crate) fn pools() -> MutexGuard<'static, Registry> {
 
 impl Registry {
     pub(crate) fn iter(&self) -> impl Iterator<Item = NonNull<()>> {
-        let all = std::iter::once(&self.global).chain(&self.others);
+        self.iter_from(GLOBAL)
+    }
+
+    /// Returns the pools whose index is at least `index`.
+    pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = NonNull<()>> {
+        let global = (index == GLOBAL).then_some(&self.global);
+        let others = self.others.get(index.saturating_sub(1)..);
+        let all = global.into_iter().chain(others.into_iter().flatten());
         all.filter_map(|place| match place {
             Place::Pool(pool) => Some(*pool),
             Place::Free | Place::Reserved => None,
