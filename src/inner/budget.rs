@@ -80,7 +80,8 @@ impl PoolInner {
             return Err(failure);
         };
         let is_known = !attempt::is_running() && budget.inner().transit.is_fruitless();
-        if failure != AllocFailure::Budget || !attempt::may_use_budget() || is_known {
+        let is_last = is_known || !attempt::may_use_budget(self.index);
+        if failure != AllocFailure::Budget || is_last {
             return Err(failure);
         }
         let mut after = None;

@@ -26,6 +26,7 @@ use crate::error::AllocFailure;
 use crate::large::cache::MappingCache;
 use crate::large::list::LargeList;
 use crate::os::mapping::Mapper;
+use crate::os::quota::Share;
 use crate::pressure::budget::{Budget, BudgetInner};
 use crate::pressure::transit::{Arbiter, Transit};
 use crate::pressure::wait_queue::Line;
@@ -121,7 +122,10 @@ impl PoolInner {
             FULL_FENCE
         };
         let sampled = if sampler.is_some() { SAMPLED } else { 0 };
-        let shared = budget.as_ref().map(|budget| budget.inner().quota.clone());
+        let shared = budget.as_ref().map(|budget| Share {
+            quota: budget.inner().quota.clone(),
+            pool: index,
+        });
         let mut caches = CacheList::new(full_fence | sampled);
         // A waiter may have set the bypass in all pools of the budget just before.
         let until_cached = if budget.is_some() {

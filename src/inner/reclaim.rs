@@ -186,7 +186,8 @@ impl PoolInner {
         let deferred = Deferred::new(&arbiter.waiting);
         let turn = deferred.as_ref().map(|_| lock(&arbiter.turns));
         let mut result = Err(AllocFailure::Limit);
-        let waits_for_all = |failure| failure == AllocFailure::Budget && attempt::may_use_budget();
+        let waits_for_all =
+            |failure| failure == AllocFailure::Budget && attempt::may_use_budget(self.index);
         for _ in 0..ROUNDS {
             let seen = self.transit.arrived();
             let seen_in_all = self.shared().map(|shared| shared.transit.arrived());

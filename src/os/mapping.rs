@@ -11,10 +11,9 @@
 //! unmaps it. The system's primitives are called for such ranges and no others.
 
 use crate::error::AllocFailure;
-use crate::os::quota::{Quota, Quotas, SharedQuota};
+use crate::os::quota::{Quota, Quotas, Share};
 use crate::os::{Os, Stranded};
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
-use crate::util::counted::Counted;
 use crate::util::heap::lock_with_room;
 use std::ptr::NonNull;
 use std::sync::atomic::{self, AtomicU64};
@@ -93,7 +92,7 @@ pub(crate) struct Mapper {
 }
 
 impl Mapper {
-    pub(crate) fn new(os: Os, limit: usize, shared: Option<Counted<SharedQuota>>) -> Self {
+    pub(crate) fn new(os: Os, limit: usize, shared: Option<Share>) -> Self {
         Self {
             os,
             page_size: os.page_size(),

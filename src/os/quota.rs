@@ -86,14 +86,21 @@ impl std::ops::Deref for SharedQuota {
     }
 }
 
+/// A pool's part in the quota of its budget.
+pub(crate) struct Share {
+    pub(crate) quota: Counted<SharedQuota>,
+    /// The index of the pool.
+    pub(crate) pool: usize,
+}
+
 /// The quotas of one pool: its own, and that of its budget.
 pub(super) struct Quotas {
     own: Quota,
-    shared: Option<Counted<SharedQuota>>,
+    shared: Option<Share>,
 }
 
 impl Quotas {
-    pub(super) fn new(limit: usize, shared: Option<Counted<SharedQuota>>) -> Self {
+    pub(super) fn new(limit: usize, shared: Option<Share>) -> Self {
         Self {
             own: Quota::new(limit),
             shared,
@@ -106,39 +113,40 @@ impl Quotas {
 
     /// Counts `bytes` as mapped if the limit and the budget allow it.
     pub(super) fn reserve(&self, bytes: usize) -> Result<(), AllocFailure> {
-        let Some(shared) = &self.shared else {
+        let Some(Share { quota, pool }) = &self.shared else {
             return self
                 .own
                 .try_add(bytes)
                 .then_some(())
                 .ok_or(AllocFailure::Limit);
         };
-        let _adding = lock(&shared.adding);
+        let _adding = lock(&quota.adding);
         // Other threads lower the counters at the same time, and do not raise them.
         let own = self.own.with(self.own.mapped(), bytes);
         own.ok_or(AllocFailure::Limit)?;
-        let fits = shared.with(shared.mapped(), bytes).is_some();
-        if !fits || !attempt::may_use_budget() {
+        let fits = quota.with(quota.mapped(), bytes).is_some();
+        if !fits || !attempt::may_use_budget(*pool) {
             return Err(AllocFailure::Budget);
         }
         self.own.add(bytes);
-        shared.add(bytes);
+        quota.add(bytes);
         Ok(())
     }
 
     /// Counts bytes that are mapped already, also above the limits.
     pub(super) fn force(&self, bytes: usize) {
-        let _adding = self.shared.as_ref().map(|shared| lock(&shared.adding));
+        let shared = self.shared.as_ref();
+        let _adding = shared.map(|shared| lock(&shared.quota.adding));
         self.own.add(bytes);
         if let Some(shared) = &self.shared {
-            shared.add(bytes);
+            shared.quota.add(bytes);
         }
     }
 
     pub(super) fn release(&self, bytes: usize) {
         self.own.subtract(bytes);
         if let Some(shared) = &self.shared {
-            shared.subtract(bytes);
+            shared.quota.subtract(bytes);
         }
     }
 }
@@ -150,7 +158,10 @@ mod tests {
     #[test]
     fn a_refusal_changes_neither_counter() {
         let shared = Counted::new(SharedQuota::new(100)).unwrap();
-        let [a, b] = [60, usize::MAX].map(|limit| Quotas::new(limit, Some(shared.clone())));
+        let [a, b] = [(60, 1), (usize::MAX, 2)].map(|(limit, pool)| {
+            let quota = shared.clone();
+            Quotas::new(limit, Some(Share { quota, pool }))
+        });
         assert_eq!(a.reserve(61), Err(AllocFailure::Limit));
         assert_eq!(b.reserve(101), Err(AllocFailure::Budget));
         assert_eq!(b.reserve(usize::MAX), Err(AllocFailure::Budget));
@@ -160,8 +171,11 @@ mod tests {
         assert_eq!((a.own().mapped(), b.own().mapped()), (60, 40));
         assert_eq!((shared.mapped(), shared.peak()), (100, 100));
         a.release(60);
-        let waits_behind = attempt::run(attempt::Attempt::Mapped, || a.reserve(1));
-        assert_eq!(waits_behind, Err(AllocFailure::Budget));
+        let in_attempt_of_a = attempt::run(attempt::Attempt::Mapped(1), || {
+            let hook = b.reserve(1).inspect(|()| b.release(1));
+            (a.reserve(1), hook)
+        });
+        assert_eq!(in_attempt_of_a, (Err(AllocFailure::Budget), Ok(())));
         assert_eq!((shared.mapped(), shared.peak()), (40, 100));
         b.force(70);
         assert_eq!((shared.mapped(), shared.peak()), (110, 110));

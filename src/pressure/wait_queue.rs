@@ -265,7 +265,7 @@ impl QueueTicket<'_> {
             Some(if is_next {
                 Attempt::Any
             } else {
-                Attempt::Mapped
+                Attempt::Mapped(self.line.pool)
             })
         };
         drop(queue);

@@ -8,8 +8,9 @@ use std::cell::Cell;
 pub(crate) enum Attempt {
     /// Memory that the pool has mapped, and more of its budget.
     Any,
-    /// Memory that the pool has mapped: another waiter is before it in the queue for the budget.
-    Mapped,
+    /// Memory that the pool with this index has mapped: another waiter is before it in the queue
+    /// for the budget.
+    Mapped(usize),
 }
 
 thread_local_const! {
@@ -41,9 +42,10 @@ pub(crate) fn is_running() -> bool {
     current().is_some()
 }
 
-/// Returns whether the calling thread may map more memory of a budget.
-pub(crate) fn may_use_budget() -> bool {
-    current() != Some(Attempt::Mapped)
+/// Returns whether the calling thread may map more memory of its budget for the pool with this
+/// index. A hook of the heap may allocate from other pools during an attempt.
+pub(crate) fn may_use_budget(pool: usize) -> bool {
+    current() != Some(Attempt::Mapped(pool))
 }
 
 /// Runs the attempt of a waiter.
