@@ -12,7 +12,7 @@
 use crate::config::{Config, Settings};
 use crate::depot::cache::{Entry, MagazineOffset, ThreadCache, absent};
 use crate::error::AllocFailure;
-use crate::inner::{PoolInner, registry};
+use crate::inner::{PoolInner, registry, slots::Classes};
 use crate::large::LargeAlloc;
 use crate::os::{Os, fake::FakeOs};
 use crate::pool::usage::{PoolUsage, of_pool};
@@ -43,7 +43,8 @@ const SLOT: u64 = 2048;
 impl PoolInner {
     /// Allocates a slot past the magazines.
     fn alloc_slot(&self, class: usize) -> Result<NonNull<u8>, AllocFailure> {
-        self.alloc_slot_of(&(class..=class)).map(|(slot, _)| slot)
+        self.alloc_slot_of(Classes::from(class))
+            .map(|(slot, _)| slot)
     }
 }
 
@@ -213,7 +214,7 @@ fn bounded_model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
 fn try_take(inner: &PoolInner, cache: &ThreadCache) -> Result<NonNull<u8>, AllocFailure> {
     let slot = match cache.pop(CLASS) {
         Some((slot, _)) => slot,
-        None => cache::alloc_slot(inner, Some(cache), CLASS..=CLASS)?.0,
+        None => cache::alloc_slot(inner, Some(cache), Classes::from(CLASS))?.0,
     };
     // SAFETY: the slot is in use, in a slab of a region of this pool.
     let owner = unsafe { owner_of(slot, inner.config.region_shift) };
