@@ -10,7 +10,8 @@
 //! Memory that is purged belongs to detached slabs, so it is in no buffer, and its region stays
 //! mapped: it is not all-empty while some of its slabs are detached.
 
-use super::{RegionHead, Regions, State, chain, head};
+use super::state::chain;
+use super::{RegionHead, Regions, State, head};
 use crate::os::mapping::{Mapper, Mapping};
 use crate::slab::{EmptySlab, Geometry, SlabHeader, header};
 use crate::sync::lock;

@@ -3,6 +3,7 @@ use crate::os::{
     Os,
     fake::{Call, FakeOs, Fault},
 };
+use crate::slab::header;
 
 const KEEP_ALL: Keep = Keep {
     bytes: usize::MAX,
