@@ -72,14 +72,15 @@ pub struct Parts {
     pieces: Vec<Piece>,
     /// Addresses of the first byte of the memory and of the end.
     extent: (usize, usize),
-    /// The end of the capacity that was split, which may be a part of a slot.
-    shared_end: usize,
+    /// The end of the capacity that was split, which may be a part of a slot. Unknown after a split
+    /// behind the length, which gives capacity up.
+    shared_end: Option<usize>,
 }
 
 impl Parts {
     /// Wraps a buffer that will be split, with its expected bytes.
     pub fn of(buffer: Buffer, bytes: &[u8], extent: (usize, usize)) -> Self {
-        let shared_end = buffer.as_ptr().addr() + buffer.capacity();
+        let shared_end = Some(buffer.as_ptr().addr() + buffer.capacity());
         let pieces = vec![Piece::of(buffer, bytes)];
         Self {
             pieces,
@@ -138,6 +139,9 @@ impl Parts {
             Cut::Drop => drop(self.pieces.remove(at)),
             Cut::Join => self.join(at),
             _ => {
+                if let Cut::SplitOff(_) = cut {
+                    self.shared_end = None;
+                }
                 let piece = self.pieces.remove(at);
                 let shared = piece.shares;
                 let mut pieces = match piece.held {
@@ -239,7 +243,7 @@ impl Parts {
         let fits = additional <= buffer.capacity() - buffer.len();
         let needed = self.extent.0 + buffer.len() + additional;
         let alone = self.pieces.is_empty() && needed <= self.extent.1;
-        let surely = fits || (alone && needed <= self.shared_end);
+        let surely = fits || (alone && self.shared_end.is_some_and(|end| needed <= end));
         let reclaimed = buffer.try_reclaim(additional);
         assert!(reclaimed || !surely);
         assert!(fits || alone || !reclaimed);
@@ -248,7 +252,7 @@ impl Parts {
         } else {
             assert!(buffer.capacity() >= buffer.len() + additional);
             let end = buffer.as_ptr().addr() + buffer.capacity();
-            assert!(end == self.shared_end || end == self.extent.1);
+            assert!(end <= self.extent.1 && self.shared_end.is_none_or(|shared| end >= shared));
         }
     }
 
