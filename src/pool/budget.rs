@@ -75,10 +75,12 @@ impl Budget {
         let count = live.by_ref().filter(|pool| pool.draws_on(self)).count();
         drop(live);
         drop(pools);
+        let mapped = inner.quota.mapped();
         BudgetUsage {
             limit: inner.quota.limit() as u64,
-            mapped: inner.quota.mapped() as u64,
-            peak: inner.quota.peak() as u64,
+            mapped: mapped as u64,
+            // A thread that maps raises the counter first, and the peak a moment later.
+            peak: inner.quota.peak().max(mapped) as u64,
             pools: count as u64,
             waiters: inner.arbiter.waiting.len() as u64,
             refused: inner.refused.load(Relaxed),

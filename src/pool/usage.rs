@@ -149,7 +149,8 @@ fn without_mappings(inner: &PoolInner) -> PoolUsage {
     usage.array_buffers = (usage.slabs_partial + usage.slabs_full) * slab_size + usage.large_live;
     usage.cached = (slabs * slab_size).saturating_sub(slots_bytes);
     usage.external = inner.mapper.mapped() as u64;
-    usage.external_peak = inner.mapper.quota().peak() as u64;
+    // A thread that maps raises the counter first, and the peak a moment later.
+    usage.external_peak = usage.external.max(inner.mapper.quota().peak() as u64);
     usage.waiters = inner.waiters() as u64;
     usage.refused = inner.refused.load(Relaxed);
     usage.timed_out = inner.timed_out.load(Relaxed);

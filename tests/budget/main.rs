@@ -406,3 +406,26 @@ fn available_stays_within_the_limit() {
         assert_eq!(wrong, None);
     });
 }
+
+/// Other threads map and unmap while the counters are read.
+#[test]
+fn a_peak_is_never_below_what_is_mapped() {
+    let budget = Budget::new(usize::MAX);
+    let pools: [Pool; 2] = pools(&budget);
+    thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| {
+                for kib in 1..20_000 {
+                    drop(pool.try_alloc_unsafe(kib * KIB));
+                    pool.trim();
+                }
+            });
+        }
+        let wrong = (0..200_000).find_map(|_| {
+            let (all, own) = (budget.usage(), pools[0].usage());
+            let below = all.peak < all.mapped || own.external_peak < own.external;
+            below.then_some((all, own))
+        });
+        assert!(wrong.is_none(), "{wrong:?}");
+    });
+}
