@@ -100,7 +100,7 @@ fn messages(heard: &[Heard]) -> Vec<&str> {
 fn cacheless() -> (Pool, u64) {
     let pool = Pool::builder().cache_limit(0).build().unwrap();
     let debug = format!("{pool:?}");
-    let digits = debug.split("id: ").nth(1).unwrap().split(',').next();
+    let digits = debug.split("index: ").nth(1).unwrap().split(',').next();
     (pool, digits.unwrap().parse().unwrap())
 }
 
