@@ -27,6 +27,7 @@ pub mod sizing {}
 pub mod errors {}
 
 #[doc = "[platforms]: crate::guide::platforms"]
+#[doc = "[budgets]: crate::guide::sizing#budgets"]
 #[doc = "[memory map]: data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20width='1'%20height='1'/%3E"]
 #[doc = ""]
 #[doc = include_str!("../docs/observability.md")]
