@@ -121,7 +121,7 @@ fn apply(step: &Step, live: &mut Vec<Twins>, pool: &Pool, seed: usize) {
                 return live.push(front);
             }
             let back = live.swap_remove(with.index(live.len()));
-            let (had_memory, had_room) = (front.0.is_pooled(), back.1.capacity() > 0);
+            let had_memory = front.0.is_pooled();
             let joined = (front.0.try_unsplit(back.0), front.1.try_unsplit(back.1));
             match joined {
                 (Ok(()), Ok(())) => live.push(front),
@@ -129,7 +129,9 @@ fn apply(step: &Step, live: &mut Vec<Twins>, pool: &Pool, seed: usize) {
                 // A `Buffer` without memory becomes the other one. An empty `Buffer` may have taken
                 // room back that the `BytesMut` has not. The two have different memory from now on.
                 (Ok(()), Err(_)) => assert!(!had_memory, "joined only here"),
-                (Err(_), Ok(())) => assert!(!had_room, "joined by BytesMut only"),
+                // Parts that are neighbours in one memory are not in two: either type may have moved
+                // one of them, to reclaim room or to get more.
+                (Err(_), Ok(())) => {}
             }
         }
         Step::UnsplitEmpty(at, true) => {

@@ -90,9 +90,11 @@ impl ModelBuffer {
         self.known.truncate(self.len);
         let end = self.extent.0 + self.offset + requested;
         if self.pooled && end <= self.extent.1 {
-            // The capacity was a part of the slot, and is the rest of it now.
-            let start = self.extent.0 + self.offset;
-            assert_eq!(self.buffer().as_ptr().addr(), start);
+            // The capacity was a part of the slot and is the rest of it now, or the bytes moved to
+            // the front.
+            let (first, start) = (self.extent.0, self.buffer().as_ptr().addr());
+            assert!(start == first || start == first + self.offset);
+            self.offset = start - first;
             return;
         }
         let fits = self.offset > 0 && requested <= self.size();
