@@ -129,8 +129,8 @@ fn apply(step: &Step, live: &mut Vec<Twins>, pool: &Pool, seed: usize) {
                 // A `Buffer` without memory becomes the other one. An empty `Buffer` may have taken
                 // room back that the `BytesMut` has not. The two have different memory from now on.
                 (Ok(()), Err(_)) => assert!(!had_memory, "joined only here"),
-                // Parts that are neighbours in one memory are not in two: either type may have moved
-                // one of them, to reclaim room or to get more.
+                // Parts that are neighbours in one memory are not in two: either type may have
+                // moved one of them, to reclaim room or to get more.
                 (Err(_), Ok(())) => {}
             }
         }
